@@ -1,0 +1,2 @@
+//! The `qcn` command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The uncertified-DAG consensus machine: DAG, commit rule, linearizer, proposer, block sync.

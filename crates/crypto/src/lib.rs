@@ -1,0 +1,1 @@
+//! Post-quantum signatures, domain-separated hashing, Merkle trees and the layered hash.

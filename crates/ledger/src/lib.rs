@@ -1,0 +1,1 @@
+//! Deterministic execution: accounts, transfers, fees and the authenticated state.

@@ -1,0 +1,1 @@
+//! Stateless verification of certificates, account proofs and evidence.
