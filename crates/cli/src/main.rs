@@ -1,2 +1,35 @@
 //! The `qcn` command line.
-fn main() {}
+
+mod crypto;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Simulate, inspect and verify a post-quantum ledger.
+#[derive(Debug, Parser)]
+#[command(name = "qcn", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work with post-quantum keys, signatures and hashes.
+    #[command(subcommand)]
+    Crypto(crypto::CryptoCommand),
+}
+
+/// Exit code of bad input, the same as that of a wrong command line.
+const EXIT_BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Crypto(command) => crypto::run(command),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(EXIT_BAD_INPUT)
+    })
+}

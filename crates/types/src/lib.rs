@@ -1,1 +1,38 @@
-//! The words of the protocol: committees, blocks, checkpoints, transactions, evidence, and their canonical bytes.
+//! The words of the protocol, each as one type, with its canonical bytes.
+//!
+//! Everything that is signed, hashed, stored or sent is defined here and encoded
+//! with Borsh in strict order; every sequence is bounded before it is allocated
+//! ([`Bounded`]). Nothing in this crate keeps state or takes a decision: the rules
+//! over these words live in `qcn-consensus`, `qcn-ledger` and `qcn-light`.
+//!
+//! **Invariants**
+//! - one encoding per value: what decodes, encodes back to the same bytes;
+//! - a [`Verified`] value exists only where its signatures were checked;
+//! - quorum arithmetic is done in one place, [`Committee`].
+
+mod author_set;
+mod block;
+mod bounded;
+mod checkpoint;
+mod codec;
+mod committee;
+mod compact;
+mod evidence;
+mod ids;
+mod transaction;
+mod verified;
+
+pub use author_set::AuthorSet;
+pub use block::{
+    Attestation, Block, BlockBody, BlockHeader, BlockRef, MAX_ATTESTATIONS, MAX_BLOCK_EVIDENCE,
+    MAX_BLOCK_TRANSACTIONS, Payload, Slot, genesis_digest, genesis_ref,
+};
+pub use bounded::Bounded;
+pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
+pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode};
+pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member};
+pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
+pub use evidence::{Evidence, Offence, SignedAttestations, SignedHeader};
+pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
+pub use transaction::{Action, Address, Amount, Transaction, TransactionBody, TransactionId};
+pub use verified::{CommitteeKeys, Culprit, Verified, VerifiedBlock, VerifyError};

@@ -1,0 +1,195 @@
+//! Blocks whose signatures were checked, and the checking.
+//!
+//! Checking costs most of a validator's time and needs no state, so it happens outside the
+//! machine, in a pool. The machine's door takes only [`Verified`] values.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use qcn_crypto::{ChainId, VerifyingKey};
+
+use crate::{
+    Block, BlockHeader, BlockRef, Committee, Transaction, TransactionBody, ValidatorIndex,
+};
+
+/// A value whose signatures were checked. Only this module makes one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verified<T>(T);
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> Verified<T> {
+    /// The value, without the knowledge that it was checked.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// A verified block with its name, shared by all who hold it.
+#[derive(Clone, Debug)]
+pub struct VerifiedBlock {
+    block: Arc<Verified<Block>>,
+    reference: BlockRef,
+}
+
+impl VerifiedBlock {
+    /// The block's name.
+    #[must_use]
+    pub const fn reference(&self) -> BlockRef {
+        self.reference
+    }
+}
+
+impl Deref for VerifiedBlock {
+    type Target = Block;
+
+    fn deref(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl PartialEq for VerifiedBlock {
+    fn eq(&self, other: &Self) -> bool {
+        self.reference == other.reference
+    }
+}
+
+impl Eq for VerifiedBlock {}
+
+/// Who is to blame for a block that does not verify.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Culprit {
+    /// Whoever sent it: the author never signed this.
+    Sender,
+    /// The author, who signed it.
+    Author,
+}
+
+/// Why a block does not verify.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Its author is no member, or it is of another chain, shard or epoch.
+    #[error("the block is not of this committee")]
+    ForeignBlock,
+    /// The author's signature does not fit the digest.
+    #[error("the block's signature is not its author's")]
+    BlockSignature,
+    /// The author signed a block with a transaction whose signature is invalid.
+    #[error("the signature of transaction {index} in the block is invalid")]
+    TransactionSignature {
+        /// The position in the payload.
+        index: usize,
+    },
+}
+
+impl VerifyError {
+    /// Who is to blame.
+    #[must_use]
+    pub const fn culprit(&self) -> Culprit {
+        match self {
+            Self::ForeignBlock | Self::BlockSignature => Culprit::Sender,
+            Self::TransactionSignature { .. } => Culprit::Author,
+        }
+    }
+}
+
+/// A committee with its keys decoded once.
+#[derive(Clone, Debug)]
+pub struct CommitteeKeys {
+    chain: ChainId,
+    committee: Arc<Committee>,
+    keys: Arc<[VerifyingKey]>,
+}
+
+impl CommitteeKeys {
+    /// Decodes the keys of all members.
+    ///
+    /// # Errors
+    /// The first member whose key does not decode.
+    pub fn decode(
+        chain: ChainId,
+        committee: Arc<Committee>,
+    ) -> Result<Self, (ValidatorIndex, qcn_crypto::KeyError)> {
+        let mut keys = Vec::with_capacity(committee.len());
+        for (index, member) in committee.indices().zip(committee.members()) {
+            keys.push(VerifyingKey::decode(&member.key).map_err(|error| (index, error))?);
+        }
+        Ok(Self { chain, committee, keys: keys.into() })
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The committee.
+    #[must_use]
+    pub const fn committee(&self) -> &Arc<Committee> {
+        &self.committee
+    }
+
+    /// A member's decoded key.
+    #[must_use]
+    pub fn key(&self, index: ValidatorIndex) -> Option<&VerifyingKey> {
+        self.keys.get(index.position())
+    }
+
+    /// Checks the author's signature and every transaction signature of a block.
+    ///
+    /// # Errors
+    /// [`VerifyError`], whose culprit is the sender or the author.
+    pub fn verify_block(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
+        let body = &block.body;
+        let ours = body.chain == self.chain
+            && body.shard == self.committee.shard()
+            && body.epoch == self.committee.epoch();
+        let Some(key) = self.key(body.author).filter(|_| ours) else {
+            return Err(VerifyError::ForeignBlock);
+        };
+        let digest = body.digest();
+        let context = BlockHeader::signing_context(self.chain);
+        key.verify(&context, digest.as_bytes(), &block.signature)
+            .map_err(|_| VerifyError::BlockSignature)?;
+        for (index, transaction) in body.payload.transactions.iter().enumerate() {
+            if !transaction_is_signed(transaction, self.chain) {
+                return Err(VerifyError::TransactionSignature { index });
+            }
+        }
+        let reference = BlockRef { round: body.round, author: body.author, digest };
+        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference })
+    }
+}
+
+/// Whether the transaction's signature is that of the key it carries.
+fn transaction_is_signed(transaction: &Transaction, chain: ChainId) -> bool {
+    let Ok(key) = VerifyingKey::decode(&transaction.key) else {
+        return false;
+    };
+    let context = TransactionBody::signing_context(chain);
+    key.verify(&context, &crate::encode(&transaction.body), &transaction.signature).is_ok()
+}
+
+impl Verified<Transaction> {
+    /// Checks a transaction's signature.
+    ///
+    /// # Errors
+    /// The transaction, if its signature is not that of the key it carries.
+    pub fn check(transaction: Transaction, chain: ChainId) -> Result<Self, Box<Transaction>> {
+        if transaction_is_signed(&transaction, chain) {
+            Ok(Self(transaction))
+        } else {
+            Err(Box::new(transaction))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
