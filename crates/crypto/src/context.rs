@@ -44,12 +44,7 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [
-        Self::Consensus,
-        Self::Account,
-        Self::Operator,
-        Self::Transport,
-    ];
+    pub const ALL: [Self; 4] = [Self::Consensus, Self::Account, Self::Operator, Self::Transport];
 }
 
 /// Everything that a signature is bound to besides the message.
@@ -66,11 +61,7 @@ pub struct SigningContext {
 impl SigningContext {
     /// A context from its three parts.
     pub const fn new(domain: Domain, chain: ChainId, role: Role) -> Self {
-        Self {
-            domain,
-            chain,
-            role,
-        }
+        Self { domain, chain, role }
     }
 
     /// The byte string that is signed:

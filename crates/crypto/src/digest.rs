@@ -53,13 +53,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, HexError> {
         let bytes = from_hex(text)?;
         let actual = bytes.len();
-        bytes
-            .try_into()
-            .map(Self)
-            .map_err(|_| HexError::WrongLength {
-                expected: 32,
-                actual,
-            })
+        bytes.try_into().map(Self).map_err(|_| HexError::WrongLength { expected: 32, actual })
     }
 }
 
@@ -109,14 +103,9 @@ pub fn from_hex(text: &str) -> Result<Vec<u8>, HexError> {
         return Err(HexError::NotADigit { position });
     }
     if !digits.len().is_multiple_of(2) {
-        return Err(HexError::OddLength {
-            digits: digits.len(),
-        });
+        return Err(HexError::OddLength { digits: digits.len() });
     }
-    Ok(digits
-        .chunks_exact(2)
-        .map(|pair| nibble(pair[0]) << 4 | nibble(pair[1]))
-        .collect())
+    Ok(digits.chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect())
 }
 
 /// The value of one ASCII hex digit; the caller has checked that it is one.

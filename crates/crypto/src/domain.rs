@@ -98,10 +98,7 @@ domains! {
 
 /// One BLAKE3 key per domain, in the order of [`Domain::ALL`].
 static DOMAIN_KEYS: LazyLock<Vec<[u8; 32]>> = LazyLock::new(|| {
-    Domain::ALL
-        .iter()
-        .map(|domain| blake3::derive_key(domain.name(), &[]))
-        .collect()
+    Domain::ALL.iter().map(|domain| blake3::derive_key(domain.name(), &[])).collect()
 });
 
 fn domain_key(domain: Domain) -> &'static [u8; 32] {

@@ -26,16 +26,9 @@ impl PublicKey {
     pub fn new(scheme: Scheme, bytes: &[u8]) -> Result<Self, KeyError> {
         let expected = scheme.public_key_bytes();
         if bytes.len() != expected {
-            return Err(KeyError::WrongLength {
-                scheme,
-                expected,
-                actual: bytes.len(),
-            });
+            return Err(KeyError::WrongLength { scheme, expected, actual: bytes.len() });
         }
-        Ok(Self {
-            scheme,
-            bytes: bytes.into(),
-        })
+        Ok(Self { scheme, bytes: bytes.into() })
     }
 
     /// The scheme of the key.
@@ -50,10 +43,7 @@ impl PublicKey {
 
     /// A short name of the key that covers the scheme.
     pub fn digest(&self) -> Digest {
-        Hasher::new(Domain::PublicKey)
-            .update(&[self.scheme as u8])
-            .update(&self.bytes)
-            .finalize()
+        Hasher::new(Domain::PublicKey).update(&[self.scheme as u8]).update(&self.bytes).finalize()
     }
 }
 
@@ -82,10 +72,7 @@ impl BorshDeserialize for PublicKey {
         let scheme = Scheme::deserialize_reader(reader)?;
         let mut bytes = vec![0; scheme.public_key_bytes()];
         reader.read_exact(&mut bytes)?;
-        Ok(Self {
-            scheme,
-            bytes: bytes.into(),
-        })
+        Ok(Self { scheme, bytes: bytes.into() })
     }
 }
 
@@ -101,10 +88,7 @@ impl Signature {
         let bytes = bytes.into();
         if bytes.len() > MAX_SIGNATURE_BYTES {
             let actual = bytes.len();
-            return Err(SignatureError::TooLong {
-                limit: MAX_SIGNATURE_BYTES,
-                actual,
-            });
+            return Err(SignatureError::TooLong { limit: MAX_SIGNATURE_BYTES, actual });
         }
         Ok(Self(bytes))
     }
@@ -135,12 +119,7 @@ impl fmt::Display for Signature {
 impl fmt::Debug for Signature {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = &self.0[..self.0.len().min(4)];
-        write!(
-            formatter,
-            "Signature({} bytes, {}..)",
-            self.0.len(),
-            to_hex(head)
-        )
+        write!(formatter, "Signature({} bytes, {}..)", self.0.len(), to_hex(head))
     }
 }
 

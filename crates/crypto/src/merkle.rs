@@ -38,10 +38,7 @@ impl MerkleTree {
     /// # Panics
     /// Above [`MAX_LEAVES`] leaves, which no caller can hold in a block.
     pub fn from_bytes<L: AsRef<[u8]>>(leaves: &[L]) -> Self {
-        assert!(
-            leaves.len() as u64 <= MAX_LEAVES,
-            "more leaves than a tree may have"
-        );
+        assert!(leaves.len() as u64 <= MAX_LEAVES, "more leaves than a tree may have");
         let hashes: Vec<Digest> = leaves.iter().map(|leaf| leaf_hash(leaf.as_ref())).collect();
         let mut levels = vec![hashes];
         while let Some(above) = levels.last().and_then(|level| level_above(level)) {
@@ -73,11 +70,7 @@ impl MerkleTree {
             siblings.extend(level.get(position ^ 1));
             position /= 2;
         }
-        Some(InclusionProof {
-            index,
-            leaf_count: self.leaf_count(),
-            siblings,
-        })
+        Some(InclusionProof { index, leaf_count: self.leaf_count(), siblings })
     }
 }
 
@@ -164,10 +157,8 @@ impl InclusionProof {
         let mut node = leaf_hash(leaf);
         for side in path(self.index, self.leaf_count) {
             let expected = self.siblings.len();
-            let sibling = siblings.next().ok_or(ProofError::WrongLength {
-                expected,
-                actual: expected,
-            })?;
+            let sibling =
+                siblings.next().ok_or(ProofError::WrongLength { expected, actual: expected })?;
             node = match side {
                 Side::Left => hash_pair(Domain::MerkleNode, sibling, &node),
                 Side::Right => hash_pair(Domain::MerkleNode, &node, sibling),
@@ -231,21 +222,12 @@ impl BorshDeserialize for InclusionProof {
         let leaf_count = u64::deserialize_reader(reader)?;
         let length = u32::deserialize_reader(reader)? as usize;
         if length > MAX_SIBLINGS {
-            return Err(invalid(format!(
-                "a proof has at most {MAX_SIBLINGS} siblings"
-            )));
+            return Err(invalid(format!("a proof has at most {MAX_SIBLINGS} siblings")));
         }
-        let siblings = (0..length)
-            .map(|_| Digest::deserialize_reader(reader))
-            .collect::<IoResult<_>>()?;
-        let proof = Self {
-            index,
-            leaf_count,
-            siblings,
-        };
-        proof
-            .check_shape()
-            .map_err(|error| invalid(error.to_string()))?;
+        let siblings =
+            (0..length).map(|_| Digest::deserialize_reader(reader)).collect::<IoResult<_>>()?;
+        let proof = Self { index, leaf_count, siblings };
+        proof.check_shape().map_err(|error| invalid(error.to_string()))?;
         Ok(proof)
     }
 }

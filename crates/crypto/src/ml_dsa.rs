@@ -55,9 +55,7 @@ pub(crate) struct VerifyingKey(ParsedPublicKey);
 impl VerifyingKey {
     /// The caller has checked the length: `aws-lc-rs` would take DER as well.
     pub(crate) fn decode(set: ParameterSet, bytes: &[u8]) -> Option<Self> {
-        ParsedPublicKey::new(set.verification(), bytes)
-            .ok()
-            .map(Self)
+        ParsedPublicKey::new(set.verification(), bytes).ok().map(Self)
     }
 
     /// Checks a signature made with the empty context.
@@ -128,15 +126,7 @@ impl SigningKey {
         let hedged = PqdsaKeyPair::from_seed(set.signing(), seed).ok()?;
         let public = hedged.public_key().as_ref().to_vec();
         let seed = Zeroizing::new(*seed);
-        Some((
-            Self {
-                set,
-                seed,
-                hedged,
-                contextual: OnceLock::new(),
-            },
-            public,
-        ))
+        Some((Self { set, seed, hedged, contextual: OnceLock::new() }, public))
     }
 
     /// Signs with system entropy and the empty context.
@@ -151,10 +141,7 @@ impl SigningKey {
         context: &[u8],
         randomness: &mut SeededRandomness,
     ) -> Option<Vec<u8>> {
-        match &**self
-            .contextual
-            .get_or_init(|| Box::new(self.contextual_key()))
-        {
+        match &**self.contextual.get_or_init(|| Box::new(self.contextual_key())) {
             ContextualKey::P44(key) => sign_by(key, message, context, randomness),
             ContextualKey::P65(key) => sign_by(key, message, context, randomness),
             ContextualKey::P87(key) => sign_by(key, message, context, randomness),

@@ -37,11 +37,7 @@ impl SeededRandomness {
             .update(b"qcn/v1/randomness/")
             .update(label.as_bytes())
             .finalize_xof();
-        Self {
-            stream,
-            buffer: [0; BUFFER_BYTES],
-            used: BUFFER_BYTES,
-        }
+        Self { stream, buffer: [0; BUFFER_BYTES], used: BUFFER_BYTES }
     }
 
     /// Fills `bytes` with the next bytes of the stream.

@@ -104,13 +104,7 @@ const fn facts(
     signature_bytes: usize,
     security_category: u8,
 ) -> Facts {
-    Facts {
-        name,
-        aliases,
-        public_key_bytes,
-        signature_bytes,
-        security_category,
-    }
+    Facts { name, aliases, public_key_bytes, signature_bytes, security_category }
 }
 
 impl fmt::Display for Scheme {
@@ -140,9 +134,7 @@ impl FromStr for Scheme {
         Self::ALL
             .into_iter()
             .find(|scheme| scheme.name() == lower || scheme.facts().aliases.contains(&&*lower))
-            .ok_or_else(|| UnknownScheme {
-                name: name.chars().take(64).collect(),
-            })
+            .ok_or_else(|| UnknownScheme { name: name.chars().take(64).collect() })
     }
 }
 
@@ -156,10 +148,7 @@ impl BorshDeserialize for Scheme {
     fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
         let byte = u8::deserialize_reader(reader)?;
         Self::from_byte(byte).ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidData,
-                format!("no signature scheme has the number {byte}"),
-            )
+            Error::new(ErrorKind::InvalidData, format!("no signature scheme has the number {byte}"))
         })
     }
 }

@@ -58,11 +58,7 @@ impl SigningKey {
         let (secret, public) = made.ok_or(KeyError::Generation { scheme })?;
         let public_key = PublicKey::new(scheme, &public)?;
         let seed = Zeroizing::new(*seed);
-        Ok(Self(Arc::new(Inner {
-            seed,
-            public_key,
-            secret,
-        })))
+        Ok(Self(Arc::new(Inner { seed, public_key, secret })))
     }
 
     /// The seed, which is the secret itself: for a key file, nothing else.
@@ -112,9 +108,7 @@ impl SigningKey {
             let mut bytes = vec![0; self.scheme().signature_bytes()];
             return match key.sign_hedged(message, &mut bytes) {
                 Some(()) => Ok(self.finished(bytes)),
-                None => Err(SigningError::Failed {
-                    scheme: self.scheme(),
-                }),
+                None => Err(SigningError::Failed { scheme: self.scheme() }),
             };
         }
         let mut randomness = fresh_randomness().map_err(|_| SigningError::Entropy)?;
@@ -128,32 +122,23 @@ impl SigningKey {
         randomness: &mut SeededRandomness,
     ) -> Result<Signature, SigningError> {
         if context.len() > MAX_CONTEXT_BYTES {
-            return Err(SigningError::ContextTooLong {
-                actual: context.len(),
-            });
+            return Err(SigningError::ContextTooLong { actual: context.len() });
         }
         let signed = match &self.0.secret {
             Secret::Falcon(key) => {
                 let mut bytes = vec![0; self.scheme().signature_bytes()];
-                key.sign(message, context, randomness, &mut bytes)
-                    .map(|()| bytes)
+                key.sign(message, context, randomness, &mut bytes).map(|()| bytes)
             }
             Secret::MlDsa(key) => key.sign_with_context(message, context, randomness),
             Secret::SlhDsa(key) => key.sign(message, context, randomness),
         };
         let scheme = self.scheme();
-        signed
-            .map(|bytes| self.finished(bytes))
-            .ok_or(SigningError::Failed { scheme })
+        signed.map(|bytes| self.finished(bytes)).ok_or(SigningError::Failed { scheme })
     }
 
     /// What a library made is as long as the scheme says, or this crate is wrong.
     fn finished(&self, bytes: Vec<u8>) -> Signature {
-        assert_eq!(
-            bytes.len(),
-            self.scheme().signature_bytes(),
-            "length of a signature"
-        );
+        assert_eq!(bytes.len(), self.scheme().signature_bytes(), "length of a signature");
         Signature::new(bytes).expect("no scheme's signature is longer than the longest")
     }
 }

@@ -61,9 +61,7 @@ where
     K: Verifier,
     K::Signature: for<'a> TryFrom<&'a [u8]>,
 {
-    signature
-        .try_into()
-        .is_ok_and(|signature| key.verify(message, &signature, context))
+    signature.try_into().is_ok_and(|signature| key.verify(message, &signature, context))
 }
 
 /// A key is a public seed and a tree's root, each as random as a hash. A
@@ -142,9 +140,7 @@ where
     K::Signature: AsRef<[u8]>,
 {
     let mut source = SeededSource(randomness);
-    let signature = key
-        .try_sign_with_rng(&mut source, message, context, true)
-        .ok()?;
+    let signature = key.try_sign_with_rng(&mut source, message, context, true).ok()?;
     Some(signature.as_ref().to_vec())
 }
 

@@ -34,10 +34,7 @@ impl VerifyingKey {
             return Err(KeyError::Degenerate { scheme });
         }
         let decoded = Decoded::decode(scheme, public_key.as_bytes())?;
-        Ok(Self(Arc::new(KeyPair {
-            public_key: public_key.clone(),
-            decoded,
-        })))
+        Ok(Self(Arc::new(KeyPair { public_key: public_key.clone(), decoded })))
     }
 
     /// The key as it travels.
@@ -140,9 +137,7 @@ pub fn verify_raw(
     let public_key = PublicKey::new(scheme, public_key)?;
     check_signature_length(scheme, signature)?;
     if context.len() > MAX_CONTEXT_BYTES {
-        return Err(SignatureError::ContextTooLong {
-            actual: context.len(),
-        });
+        return Err(SignatureError::ContextTooLong { actual: context.len() });
     }
     let decoded = Decoded::decode(scheme, public_key.as_bytes())?;
     match (&decoded, Family::of(scheme)) {
@@ -150,9 +145,7 @@ pub fn verify_raw(
         (Decoded::SlhDsa(key), _) => accepted(key.verify(message, context, signature)),
         (Decoded::MlDsa(_), Family::MlDsa(set)) if !context.is_empty() => {
             let key = public_key.as_bytes();
-            accepted(ml_dsa::verify_with_context(
-                set, key, message, context, signature,
-            ))
+            accepted(ml_dsa::verify_with_context(set, key, message, context, signature))
         }
         (Decoded::MlDsa(key), _) => accepted(key.verify(message, signature)),
     }
@@ -162,21 +155,13 @@ fn check_signature_length(scheme: Scheme, signature: &[u8]) -> Result<(), Signat
     let expected = scheme.signature_bytes();
     if signature.len() != expected {
         let actual = signature.len();
-        return Err(SignatureError::WrongLength {
-            scheme,
-            expected,
-            actual,
-        });
+        return Err(SignatureError::WrongLength { scheme, expected, actual });
     }
     Ok(())
 }
 
 fn accepted(valid: bool) -> Result<(), SignatureError> {
-    if valid {
-        Ok(())
-    } else {
-        Err(SignatureError::Mismatch)
-    }
+    if valid { Ok(()) } else { Err(SignatureError::Mismatch) }
 }
 
 fn is_degenerate(scheme: Scheme, bytes: &[u8]) -> bool {

@@ -37,11 +37,7 @@ pub(super) fn scan(text: &str) -> Option<Number<'_>> {
             end += 1 + sign + exponent_digits;
         }
     }
-    Some(Number {
-        text: &text[..end],
-        is_integer: end == integer_end,
-        integer_digits,
-    })
+    Some(Number { text: &text[..end], is_integer: end == integer_end, integer_digits })
 }
 
 /// How many digits stand from `start` on.
@@ -80,9 +76,8 @@ fn nearest(decimal: &str) -> f64 {
     }
     // The number is 0.significant * 10^scale.
     let leading_zeros = length(&digits) - length(significant);
-    let scale = saturating_exponent(exponent)
-        .saturating_add(length(integer))
-        .saturating_sub(leading_zeros);
+    let scale =
+        saturating_exponent(exponent).saturating_add(length(integer)).saturating_sub(leading_zeros);
     if scale > EXPONENT_LIMIT {
         return sign * f64::INFINITY;
     }
@@ -101,38 +96,24 @@ fn length(digits: &str) -> i64 {
 
 /// An exponent of any length; out of range it is as good as infinite.
 fn saturating_exponent(exponent: &str) -> i64 {
-    exponent.parse().unwrap_or(if exponent.starts_with('-') {
-        i64::MIN
-    } else {
-        i64::MAX
-    })
+    exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX })
 }
 
 /// The shortest digits that read back as the same number, laid out as Python's
 /// `repr` does: with an exponent below 1e-4 and from 1e16 on.
 fn repr(number: f64) -> String {
     if number.is_infinite() {
-        return if number > 0.0 {
-            "Infinity"
-        } else {
-            "-Infinity"
-        }
-        .to_owned();
+        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
     let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific
-        .split_once('e')
-        .expect("the exponent form has an exponent");
+    let (mantissa, exponent) =
+        scientific.split_once('e').expect("the exponent form has an exponent");
     let exponent: i32 = exponent.parse().expect("the exponent of a double is small");
     if (-4..16).contains(&exponent) {
         // Debug notation would turn to exponents at the same bounds today, but
         // does not promise to.
         let plain = format!("{number}");
-        return if plain.contains('.') {
-            plain
-        } else {
-            plain + ".0"
-        };
+        return if plain.contains('.') { plain } else { plain + ".0" };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())

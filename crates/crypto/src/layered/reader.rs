@@ -50,12 +50,7 @@ impl Document {
 
 /// Reads one document and nothing after it but blanks.
 pub(super) fn read(text: &str) -> Result<Document, LayeredHashError> {
-    let mut reader = Reader {
-        text,
-        position: 0,
-        nodes: Vec::new(),
-        open: Vec::new(),
-    };
+    let mut reader = Reader { text, position: 0, nodes: Vec::new(), open: Vec::new() };
     if text.starts_with('\u{feff}') {
         return Err(reader.syntax("a byte order mark; remove it"));
     }
@@ -64,10 +59,7 @@ pub(super) fn read(text: &str) -> Result<Document, LayeredHashError> {
     if reader.peek().is_some() {
         return Err(reader.syntax("more text after the document; give one document"));
     }
-    Ok(Document {
-        nodes: reader.nodes,
-        root,
-    })
+    Ok(Document { nodes: reader.nodes, root })
 }
 
 struct Reader<'a> {
@@ -127,10 +119,7 @@ impl Reader<'_> {
                     return Ok(Some(Node::Object(BTreeMap::new())));
                 }
                 let name = self.member_name()?;
-                self.open.push(Open::Object {
-                    members: BTreeMap::new(),
-                    name,
-                });
+                self.open.push(Open::Object { members: BTreeMap::new(), name });
                 Ok(None)
             }
             _ => self.scalar().map(Some),
@@ -211,11 +200,7 @@ impl Reader<'_> {
         if number.is_integer && number.integer_digits > MAX_INTEGER_DIGITS {
             let (line, column) = self.place(self.position);
             let digits = number.integer_digits;
-            return Err(LayeredHashError::IntegerTooLong {
-                line,
-                column,
-                digits,
-            });
+            return Err(LayeredHashError::IntegerTooLong { line, column, digits });
         }
         self.position += number.text.len();
         Ok(Node::Literal(number.canonical()))
@@ -279,14 +264,10 @@ impl Reader<'_> {
 
     /// The number in `\uXXXX` at `start`, if that is what stands there.
     fn unicode_escape(&self, start: usize) -> Option<u32> {
-        let digits = self
-            .text
-            .as_bytes()
-            .get(start..start + 6)?
-            .strip_prefix(b"\\u")?;
-        digits.iter().try_fold(0, |number, digit| {
-            Some(number << 4 | char::from(*digit).to_digit(16)?)
-        })
+        let digits = self.text.as_bytes().get(start..start + 6)?.strip_prefix(b"\\u")?;
+        digits
+            .iter()
+            .try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
     }
 
     fn peek(&self) -> Option<u8> {
@@ -300,11 +281,7 @@ impl Reader<'_> {
     }
 
     fn expect(&mut self, byte: u8, problem: &'static str) -> Result<(), LayeredHashError> {
-        if self.take(byte) {
-            Ok(())
-        } else {
-            Err(self.syntax(problem))
-        }
+        if self.take(byte) { Ok(()) } else { Err(self.syntax(problem)) }
     }
 
     /// Only these four are blanks to Python's reader.
@@ -316,11 +293,7 @@ impl Reader<'_> {
 
     fn syntax(&self, problem: &'static str) -> LayeredHashError {
         let (line, column) = self.place(self.position);
-        LayeredHashError::Syntax {
-            line,
-            column,
-            problem,
-        }
+        LayeredHashError::Syntax { line, column, problem }
     }
 
     fn place(&self, position: usize) -> (usize, usize) {
