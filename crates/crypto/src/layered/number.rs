@@ -99,24 +99,53 @@ fn saturating_exponent(exponent: &str) -> i64 {
     exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::MIN } else { i64::MAX })
 }
 
-/// The shortest digits that read back as the same number, laid out as Python's
-/// `repr` does: with an exponent below 1e-4 and from 1e16 on.
+/// The number as Python's `repr` writes it: with an exponent below 1e-4 and
+/// from 1e16 on, plainly in between.
 fn repr(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) =
-        scientific.split_once('e').expect("the exponent form has an exponent");
+    let scientific = shortest(number);
+    let (mantissa, exponent) = split_exponent(&scientific);
     let exponent: i32 = exponent.parse().expect("the exponent of a double is small");
-    if (-4..16).contains(&exponent) {
-        // Debug notation would turn to exponents at the same bounds today, but
-        // does not promise to.
-        let plain = format!("{number}");
-        return if plain.contains('.') { plain } else { plain + ".0" };
+    if !(-4..16).contains(&exponent) {
+        let exponent_sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{mantissa}e{exponent_sign}{:02}", exponent.abs());
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(magnitude) => ("-", magnitude),
+        None => ("", mantissa),
+    };
+    let digits = mantissa.replace('.', "");
+    let Ok(last_integer_digit) = usize::try_from(exponent) else {
+        let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or_default());
+        return format!("{sign}0.{zeros}{digits}");
+    };
+    // At least one digit stands on each side of the point.
+    let padded = format!("{digits:0<width$}", width = last_integer_digit + 2);
+    let (integer, fraction) = padded.split_at(last_integer_digit + 1);
+    format!("{sign}{integer}.{fraction}")
+}
+
+/// The fewest digits that read back as the same number, and of those the
+/// nearest to it, in exponent form.
+///
+/// If two are equally near, Python takes the even one and the standard
+/// library's shortest form need not. Its form with a given number of digits
+/// does, but may miss the number itself just above a power of two, where the
+/// doubles below lie closer.
+fn shortest(number: f64) -> String {
+    let short = format!("{number:e}");
+    let digits = split_exponent(&short).0.bytes().filter(u8::is_ascii_digit).count();
+    let rounded = format!("{number:.*e}", digits - 1);
+    match rounded.parse::<f64>() {
+        Ok(read_back) if read_back == number => rounded,
+        _ => short,
+    }
+}
+
+fn split_exponent(scientific: &str) -> (&str, &str) {
+    scientific.split_once('e').expect("the exponent form has an exponent")
 }
 
 #[cfg(test)]
