@@ -187,7 +187,7 @@ impl BlockHeader {
 
 /// H(attestations). No attestations hash to zero.
 #[must_use]
-pub(crate) fn attestations_digest(attestations: &[Attestation]) -> Digest {
+pub fn attestations_digest(attestations: &[Attestation]) -> Digest {
     if attestations.is_empty() {
         return Digest::ZERO;
     }

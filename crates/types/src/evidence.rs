@@ -4,8 +4,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{Digest, Domain, Signature, hash};
 
 use crate::{
-    Attestation, Block, BlockHeader, Bounded, CompactBlock, MAX_ATTESTATIONS, Slot, ValidatorIndex,
-    block::attestations_digest, encode,
+    Attestation, Block, BlockHeader, Bounded, CompactBlock, DecodeError, MAX_ATTESTATIONS,
+    MAX_FRAME_BYTES, Slot, ValidatorIndex, attestations_digest, decode, encode,
 };
 
 /// A signed block without its parents, payload and attestations.
@@ -66,6 +66,36 @@ impl SignedAttestations {
     }
 }
 
+/// A signed block in full, as its canonical bytes.
+///
+/// They are decoded only when the block is judged. A block may carry evidence that holds a
+/// block: decoding all levels at once would let a peer choose the depth of the recursion.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct AccusedBlock {
+    /// Whom the accusation is about; the block inside must name the same author.
+    pub author: ValidatorIndex,
+    /// The encoding of a [`CompactBlock`] whose parents are in full.
+    pub bytes: Bounded<u8, MAX_FRAME_BYTES>,
+}
+
+impl AccusedBlock {
+    /// Packs a block.
+    #[must_use]
+    pub fn of(block: &Block) -> Self {
+        // A block arrives in a frame, so its encoding is never longer than one.
+        let bytes = Bounded::truncated(encode(&CompactBlock::in_full(block)));
+        Self { author: block.body.author, bytes }
+    }
+
+    /// The block, of which evidence inside stays encoded.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not the canonical encoding of a block.
+    pub fn open(&self) -> Result<CompactBlock, DecodeError> {
+        decode(&self.bytes)
+    }
+}
+
 /// What a key did.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Offence {
@@ -85,7 +115,7 @@ pub enum Evidence {
     /// Two signed lists that name different checkpoints for one height, lower digest first.
     ConflictingAttestations(Box<SignedAttestations>, Box<SignedAttestations>),
     /// A signed block that carries an invalid transaction signature or malformed parents, in full.
-    InvalidBlock(Box<CompactBlock>),
+    InvalidBlock(Box<AccusedBlock>),
 }
 
 impl Evidence {
@@ -110,7 +140,7 @@ impl Evidence {
     /// Evidence of a signed block that breaks a rule.
     #[must_use]
     pub fn invalid_block(block: &Block) -> Self {
-        Self::InvalidBlock(Box::new(CompactBlock::in_full(block)))
+        Self::InvalidBlock(Box::new(AccusedBlock::of(block)))
     }
 
     /// Whom it accuses.

@@ -25,14 +25,14 @@ mod verified;
 pub use author_set::AuthorSet;
 pub use block::{
     Attestation, Block, BlockBody, BlockHeader, BlockRef, MAX_ATTESTATIONS, MAX_BLOCK_EVIDENCE,
-    MAX_BLOCK_TRANSACTIONS, Payload, Slot, genesis_digest, genesis_ref,
+    MAX_BLOCK_TRANSACTIONS, Payload, Slot, attestations_digest, genesis_digest, genesis_ref,
 };
 pub use bounded::Bounded;
 pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
 pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode};
 pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member};
 pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
-pub use evidence::{Evidence, Offence, SignedAttestations, SignedHeader};
+pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
 pub use transaction::{Action, Address, Amount, Transaction, TransactionBody, TransactionId};
 pub use verified::{CommitteeKeys, Culprit, Verified, VerifiedBlock, VerifyError};
