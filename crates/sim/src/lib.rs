@@ -1,1 +1,3 @@
 //! The deterministic simulator: virtual time, network, processors, disks, adversaries, invariants, reports.
+
+pub mod result;
