@@ -6,7 +6,7 @@ use crate::Scheme;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Keys of one scheme all have one length.
-    #[error("a {scheme} public key has {expected} bytes, got {actual}")]
+    #[error("{scheme} public keys have {expected} bytes, this one has {actual}")]
     WrongLength {
         /// The scheme that the key claims.
         scheme: Scheme,
@@ -16,7 +16,7 @@ pub enum KeyError {
         actual: usize,
     },
     /// The bytes are no encoding of a key: a coefficient or header is out of range.
-    #[error("the bytes are no {scheme} public key")]
+    #[error("the bytes encode no {scheme} public key")]
     Undecodable {
         /// The scheme that the key claims.
         scheme: Scheme,
@@ -45,7 +45,7 @@ pub enum KeyError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// Signatures of one scheme all have one length.
-    #[error("a {scheme} signature has {expected} bytes, got {actual}")]
+    #[error("{scheme} signatures have {expected} bytes, this one has {actual}")]
     WrongLength {
         /// The scheme of the key.
         scheme: Scheme,
@@ -55,7 +55,7 @@ pub enum SignatureError {
         actual: usize,
     },
     /// Longer than any scheme's signature.
-    #[error("a signature has at most {limit} bytes, got {actual}")]
+    #[error("signatures have at most {limit} bytes, this one has {actual}")]
     TooLong {
         /// Bytes of the longest signature of all schemes.
         limit: usize,
@@ -67,7 +67,7 @@ pub enum SignatureError {
     #[error("the signature does not verify for this key, message and context")]
     Mismatch,
     /// FIPS 204 and 205 allow contexts of up to 255 bytes.
-    #[error("a context has at most 255 bytes, got {actual}")]
+    #[error("contexts have at most 255 bytes, this one has {actual}")]
     ContextTooLong {
         /// Bytes that were given.
         actual: usize,
@@ -90,7 +90,7 @@ pub enum SigningError {
     #[error("the operating system gave no entropy; check that /dev/urandom can be read")]
     Entropy,
     /// FIPS 204 and 205 allow contexts of up to 255 bytes.
-    #[error("a context has at most 255 bytes, got {actual}")]
+    #[error("contexts have at most 255 bytes, this one has {actual}")]
     ContextTooLong {
         /// Bytes that were given.
         actual: usize,

@@ -9,8 +9,8 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use qcn_crypto::{HexError, Scheme, SignatureError, from_hex, verify_raw};
-use serde::Deserialize;
+use qcn_crypto::{HexError, Scheme, SignatureError, from_hex, to_hex, verify_raw};
+use serde::{Deserialize, Serialize};
 
 /// Longest line that is read; the longest signature takes 59,584 digits of it.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -121,7 +121,25 @@ fn answer(line: &Line) -> String {
 }
 
 fn malformed(number: u64, problem: &str) -> String {
-    serde_json::json!({ "error": format!("line {number}: {problem}"), "line": number }).to_string()
+    to_line(&Malformed { error: format!("line {number}: {problem}"), line: number })
+}
+
+/// The answer to a line that is no request.
+#[derive(Serialize)]
+struct Malformed {
+    error: String,
+    line: u64,
+}
+
+/// The answer to a request.
+#[derive(Serialize)]
+struct Answer {
+    valid: bool,
+    reason: Option<String>,
+}
+
+fn to_line(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).expect("strings, numbers and truth values have a JSON form")
 }
 
 /// A signature to check, with all that it is checked against.
@@ -138,14 +156,14 @@ pub struct Request {
     pub signature: Vec<u8>,
 }
 
-/// A line as it stands in JSON.
-#[derive(Deserialize)]
+/// A request as it stands in JSON, all bytes in hexadecimal.
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestText {
     scheme: String,
     public_key: String,
     message: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     context: Option<String>,
     signature: String,
 }
@@ -180,6 +198,18 @@ impl Request {
         })
     }
 
+    /// The request as a line for a batch.
+    pub fn to_json(&self) -> String {
+        let context = &self.context;
+        to_line(&RequestText {
+            scheme: self.scheme.to_string(),
+            public_key: to_hex(&self.public_key),
+            message: to_hex(&self.message),
+            context: (!context.is_empty()).then(|| to_hex(context)),
+            signature: to_hex(&self.signature),
+        })
+    }
+
     /// Checks the signature.
     pub fn verify(&self) -> Verdict {
         Verdict(verify_raw(
@@ -208,7 +238,7 @@ impl Verdict {
     /// The verdict as one line of JSON.
     pub fn to_json(&self) -> String {
         let reason = self.0.as_ref().err().map(ToString::to_string);
-        serde_json::json!({ "valid": self.is_valid(), "reason": reason }).to_string()
+        to_line(&Answer { valid: self.is_valid(), reason })
     }
 }
 

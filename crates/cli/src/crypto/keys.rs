@@ -10,6 +10,7 @@ use clap::Args;
 use qcn_crypto::{Scheme, SigningKey, from_hex, to_hex};
 use serde::{Deserialize, Serialize};
 
+use super::batch::Request;
 use super::{Hex, message, parse_hex, print_line};
 
 /// Longest key file that is read; one of ours has at most 5,500 bytes.
@@ -82,6 +83,13 @@ struct KeyFile {
     secret_seed: String,
 }
 
+/// What may be shown of a key.
+#[derive(Serialize)]
+struct PublicPart<'a> {
+    scheme: &'a str,
+    public_key: &'a str,
+}
+
 /// Makes a key and prints it, or writes it to a file.
 pub fn run_keygen(args: &KeygenArgs) -> anyhow::Result<ExitCode> {
     let key = match &args.seed {
@@ -103,11 +111,8 @@ pub fn run_keygen(args: &KeygenArgs) -> anyhow::Result<ExitCode> {
         None => print_line(&text)?,
         Some(path) => {
             write_private(path, &text)?;
-            let public = serde_json::json!({
-                "scheme": file.scheme,
-                "public_key": file.public_key,
-            });
-            print_line(&public.to_string())?;
+            let public = PublicPart { scheme: &file.scheme, public_key: &file.public_key };
+            print_line(&serde_json::to_string(&public)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -133,16 +138,14 @@ pub fn run_sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
     let message = message(args.message.clone(), args.message_file.as_deref())?;
     let context = args.context.clone().unwrap_or_default().0;
     let signature = key.sign_raw(&message, &context).context("cannot sign")?;
-    let mut line = serde_json::json!({
-        "scheme": key.scheme().name(),
-        "public_key": key.public_key().to_string(),
-        "message": to_hex(&message),
-        "signature": signature.to_string(),
-    });
-    if !context.is_empty() {
-        line["context"] = to_hex(&context).into();
-    }
-    print_line(&line.to_string())?;
+    let request = Request {
+        scheme: key.scheme(),
+        public_key: key.public_key().as_bytes().to_vec(),
+        message,
+        context,
+        signature: signature.as_bytes().to_vec(),
+    };
+    print_line(&request.to_json())?;
     Ok(ExitCode::SUCCESS)
 }
 
