@@ -1,1 +1,34 @@
-//! Stateless verification of certificates, account proofs and evidence.
+//! Stateless verification: what anyone can check with a committee's keys and nothing else.
+//!
+//! A light client, an auditor and a validator that judges a block from a peer all use the
+//! functions here. None of them keeps state, asks anybody, or trusts who sent the input.
+//!
+//! - [`check_block`]: the rules of a block that need only the block (DESIGN section 5.1);
+//! - [`verify_certificate`]: that more than two thirds of the weight attest to a checkpoint;
+//! - [`verify_evidence`] and [`guilty_of_fork`]: who misbehaved (DESIGN section 5.6);
+//! - [`verify_account_proof`] and [`TransactionProof`]: what a certified checkpoint's roots
+//!   commit to (DESIGN section 6). The hashing rules of the state tree live here, in
+//!   [`state`], and the ledger builds its tree with them.
+//!
+//! **Invariants**
+//! - no input makes anything here panic, and every loop is bounded by its input's bound;
+//! - a key that signed only what the protocol lets an honest validator sign is never guilty.
+
+mod account;
+mod block_rules;
+mod certificate;
+mod evidence;
+mod fork;
+mod outcome;
+pub mod state;
+
+pub use account::{Account, AccountProof, verify_account_proof};
+pub use block_rules::{BlockFault, check_block};
+pub use certificate::{CertificateError, certificate_weight, verify_certificate};
+pub use evidence::{EvidenceError, verify_evidence};
+pub use fork::{ForkError, guilty_of_fork, preferred};
+pub use outcome::{Failure, Outcome, Refusal, TransactionProof, transaction_leaf};
+pub use state::{ProofError, StateProof};
+
+#[cfg(test)]
+mod testing;
