@@ -1,1 +1,27 @@
 //! Deterministic execution: accounts, transfers, fees and the authenticated state.
+//!
+//! [`Ledger::execute`] applies the transactions of a commit in order; the same transactions
+//! on the same state give the same outcomes, root and counts on every machine. Whatever
+//! execution depends on is part of the state under [`Ledger::state_root`], so a ledger that
+//! was restored from verified chunks ([`Restore`]) goes on exactly like the original.
+//!
+//! **Invariants**
+//! - balances + in flight + fees = genesis supply, asserted after every execution;
+//! - a nonce is used once, in order; a refused transaction changes nothing;
+//! - the state root follows from the records alone, not from how they came about;
+//! - a clone costs nothing and never sees what happens to the original.
+
+mod bank;
+mod chunks;
+mod execution;
+mod ledger;
+mod restore;
+mod tree;
+
+pub use bank::{MIN_FEE, Supply};
+pub use chunks::{MAX_CHUNK_ENTRIES, StateChunk, StateRegion};
+pub use execution::Execution;
+pub use ledger::{AuditError, GenesisAccount, GenesisError, Ledger};
+pub use qcn_light::{Account, AccountProof, Failure, Outcome, Refusal, TransactionProof};
+pub use restore::{ChunkError, Restore, RestoreError};
+pub use tree::{StateTree, Update};

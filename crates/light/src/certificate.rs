@@ -98,8 +98,7 @@ fn authors_rise(certificate: &Certificate) -> Result<(), CertificateError> {
 }
 
 fn is_signed_by_its_author(proof: &AttestationProof, keys: &CommitteeKeys) -> bool {
-    let digest =
-        hash_pair(Domain::Block, &proof.header, &attestations_digest(&proof.attestations));
+    let digest = hash_pair(Domain::Block, &proof.header, &attestations_digest(&proof.attestations));
     let context = BlockHeader::signing_context(keys.chain());
     keys.key(proof.author)
         .is_some_and(|key| key.verify(&context, digest.as_bytes(), &proof.signature).is_ok())

@@ -117,10 +117,7 @@ fn lowest_conflict(one: &SignedAttestations, other: &SignedAttestations) -> Opti
 }
 
 /// A signed block that breaks a rule which needs nothing but the block.
-fn invalid_block(
-    accused: &AccusedBlock,
-    keys: &CommitteeKeys,
-) -> Result<Offence, EvidenceError> {
+fn invalid_block(accused: &AccusedBlock, keys: &CommitteeKeys) -> Result<Offence, EvidenceError> {
     let compact = accused.open()?;
     let CompactParents::Full(parents) = &compact.parents else {
         return Err(EvidenceError::ParentsNotInFull);

@@ -5,9 +5,7 @@ use qcn_crypto::{Digest, InclusionProof};
 use qcn_types::{Amount, TransactionId, encode};
 
 /// Why a transaction changes nothing, not even its sender's nonce.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize, thiserror::Error,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize, thiserror::Error)]
 pub enum Refusal {
     /// The fee is below the minimum.
     #[error("the fee is below the minimum of {minimum}")]
@@ -45,9 +43,7 @@ pub enum Refusal {
 }
 
 /// Why an action did nothing. Its sender has paid the fee and used the nonce.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize, thiserror::Error,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize, thiserror::Error)]
 pub enum Failure {
     /// The sender has less than the amount after paying the fee.
     #[error("the sender has {available} after the fee")]

@@ -23,12 +23,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{Digest, Domain, hash, hash_pair};
 use qcn_types::Bounded;
 
+/// The length of a key in bytes.
+pub const KEY_BYTES: usize = 33;
 /// The length of a key in bits.
 pub const KEY_BITS: u16 = 8 * KEY_BYTES as u16;
 /// The longest value, in bytes. Larger things are stored elsewhere under their digest.
 pub const MAX_VALUE_BYTES: usize = 1024;
-
-const KEY_BYTES: usize = 33;
 
 /// What a record is. The kind is the last byte of the key, so that nobody who chooses an
 /// address can occupy the place of a module's record.
@@ -56,6 +56,14 @@ pub struct StateKey {
 }
 
 impl StateKey {
+    /// The bits of the key, the first being the highest of the first byte.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; KEY_BYTES] {
+        let mut bytes = [self.kind as u8; KEY_BYTES];
+        bytes[..32].copy_from_slice(self.id.as_bytes());
+        bytes
+    }
+
     /// The bit at `position`, the first being the highest of the first byte.
     ///
     /// Positions from [`KEY_BITS`] on are zero.
@@ -98,11 +106,9 @@ pub fn leaf_hash(key: &StateKey, value: &[u8]) -> Digest {
     let mut short = [0; 128];
     let length = KEY_BYTES + value.len();
     if length > short.len() {
-        let long = [key.id.as_bytes(), [key.kind as u8].as_slice(), value].concat();
-        return hash(Domain::StateLeaf, &long);
+        return hash(Domain::StateLeaf, &[key.to_bytes().as_slice(), value].concat());
     }
-    short[..32].copy_from_slice(key.id.as_bytes());
-    short[32] = key.kind as u8;
+    short[..KEY_BYTES].copy_from_slice(&key.to_bytes());
     short[KEY_BYTES..length].copy_from_slice(value);
     hash(Domain::StateLeaf, &short[..length])
 }

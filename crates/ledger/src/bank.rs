@@ -1,0 +1,122 @@
+//! The rules of the bank: integer, checked, one predicate or step each (DESIGN section 6).
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use qcn_crypto::{ChainId, Digest, Domain, PublicKey, Role, Signature, hash, verify_possession};
+use qcn_light::state::{RecordKind, StateKey};
+use qcn_light::{Account, Failure, Refusal};
+use qcn_types::{Address, Amount, Transaction};
+
+/// The least fee of a transaction.
+pub const MIN_FEE: Amount = Amount(1);
+
+/// Where all units of the currency are. Always: balances + in flight + fees = genesis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
+pub struct Supply {
+    /// On accounts.
+    pub balances: Amount,
+    /// Paid as fees.
+    pub fees: Amount,
+    /// Sent to other shards and not yet credited there; nothing while there is one shard.
+    pub in_flight: Amount,
+    /// What there was at genesis.
+    pub genesis: Amount,
+}
+
+impl Supply {
+    /// Whether nothing was created or destroyed.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        let now = [self.balances, self.fees, self.in_flight];
+        let sum = now.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.0));
+        sum == Some(self.genesis.0)
+    }
+
+    /// Where the state keeps it.
+    pub(crate) fn state_key() -> StateKey {
+        StateKey { id: hash(Domain::StateLeaf, b"bank/supply"), kind: RecordKind::Bank }
+    }
+
+    fn collect_fee(&mut self, fee: Amount) {
+        self.balances = minus(self.balances, fee);
+        self.fees = plus(self.fees, fee);
+    }
+}
+
+/// Whether a transaction may be executed now: what must hold for its fee to be taken.
+pub(crate) fn check(transaction: &Transaction, sender: Option<&Account>) -> Result<(), Refusal> {
+    let body = &transaction.body;
+    if body.fee < MIN_FEE {
+        return Err(Refusal::FeeTooLow { minimum: MIN_FEE });
+    }
+    let sender = sender.ok_or(Refusal::UnknownSender)?;
+    if body.nonce < sender.nonce {
+        return Err(Refusal::NonceTooLow { expected: sender.nonce });
+    }
+    if body.nonce > sender.nonce {
+        return Err(Refusal::NonceTooHigh { expected: sender.nonce });
+    }
+    if sender.nonce == u64::MAX {
+        return Err(Refusal::NoncesUsedUp);
+    }
+    if sender.balance < body.fee {
+        return Err(Refusal::InsufficientBalance { balance: sender.balance });
+    }
+    if !sender.may_sign(&transaction.key) {
+        return Err(Refusal::WrongKey);
+    }
+    Ok(())
+}
+
+/// Takes the fee and uses the nonce of a transaction that was checked.
+pub(crate) fn charge(transaction: &Transaction, sender: &mut Account, supply: &mut Supply) {
+    sender.balance = minus(sender.balance, transaction.body.fee);
+    sender.nonce += 1;
+    supply.collect_fee(transaction.body.fee);
+}
+
+/// Whether the sender can move the amount, after its fee. Moving nothing is refused: it
+/// would open empty accounts for the price of a fee.
+pub(crate) fn check_transfer(sender: &Account, amount: Amount) -> Result<(), Failure> {
+    if amount == Amount(0) {
+        return Err(Failure::NothingToMove);
+    }
+    if sender.balance < amount {
+        return Err(Failure::InsufficientBalance { available: sender.balance });
+    }
+    Ok(())
+}
+
+/// Moves an amount that was checked out of an account.
+pub(crate) fn debit(sender: &mut Account, amount: Amount) {
+    sender.balance = minus(sender.balance, amount);
+}
+
+/// Moves an amount into an account, which it opens if there is none.
+pub(crate) fn credit(address: Address, account: Option<Account>, amount: Amount) -> Account {
+    let mut account = account.unwrap_or_else(|| Account::new(address, Amount(0)));
+    account.balance = plus(account.balance, amount);
+    account
+}
+
+/// The digest of a new key, if it proves its possession on this chain.
+pub(crate) fn new_key(
+    chain: ChainId,
+    key: &PublicKey,
+    possession: &Signature,
+) -> Result<Digest, Failure> {
+    verify_possession(key, chain, Role::Account, possession)
+        .map_err(|_| Failure::PossessionNotProven)?;
+    Ok(Address::of(key).0)
+}
+
+/// All amounts are parts of one supply that fits 64 bits, so no sum of some overflows.
+fn plus(one: Amount, other: Amount) -> Amount {
+    Amount(one.0.checked_add(other.0).expect("parts of the supply fit where the supply fits"))
+}
+
+fn minus(from: Amount, amount: Amount) -> Amount {
+    Amount(from.0.checked_sub(amount.0).expect("the caller checked that it is there"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! State sync, the receiving side: a ledger out of chunks from peers that may lie.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use qcn_crypto::{ChainId, Digest};
+
+use crate::chunks::{StateChunk, StateRegion};
+use crate::ledger::{AuditError, Ledger};
+use crate::tree::{Link, StateTree};
+
+/// Why a chunk was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ChunkError {
+    /// It is no part of the state with this root: its sender lies.
+    #[error("the chunk is no part of the state with this root")]
+    WrongRoot,
+    /// All of it is there already: somebody else was faster.
+    #[error("the chunk is there already")]
+    Duplicate,
+}
+
+/// Why there is no ledger at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Parts of the state have not arrived.
+    #[error("{regions} regions of the state are missing: ask for them")]
+    Incomplete {
+        /// How many regions.
+        regions: usize,
+    },
+    /// The state under the root is not one that a ledger makes.
+    #[error("the state under this root contradicts itself: {0}")]
+    Contradiction(#[from] AuditError),
+}
+
+/// A state on its way, known by the root that a certificate commits to.
+///
+/// Chunks may come in any order, from any peer, and are checked one by one. The way to each
+/// tells which regions lie beside it: what is missing is known without trusting anybody, and
+/// becomes finer as chunks arrive.
+///
+/// Regions sort by where they begin, the larger first. They are disjoint, so the only one
+/// that can cover another is the last that does not sort after it, and those that another
+/// covers stand together from it on.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    chain: ChainId,
+    root: Digest,
+    /// Disjoint regions with all of their records.
+    held: BTreeMap<StateRegion, Link>,
+    /// Disjoint regions with records that have not arrived; with `held`, the whole state.
+    missing: BTreeSet<StateRegion>,
+}
+
+impl Restore {
+    /// Begins with nothing but the root.
+    #[must_use]
+    pub fn new(chain: ChainId, state_root: Digest) -> Self {
+        let missing = BTreeSet::from([StateRegion::WHOLE]);
+        Self { chain, root: state_root, held: BTreeMap::new(), missing }
+    }
+
+    /// Takes a chunk that is part of the state.
+    ///
+    /// # Errors
+    /// [`ChunkError`]; nothing has changed then.
+    pub fn accept(&mut self, chunk: &StateChunk) -> Result<(), ChunkError> {
+        let checked = chunk.check(&self.root).ok_or(ChunkError::WrongRoot)?;
+        let region = checked.region;
+        if self.held.range(..=region).next_back().is_some_and(|(held, _)| held.covers(&region)) {
+            return Err(ChunkError::Duplicate);
+        }
+        // A peer may have cut finer than it should have; the larger piece replaces its pieces.
+        let held = self.held.range(region..).map(|(inside, _)| *inside);
+        for inside in held.take_while(|inside| region.covers(inside)).collect::<Vec<_>>() {
+            self.held.remove(&inside);
+        }
+        let missing = self.missing.range(region..).copied();
+        for inside in missing.take_while(|inside| region.covers(inside)).collect::<Vec<_>>() {
+            self.missing.remove(&inside);
+        }
+        let before = self.missing.range(..=region).next_back().copied();
+        if let Some(around) = before.filter(|before| before.covers(&region)) {
+            self.missing.remove(&around);
+            self.missing.extend(checked.beside.into_iter().filter(|beside| around.covers(beside)));
+        }
+        self.held.insert(region, checked.link);
+        Ok(())
+    }
+
+    /// What to ask peers for: regions with records that have not arrived, in order.
+    pub fn missing(&self) -> impl Iterator<Item = &StateRegion> {
+        self.missing.iter()
+    }
+
+    /// Whether everything has arrived.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// The ledger, once everything has arrived.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: something is missing, or the certified state contradicts itself.
+    ///
+    /// # Panics
+    /// If the parts do not make up the root although each was checked against it.
+    pub fn finish(self) -> Result<Ledger, RestoreError> {
+        if !self.is_complete() {
+            return Err(RestoreError::Incomplete { regions: self.missing.len() });
+        }
+        let parts: Vec<(StateRegion, Link)> = self.held.into_iter().collect();
+        let tree = StateTree::from_link(join(0, &parts));
+        assert_eq!(tree.root(), self.root, "checked parts make up the whole");
+        Ok(Ledger::over(self.chain, tree)?)
+    }
+}
+
+/// The subtree at `depth` over complete parts in order.
+fn join(depth: u16, parts: &[(StateRegion, Link)]) -> Option<Link> {
+    let ((first, link), (last, _)) = (parts.first()?, parts.last()?);
+    if parts.len() == 1 {
+        return Some(link.clone());
+    }
+    let bit = first.shared_bits(last);
+    let (left, right) = parts.split_at(parts.partition_point(|(region, _)| !region.bit(bit)));
+    Some(Link::join(depth, bit, join(bit + 1, left)?, join(bit + 1, right)?))
+}
+
+#[cfg(test)]
+mod tests;
