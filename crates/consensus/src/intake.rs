@@ -1,0 +1,273 @@
+//! Blocks that wait: for their parents, for verification, for their time (DESIGN section 5.5).
+//!
+//! A block travels with its parents as slots. It can be rebuilt, verified and accepted only once
+//! a block of each of these slots is in the DAG; until then it waits here, within the budget of
+//! the peer that sent it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use qcn_types::{CompactBlock, Round, Slot, Time, ValidatorIndex};
+
+use crate::limits::{MAX_VERIFYING_PER_PEER, MAX_WAITING_PER_PEER};
+
+/// A block that waits for parents.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Who sent it.
+    pub from: ValidatorIndex,
+    /// The block as it came.
+    pub compact: Arc<CompactBlock>,
+    missing: usize,
+}
+
+/// What was done with a block that lacks parents.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// It waits.
+    Admitted,
+    /// The same block waits already.
+    Known,
+    /// The peer has too many.
+    OverBudget,
+}
+
+/// The waiting blocks.
+#[derive(Clone, Debug, Default)]
+pub struct Intake {
+    next_id: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    by_slot: BTreeMap<Slot, Vec<u64>>,
+    by_missing: BTreeMap<Slot, Vec<u64>>,
+    waiting_per_peer: BTreeMap<ValidatorIndex, usize>,
+    verifying: BTreeMap<Slot, Vec<Arc<CompactBlock>>>,
+    verifying_per_peer: BTreeMap<ValidatorIndex, usize>,
+}
+
+impl Intake {
+    /// How many blocks wait or are in verification.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.verifying.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether the same block is waiting or in verification. Two blocks with one signature are
+    /// the same.
+    #[must_use]
+    pub fn knows(&self, compact: &CompactBlock) -> bool {
+        let slot = compact.slot();
+        let verifying = self.verifying.get(&slot).into_iter().flatten();
+        let waiting = self.by_slot.get(&slot).into_iter().flatten();
+        verifying.chain(waiting.filter_map(|id| self.waiting.get(id)).map(|block| &block.compact))
+            .any(|known| known.signature == compact.signature && known.parents == compact.parents)
+    }
+
+    /// Lets a block wait until blocks for all `missing` slots are accepted.
+    pub fn wait(
+        &mut self,
+        from: ValidatorIndex,
+        compact: Arc<CompactBlock>,
+        missing: &[Slot],
+    ) -> Admission {
+        if self.knows(&compact) {
+            return Admission::Known;
+        }
+        let budget = self.waiting_per_peer.entry(from).or_insert(0);
+        if *budget >= MAX_WAITING_PER_PEER {
+            return Admission::OverBudget;
+        }
+        *budget += 1;
+        let id = self.next_id;
+        self.next_id += 1;
+        for slot in missing {
+            self.by_missing.entry(*slot).or_default().push(id);
+        }
+        self.by_slot.entry(compact.slot()).or_default().push(id);
+        self.waiting.insert(id, Waiting { from, compact, missing: missing.len() });
+        Admission::Admitted
+    }
+
+    /// A block came into `slot`: gives back the blocks that waited for nothing else.
+    pub fn arrived(&mut self, slot: Slot) -> Vec<Waiting> {
+        let Some(ids) = self.by_missing.remove(&slot) else {
+            return Vec::new();
+        };
+        let mut ready = Vec::new();
+        for id in ids {
+            let Some(block) = self.waiting.get_mut(&id) else {
+                continue;
+            };
+            block.missing = block.missing.saturating_sub(1);
+            if block.missing == 0 {
+                ready.extend(self.take(id));
+            }
+        }
+        ready
+    }
+
+    /// The floor rose: blocks at or below it are dropped, and parents there are waited for no
+    /// more. Gives back the blocks that waited for nothing else.
+    pub fn raise_floor(&mut self, floor: Round) -> Vec<Waiting> {
+        let settled: Vec<Slot> = range_to(&self.by_slot, floor);
+        for slot in settled {
+            for id in self.by_slot.get(&slot).cloned().unwrap_or_default() {
+                self.take(id);
+            }
+        }
+        range_to(&self.by_missing, floor)
+            .into_iter()
+            .flat_map(|slot| self.arrived(slot))
+            .collect()
+    }
+
+    /// The highest round of a waiting block, and who sent it.
+    #[must_use]
+    pub fn highest_waiting(&self) -> Option<(Round, ValidatorIndex)> {
+        let (slot, ids) = self.by_slot.last_key_value()?;
+        let block = self.waiting.get(ids.first()?)?;
+        Some((slot.round, block.from))
+    }
+
+    /// Notes that a block is being verified; refuses over budget.
+    pub fn begin_verification(&mut self, from: ValidatorIndex, compact: &Arc<CompactBlock>) -> bool {
+        let budget = self.verifying_per_peer.entry(from).or_insert(0);
+        if *budget >= MAX_VERIFYING_PER_PEER {
+            return false;
+        }
+        *budget += 1;
+        self.verifying.entry(compact.slot()).or_default().push(Arc::clone(compact));
+        true
+    }
+
+    /// Notes that a block came back from verification.
+    pub fn end_verification(&mut self, from: ValidatorIndex, compact: &Arc<CompactBlock>) {
+        if let Some(budget) = self.verifying_per_peer.get_mut(&from) {
+            *budget = budget.saturating_sub(1);
+        }
+        let slot = compact.slot();
+        if let Some(blocks) = self.verifying.get_mut(&slot) {
+            if let Some(at) = blocks.iter().position(|block| Arc::ptr_eq(block, compact)) {
+                blocks.swap_remove(at);
+            }
+            if blocks.is_empty() {
+                self.verifying.remove(&slot);
+            }
+        }
+    }
+
+    fn take(&mut self, id: u64) -> Option<Waiting> {
+        let block = self.waiting.remove(&id)?;
+        if let Some(budget) = self.waiting_per_peer.get_mut(&block.from) {
+            *budget = budget.saturating_sub(1);
+        }
+        let slot = block.compact.slot();
+        if let Some(ids) = self.by_slot.get_mut(&slot) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_slot.remove(&slot);
+            }
+        }
+        Some(block)
+    }
+}
+
+fn range_to<T>(map: &BTreeMap<Slot, T>, floor: Round) -> Vec<Slot> {
+    map.keys().take_while(|slot| slot.round <= floor).copied().collect()
+}
+
+/// Parents to ask for: when, and whom next (DESIGN section 5.5).
+#[derive(Clone, Debug, Default)]
+pub struct Fetch {
+    missing: BTreeMap<Slot, Wanted>,
+    due: BTreeMap<(Time, Slot), ()>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    source: ValidatorIndex,
+    attempts: u32,
+    at: Time,
+}
+
+impl Fetch {
+    /// The most attempts that double the pause; then it stays.
+    const MAX_DOUBLINGS: u32 = 4;
+
+    /// Wants a slot that a block from `source` references, not before `at`.
+    pub fn want(&mut self, slot: Slot, source: ValidatorIndex, at: Time) {
+        if self.missing.contains_key(&slot) {
+            return;
+        }
+        self.missing.insert(slot, Wanted { source, attempts: 0, at });
+        self.due.insert((at, slot), ());
+    }
+
+    /// A block came into the slot.
+    pub fn arrived(&mut self, slot: Slot) {
+        if let Some(wanted) = self.missing.remove(&slot) {
+            self.due.remove(&(wanted.at, slot));
+        }
+    }
+
+    /// Slots at or below the floor are wanted no more.
+    pub fn raise_floor(&mut self, floor: Round) {
+        for slot in range_to(&self.missing, floor) {
+            self.arrived(slot);
+        }
+    }
+
+    /// When the next request is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        self.due.first_key_value().map(|((at, _), ())| *at)
+    }
+
+    /// How many slots are wanted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// The requests that are due, by peer: first the peer that referenced the slot, then its
+    /// author, then one peer after another, with growing pauses.
+    pub fn requests(
+        &mut self,
+        now: Time,
+        pause_us: u64,
+        own: ValidatorIndex,
+        members: usize,
+    ) -> BTreeMap<ValidatorIndex, Vec<Slot>> {
+        let mut requests: BTreeMap<ValidatorIndex, Vec<Slot>> = BTreeMap::new();
+        while let Some((&(at, slot), ())) = self.due.first_key_value() {
+            if at > now {
+                break;
+            }
+            self.due.remove(&(at, slot));
+            let Some(wanted) = self.missing.get_mut(&slot) else {
+                continue;
+            };
+            let to = match wanted.attempts {
+                0 => wanted.source,
+                1 => slot.author,
+                attempts => rotate(wanted.source, attempts, members),
+            };
+            let doublings = wanted.attempts.min(Self::MAX_DOUBLINGS);
+            wanted.attempts = wanted.attempts.saturating_add(1);
+            wanted.at = now.plus_us(pause_us.saturating_mul(2 << doublings));
+            self.due.insert((wanted.at, slot), ());
+            if to != own {
+                requests.entry(to).or_default().push(slot);
+            }
+        }
+        requests
+    }
+}
+
+/// Another peer at every attempt; over time each.
+fn rotate(source: ValidatorIndex, attempts: u32, members: usize) -> ValidatorIndex {
+    let members = members.max(1) as u64;
+    ValidatorIndex(((u64::from(source.0) + u64::from(attempts)) % members) as u16)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! Every bound over peer input, by name.
+
+/// Blocks of rounds this far above the local round are dropped: they cannot be accepted soon.
+pub const HORIZON_ROUNDS: u64 = 256;
+
+/// A proposer references no block further below than this.
+pub const MAX_PARENT_DEPTH: u64 = 32;
+
+/// The most blocks that wait for their parents, per peer that sent them.
+pub const MAX_WAITING_PER_PEER: usize = 512;
+
+/// The most blocks handed to verification and not yet back, per peer.
+pub const MAX_VERIFYING_PER_PEER: usize = 1_024;
+
+/// The most slots or rounds asked for in one request.
+pub const MAX_REQUESTED_SLOTS: usize = 256;
+
+/// The most blocks in one answer.
+pub const MAX_BLOCKS_PER_ANSWER: usize = 256;
+
+/// The most bytes in one answer, before its last block.
+pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+
+/// The most verified siblings kept in one slot, besides the first.
+pub const MAX_SIBLINGS: usize = 8;
+
+/// The most pieces of evidence that wait to be included.
+pub const MAX_PENDING_EVIDENCE: usize = 64;
+
+/// The most blocks held back because their time has not come.
+pub const MAX_HELD_BACK: usize = 1_024;
+
+/// The most blocks that one commit brings in: every slot above the floor, twice over.
+pub const MAX_COMMIT_BLOCKS: usize = 1 << 17;
+
+/// Layers this far below the floor are kept, for peers that resume from a snapshot.
+pub const RETENTION_ROUNDS: u64 = 128;

@@ -1,0 +1,886 @@
+//! The machine: one input door, one output door (DESIGN sections 3 and 5).
+//!
+//! This module wires the parts; each decision is taken in the part that owns it. A block's way
+//! in: [`Machine::receive`] (budget, place) -> rebuild its parents, or wait -> verification by
+//! the driver -> [`Machine::accept`] (rules, time, slot) -> DAG -> commit rule -> linearizer.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use qcn_crypto::Digest;
+use qcn_types::{
+    AuthorSet, BlockBody, BlockRef, Bounded, Committee, CommitteeKeys, CompactBlock, Evidence,
+    Payload, RebuildError, Round, Slot, Time, ValidatorIndex, VerifiedBlock, VerifyError,
+    genesis_ref,
+};
+
+use crate::commit::{Commit, CommitRecord};
+use crate::commit_rule::{CommitRule, Outcome};
+use crate::dag::{Dag, InsertError, Vertex};
+use crate::intake::{Admission, Fetch, Intake, Waiting};
+use crate::limits::{HORIZON_ROUNDS, MAX_HELD_BACK, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
+use crate::linearizer::Linearizer;
+use crate::proposer::{Proposer, Readiness};
+use crate::recovery::Recovery;
+use crate::rules::{Thresholds, collection_floor};
+use crate::schedule::{Schedule, ScheduleState};
+use crate::serve::Server;
+use crate::time_rule;
+use crate::{BrokenRule, Config, Input, Message, Output, Rejection, Suspicion};
+
+/// The consensus of one validator in one committee.
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    keys: CommitteeKeys,
+    own: ValidatorIndex,
+    thresholds: Thresholds,
+    genesis: Vec<BlockRef>,
+
+    dag: Dag<VerifiedBlock>,
+    rule: CommitRule,
+    linearizer: Linearizer,
+    schedule: Schedule,
+    commit_index: u64,
+    commit_digest: Digest,
+
+    intake: Intake,
+    fetch: Fetch,
+    server: Server,
+    /// Parents named in full that are not here: the only way in for a second block of a slot.
+    wanted: BTreeSet<BlockRef>,
+    /// Valid blocks whose time has not come.
+    held_back: BTreeMap<(u64, BlockRef), (ValidatorIndex, VerifiedBlock)>,
+    /// The highest round of blocks that came from their own authors.
+    claimed: Vec<Round>,
+    next_range_request: Time,
+    behind_reported: Time,
+
+    proposer: Proposer,
+    recovery: Option<Recovery>,
+    /// Whether the shard has something to say.
+    shard_busy: bool,
+    /// How many blocks with a payload wait to be sequenced, by round.
+    unsequenced_payloads: BTreeMap<Round, u32>,
+    next_resend: Time,
+
+    /// Authors whose fault is proven already.
+    proven: AuthorSet,
+    now: Time,
+    next_wake: Option<Time>,
+    outputs: VecDeque<Output>,
+}
+
+/// How much a machine holds, for bounds and metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Load {
+    /// Blocks in the DAG.
+    pub dag_blocks: usize,
+    /// Blocks that wait for parents or verification.
+    pub waiting_blocks: usize,
+    /// Slots that are asked for.
+    pub wanted_slots: usize,
+    /// Blocks whose time has not come.
+    pub held_back: usize,
+}
+
+impl Machine {
+    /// A machine at genesis. `seed` is the epoch's.
+    #[must_use]
+    pub fn new(
+        now: Time,
+        config: Config,
+        keys: CommitteeKeys,
+        own: ValidatorIndex,
+        seed: Digest,
+    ) -> Self {
+        let committee = Arc::clone(keys.committee());
+        let (shard, epoch) = (committee.shard(), committee.epoch());
+        let genesis: Vec<BlockRef> = committee
+            .indices()
+            .map(|author| genesis_ref(keys.chain(), shard, epoch, author))
+            .collect();
+        let broken = config.broken_rule;
+        let schedule = Schedule::new(
+            Arc::clone(&committee),
+            seed,
+            config.leaders_per_round,
+            config.schedule_interval_commits,
+        );
+        let members = committee.len();
+        let own_genesis = genesis.get(own.position()).copied().unwrap_or_default();
+        Self {
+            thresholds: Thresholds::of(&committee, broken),
+            dag: Dag::new(&committee),
+            rule: CommitRule::new(&committee, broken, Round::GENESIS),
+            linearizer: Linearizer::default(),
+            schedule,
+            commit_index: 0,
+            commit_digest: Digest::ZERO,
+            intake: Intake::default(),
+            fetch: Fetch::default(),
+            server: Server::new(members),
+            wanted: BTreeSet::new(),
+            held_back: BTreeMap::new(),
+            claimed: vec![Round::GENESIS; members],
+            next_range_request: now,
+            behind_reported: Time::ZERO,
+            proposer: Proposer::new(own, own_genesis, members, now),
+            recovery: None,
+            shard_busy: false,
+            unsequenced_payloads: BTreeMap::new(),
+            next_resend: now.plus_us(config.resend_interval_us),
+            proven: AuthorSet::EMPTY,
+            now,
+            next_wake: None,
+            outputs: VecDeque::new(),
+            genesis,
+            config,
+            keys,
+            own,
+        }
+    }
+
+    /// Does not sign before the committee has said how far it is (section 5.3).
+    pub fn recover(&mut self, nonce: u64) {
+        if self.config.broken_rule != Some(BrokenRule::NoRoundLog) {
+            self.recovery = Some(Recovery::new(nonce));
+        }
+    }
+
+    /// Resumes after a commit that a certified checkpoint vouches for.
+    ///
+    /// `records` are the commits above the floor, oldest first, already checked to be chained and
+    /// to end in the certified one; `schedule` is the state that the last one names.
+    pub fn resume(&mut self, records: &[CommitRecord], schedule: &ScheduleState) {
+        let Some(last) = records.last() else {
+            return;
+        };
+        let floor = collection_floor(last.leader.round, self.config.gc_depth);
+        let committee = Arc::clone(self.keys.committee());
+        self.dag = Dag::new(&committee);
+        self.dag.raise_floor(floor, RETENTION_ROUNDS);
+        // The last leader's round may have leaders that are not decided yet.
+        let settled = last.leader.round.previous();
+        self.rule = CommitRule::new(&committee, self.config.broken_rule, settled);
+        self.rule.schedule_round(&self.dag, &committee, &last.undecided_leaders);
+        self.linearizer = Linearizer::resume(records, floor);
+        self.schedule.restore(schedule, last.leader.round);
+        self.proven = self.proven.union(self.schedule.isolated());
+        self.commit_index = last.index;
+        self.commit_digest = last.digest();
+        self.intake = Intake::default();
+        self.fetch = Fetch::default();
+        self.wanted.clear();
+        self.held_back.clear();
+        self.unsequenced_payloads.clear();
+    }
+
+    /// The local round.
+    #[must_use]
+    pub const fn round(&self) -> Round {
+        self.proposer.round()
+    }
+
+    /// The index of the last commit.
+    #[must_use]
+    pub const fn commit_index(&self) -> u64 {
+        self.commit_index
+    }
+
+    /// The garbage-collection floor.
+    #[must_use]
+    pub const fn floor(&self) -> Round {
+        self.dag.floor()
+    }
+
+    /// Whether it may not sign yet, because it is finding out what it has signed.
+    #[must_use]
+    pub const fn is_recovering(&self) -> bool {
+        self.recovery.is_some()
+    }
+
+    /// The schedule of leaders as of the last commit.
+    #[must_use]
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The DAG, for invariants and drawings.
+    #[must_use]
+    pub const fn dag(&self) -> &Dag<VerifiedBlock> {
+        &self.dag
+    }
+
+    /// How much it holds.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            dag_blocks: self.dag.len(),
+            waiting_blocks: self.intake.len(),
+            wanted_slots: self.fetch.len(),
+            held_back: self.held_back.len(),
+        }
+    }
+
+    /// The input door.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => self.tick(),
+            Input::Message { from, message } => self.receive_message(from, message),
+            Input::Verified { from, compact, outcome } => {
+                self.intake.end_verification(from, &compact);
+                match outcome {
+                    Ok(block) => self.accept(from, block),
+                    Err(error) => self.refuse(from, &compact, &error),
+                }
+            }
+            Input::Payload { round, payload, attestations } => {
+                self.compose(round, payload, attestations);
+            }
+            Input::Signed(block) => self.publish(block),
+            Input::Busy(busy) => self.shard_busy = busy,
+            Input::Replay(block) => self.replay(block),
+        }
+        self.propose_if_ready();
+        self.set_wake();
+    }
+
+    /// The output door. Drained after every input; outputs are executed in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn committee(&self) -> &Committee {
+        self.keys.committee()
+    }
+
+    fn reject(&mut self, from: ValidatorIndex, rejection: Rejection) {
+        self.outputs.push_back(Output::Rejected { from, rejection });
+    }
+
+    fn send(&mut self, to: ValidatorIndex, message: Message) {
+        if to != self.own {
+            self.outputs.push_back(Output::Send { to, message });
+        }
+    }
+
+    // ----- messages -----
+
+    fn receive_message(&mut self, from: ValidatorIndex, message: Message) {
+        if !self.committee().contains(from) {
+            return self.reject(from, Rejection::NotAMember);
+        }
+        match message {
+            Message::Block(compact) => self.receive(from, compact),
+            Message::Blocks(blocks) => {
+                for compact in blocks.into_inner() {
+                    self.receive(from, compact);
+                }
+            }
+            Message::RecoveryQuery { nonce } => {
+                if self.recovery.is_none() {
+                    let latest = self.proposer.last();
+                    self.send(from, Message::RecoveryAnswer { nonce, latest });
+                }
+            }
+            Message::RecoveryAnswer { nonce, latest } => self.recovery_answer(from, nonce, latest),
+            request => match self.server.serve(self.now, from, &request, &self.dag) {
+                Ok(answers) => answers.into_iter().for_each(|answer| self.send(from, answer)),
+                Err(rejection) => self.reject(from, rejection),
+            },
+        }
+    }
+
+    fn recovery_answer(&mut self, from: ValidatorIndex, nonce: u64, latest: BlockRef) {
+        let Some(recovery) = &mut self.recovery else {
+            return;
+        };
+        if let Some(block) = recovery.answer(from, nonce, latest)
+            && block.round > self.dag.floor()
+            && block.round <= self.dag.highest_round().plus(HORIZON_ROUNDS)
+            && self.dag.find(&block).is_none()
+        {
+            self.fetch.want(block.slot(), from, self.now);
+        }
+        self.finish_recovery();
+    }
+
+    fn finish_recovery(&mut self) {
+        let committee = self.keys.committee();
+        let resumed = self
+            .recovery
+            .as_ref()
+            .and_then(|recovery| recovery.resume_at(&self.dag, committee, self.thresholds));
+        if let Some(round) = resumed {
+            self.proposer.sign_only_from(round);
+            self.recovery = None;
+        }
+    }
+
+    /// Takes in a block that nobody has checked.
+    fn receive(&mut self, from: ValidatorIndex, compact: Arc<CompactBlock>) {
+        let slot = compact.slot();
+        if !self.committee().contains(slot.author) || slot.round == Round::GENESIS {
+            return self.reject(from, Rejection::NotAMember);
+        }
+        if slot.author == from {
+            self.note_claim(from, slot.round);
+        }
+        if slot.round <= self.dag.floor() {
+            return self.reject(from, Rejection::TooOld);
+        }
+        if slot.round > self.dag.highest_round().plus(HORIZON_ROUNDS) {
+            return self.reject(from, Rejection::TooFarAhead);
+        }
+        if self.is_duplicate(&compact) || self.intake.knows(&compact) {
+            return;
+        }
+        self.rebuild(from, compact);
+    }
+
+    /// Whether the block is in the DAG, or is a second block that nobody references of an author
+    /// whose fault is proven.
+    fn is_duplicate(&self, compact: &CompactBlock) -> bool {
+        let slot = compact.slot();
+        let mut occupied = false;
+        for node in self.dag.in_slot(slot).filter_map(|vertex| self.dag.node(vertex)) {
+            if node.content.signature == compact.signature {
+                return true;
+            }
+            occupied = true;
+        }
+        let wanted = || self.wanted.iter().any(|reference| reference.slot() == slot);
+        occupied && self.proven.contains(slot.author) && !wanted()
+    }
+
+    /// Rebuilds the parents of a block from the DAG and hands it to verification, or lets it
+    /// wait for what is missing.
+    fn rebuild(&mut self, from: ValidatorIndex, compact: Arc<CompactBlock>) {
+        let dag = &self.dag;
+        let resolve = |slot: Slot| dag.unique(slot);
+        let rebuilt = compact.rebuild_parents(self.keys.chain(), self.keys.committee(), resolve);
+        match rebuilt {
+            Ok(parents) => {
+                let missing = self.missing_of(&parents);
+                if !missing.is_empty() {
+                    self.wanted.extend(missing.iter().copied());
+                    let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
+                    let blocks = Bounded::truncated(missing);
+                    self.send(from, Message::RequestBlocks(blocks));
+                    return self.wait(from, compact, &slots);
+                }
+                if self.intake.begin_verification(from, &compact) {
+                    self.outputs.push_back(Output::Verify { from, compact, parents });
+                } else {
+                    self.reject(from, Rejection::OverBudget);
+                }
+            }
+            Err(RebuildError::NotCanonical) => self.reject(from, Rejection::MalformedParents),
+            Err(RebuildError::Unresolved(slots)) => {
+                // Slots that hold several blocks, or lie below what is kept, cannot be resolved
+                // by waiting: only the sender can say which block it means.
+                let floor = dag.floor();
+                let (absent, hopeless): (Vec<Slot>, Vec<Slot>) = slots
+                    .into_iter()
+                    .partition(|slot| slot.round > floor && dag.in_slot(*slot).next().is_none());
+                if hopeless.is_empty() {
+                    self.wait(from, compact, &absent);
+                } else {
+                    let slot = compact.slot();
+                    self.send(from, Message::RequestFull(slot));
+                }
+            }
+        }
+    }
+
+    fn missing_of(&self, parents: &[BlockRef]) -> Vec<BlockRef> {
+        let above = parents.iter().filter(|parent| parent.round > self.dag.floor());
+        above.filter(|parent| self.dag.find(parent).is_none()).copied().collect()
+    }
+
+    fn wait(&mut self, from: ValidatorIndex, compact: Arc<CompactBlock>, missing: &[Slot]) {
+        match self.intake.wait(from, compact, missing) {
+            Admission::Admitted => {
+                let at = self.now.plus_us(self.config.sync_delay_us);
+                for slot in missing {
+                    self.fetch.want(*slot, from, at);
+                }
+            }
+            Admission::Known => {}
+            Admission::OverBudget => self.reject(from, Rejection::OverBudget),
+        }
+    }
+
+    /// A block did not verify. A wrong signature may mean that the parents were rebuilt wrongly,
+    /// so the sender is asked for them in full before it is blamed.
+    fn refuse(&mut self, from: ValidatorIndex, compact: &Arc<CompactBlock>, error: &VerifyError) {
+        let rebuilt = matches!(compact.parents, qcn_types::CompactParents::Slots { .. });
+        match error {
+            VerifyError::BlockSignature if rebuilt => {
+                self.send(from, Message::RequestFull(compact.slot()));
+            }
+            VerifyError::BlockSignature | VerifyError::ForeignBlock => {
+                self.reject(from, Rejection::BadSignature);
+            }
+            VerifyError::TransactionSignature { .. } => {
+                self.reject(from, Rejection::InvalidBlock);
+                let dag = &self.dag;
+                let parents = compact.rebuild_parents(
+                    self.keys.chain(),
+                    self.keys.committee(),
+                    |slot| dag.unique(slot),
+                );
+                if let Ok(parents) = parents {
+                    let block = CompactBlock::clone(compact);
+                    let block =
+                        block.with_parents(self.keys.chain(), self.keys.committee(), parents);
+                    self.prove(compact.author, Evidence::invalid_block(&block));
+                }
+            }
+        }
+    }
+
+    fn prove(&mut self, author: ValidatorIndex, evidence: Evidence) {
+        if self.proven.insert(author) {
+            self.outputs.push_back(Output::Evidence(evidence));
+        }
+    }
+
+    // ----- acceptance -----
+
+    /// Takes in a verified block whose parents are here.
+    fn accept(&mut self, from: ValidatorIndex, block: VerifiedBlock) {
+        let reference = block.reference();
+        if reference.round <= self.dag.floor() || self.dag.find(&reference).is_some() {
+            return;
+        }
+        if qcn_light::check_block(&block.body, self.committee()).is_err() {
+            self.prove(reference.author, Evidence::invalid_block(&block));
+            return self.reject(from, Rejection::InvalidBlock);
+        }
+        let occupied = self.dag.in_slot(reference.slot()).next();
+        if let Some(first) = occupied.and_then(|vertex| self.dag.node(vertex)) {
+            let evidence = Evidence::equivocation(&first.content, &block);
+            self.prove(reference.author, evidence);
+            if !self.wanted.contains(&reference) {
+                return self.reject(from, Rejection::UnreferencedSibling);
+            }
+        }
+        let missing = self.missing_of(&block.body.parents);
+        if !missing.is_empty() {
+            // The floor or the slots changed while it was verified.
+            let compact = Arc::new(CompactBlock::in_full(&block));
+            return self.rebuild(from, compact);
+        }
+        if !time_rule::not_below_median(&self.dag, self.committee(), &block.body) {
+            return self.reject(from, Rejection::TimeTooLow);
+        }
+        let now_ms = self.now.as_ms();
+        if block.body.time_ms > now_ms {
+            let too_far = block.body.time_ms - now_ms > self.config.max_clock_drift_ms;
+            if too_far || self.held_back.len() >= MAX_HELD_BACK {
+                return self.reject(from, Rejection::TimeTooHigh);
+            }
+            self.held_back.insert((block.body.time_ms, reference), (from, block));
+            return;
+        }
+        self.insert(block, true);
+    }
+
+    /// Puts a block into the DAG, and whatever waited for it on its way.
+    fn insert(&mut self, block: VerifiedBlock, persist: bool) {
+        let reference = block.reference();
+        let body = &block.body;
+        let (time_ms, has_payload) = (body.time_ms, !body.payload.is_empty());
+        let inserted = self.dag.insert(reference, &block.body.parents, time_ms, block.clone());
+        let vertex = match inserted {
+            Ok(vertex) => vertex,
+            Err(InsertError::MissingParents(missing)) => {
+                self.wanted.extend(missing);
+                return;
+            }
+            Err(_) => return,
+        };
+        self.linearizer.note_inserted(&reference, vertex);
+        self.wanted.remove(&reference);
+        self.fetch.arrived(reference.slot());
+        if has_payload {
+            *self.unsequenced_payloads.entry(reference.round).or_insert(0) += 1;
+        }
+        if reference.author == self.own {
+            self.proposer.note_own(&block, self.now);
+        } else if persist {
+            self.outputs.push_back(Output::PersistAccepted(block.clone()));
+        }
+        self.outputs.push_back(Output::Accepted(block));
+        let committee = Arc::clone(self.keys.committee());
+        self.schedule_rounds();
+        self.rule.observe(&self.dag, &committee, vertex);
+        self.decide();
+        self.enter_round();
+        if self.recovery.is_some() {
+            self.finish_recovery();
+        }
+        for waiting in self.intake.arrived(reference.slot()) {
+            self.retry(waiting);
+        }
+    }
+
+    fn retry(&mut self, waiting: Waiting) {
+        if waiting.compact.round > self.dag.floor() && !self.is_duplicate(&waiting.compact) {
+            self.rebuild(waiting.from, waiting.compact);
+        }
+    }
+
+    fn enter_round(&mut self) {
+        let mut round = self.dag.highest_round().next();
+        while round > self.proposer.round() {
+            if self.thresholds.may_propose(self.dag.weight(round.previous())) {
+                self.proposer.enter(round, self.now);
+                self.next_resend = self.now.plus_us(self.config.resend_interval_us);
+                return;
+            }
+            round = round.previous();
+        }
+    }
+
+    fn replay(&mut self, block: VerifiedBlock) {
+        let own = block.reference().author == self.own;
+        if own && self.config.broken_rule != Some(BrokenRule::NoRoundLog) {
+            self.proposer.note_own(&block, Time::ZERO);
+        }
+        if self.missing_of(&block.body.parents).is_empty() {
+            self.insert(block, false);
+        }
+    }
+
+    // ----- commits -----
+
+    fn schedule_rounds(&mut self) {
+        let committee = Arc::clone(self.keys.committee());
+        // One round more than there are blocks: the proposer waits for its leaders.
+        while self.rule.next_unscheduled_round() <= self.dag.highest_round().next() {
+            let leaders = self.schedule.leaders(self.rule.next_unscheduled_round());
+            self.rule.schedule_round(&self.dag, &committee, &leaders);
+        }
+    }
+
+    fn decide(&mut self) {
+        let committee = Arc::clone(self.keys.committee());
+        loop {
+            self.rule.decide_indirectly(&self.dag, &committee);
+            let Some(decision) = self.rule.next_decision() else {
+                return;
+            };
+            let changed = match decision.outcome {
+                Outcome::Commit(leader) => {
+                    self.schedule.note_decision(decision.slot, true);
+                    self.commit(leader)
+                }
+                Outcome::Skip => {
+                    self.schedule.note_decision(decision.slot, false);
+                    self.outputs.push_back(Output::Skipped(decision.slot));
+                    false
+                }
+            };
+            if changed {
+                self.rule.unschedule_above(decision.slot.round);
+                self.schedule_rounds();
+            }
+        }
+    }
+
+    /// Sequences a committed leader; says whether the schedule changed.
+    fn commit(&mut self, leader: Vertex) -> bool {
+        let floor = collection_floor(leader.round, self.config.gc_depth).max(self.dag.floor());
+        let sequenced = self.linearizer.sequence(&self.dag, leader, floor);
+        let mut blocks = Vec::with_capacity(sequenced.len());
+        for vertex in sequenced {
+            let Some(node) = self.dag.node(vertex) else {
+                continue;
+            };
+            self.schedule.note_block(vertex.slot(), &node.content.body.parents);
+            if !node.content.body.payload.is_empty()
+                && let Some(count) = self.unsequenced_payloads.get_mut(&vertex.round)
+            {
+                *count = count.saturating_sub(1);
+            }
+            blocks.push(node.content.clone());
+        }
+        let isolated = self.isolate_proven(&blocks);
+        self.commit_index += 1;
+        let adjusted = self.schedule.end_commit(self.commit_index, leader.round);
+        let (reference, time_ms) = match self.dag.node(leader) {
+            Some(node) => (node.reference, node.content.body.time_ms),
+            None => return false,
+        };
+        let record = CommitRecord {
+            index: self.commit_index,
+            previous: self.commit_digest,
+            leader: reference,
+            blocks: Bounded::truncated(blocks.iter().map(VerifiedBlock::reference).collect()),
+            undecided_leaders: Bounded::truncated(self.rule.undecided_in(leader.round)),
+            schedule: self.schedule.digest(),
+        };
+        let digest = record.digest();
+        self.commit_digest = digest;
+        self.proposer.note_commit();
+        let changed = adjusted || !isolated.is_empty();
+        self.outputs.push_back(Output::Commit(Commit {
+            index: self.commit_index,
+            leader: reference,
+            time_ms,
+            blocks,
+            record,
+            digest,
+            isolated,
+        }));
+        self.raise_floor(floor);
+        changed
+    }
+
+    /// Isolates those whom evidence in the committed blocks proves guilty.
+    fn isolate_proven(
+        &mut self,
+        blocks: &[VerifiedBlock],
+    ) -> Vec<(ValidatorIndex, qcn_types::Offence)> {
+        let mut isolated = Vec::new();
+        for evidence in blocks.iter().flat_map(|block| &block.body.payload.evidence) {
+            let accused = evidence.accused();
+            if self.schedule.isolated().contains(accused) {
+                continue;
+            }
+            if let Ok(offence) = qcn_light::verify_evidence(evidence, &self.keys)
+                && self.schedule.isolate(accused)
+            {
+                self.proven.insert(accused);
+                isolated.push((accused, offence));
+            }
+        }
+        isolated
+    }
+
+    fn raise_floor(&mut self, floor: Round) {
+        if floor <= self.dag.floor() {
+            return;
+        }
+        self.dag.raise_floor(floor, RETENTION_ROUNDS);
+        self.linearizer.raise_floor(floor);
+        self.fetch.raise_floor(floor);
+        self.unsequenced_payloads = self.unsequenced_payloads.split_off(&floor.next());
+        self.wanted.retain(|reference| reference.round > floor);
+        self.held_back.retain(|(_, reference), _| reference.round > floor);
+        for waiting in self.intake.raise_floor(floor) {
+            self.retry(waiting);
+        }
+    }
+
+    // ----- proposing -----
+
+    fn is_busy(&self) -> bool {
+        self.shard_busy || self.unsequenced_payloads.values().any(|count| *count > 0)
+    }
+
+    fn propose_if_ready(&mut self) {
+        if self.recovery.is_some() {
+            return;
+        }
+        let readiness = self.readiness();
+        if let Readiness::Now(round) = readiness {
+            let late: Vec<ValidatorIndex> = self.absent_leaders(round.previous()).collect();
+            for against in late {
+                let suspicion = Suspicion::LateLeader(round.previous());
+                self.outputs.push_back(Output::Suspicion { against, suspicion });
+            }
+            self.proposer.begin(round);
+            self.outputs.push_back(Output::RequestPayload { round });
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        let leaders_here = self.absent_leaders(self.proposer.round().previous()).next().is_none();
+        self.proposer.readiness(self.now, &self.config, leaders_here, self.is_busy())
+    }
+
+    fn absent_leaders(&self, round: Round) -> impl Iterator<Item = ValidatorIndex> + '_ {
+        let present = self.dag.layer(round).map_or(AuthorSet::EMPTY, |layer| *layer.present());
+        self.rule
+            .leaders_of(round)
+            .map(|slot| slot.author)
+            .filter(move |author| round > Round::GENESIS && !present.contains(*author))
+    }
+
+    fn compose(
+        &mut self,
+        round: Round,
+        payload: Payload,
+        attestations: Bounded<qcn_types::Attestation, { qcn_types::MAX_ATTESTATIONS }>,
+    ) {
+        if self.proposer.in_progress() != Some(round) || self.proposer.may_sign_from() > round {
+            return;
+        }
+        let genesis = |author: ValidatorIndex| self.genesis[author.position()];
+        let parents = self.proposer.parents(&self.dag, round, genesis);
+        let body = BlockBody {
+            chain: self.keys.chain(),
+            shard: self.committee().shard(),
+            epoch: self.committee().epoch(),
+            round,
+            author: self.own,
+            time_ms: time_rule::proposal_time_ms(&self.dag, self.committee(), round, self.now),
+            parents,
+            payload,
+            attestations,
+        };
+        self.outputs.push_back(Output::Sign(Box::new(body)));
+    }
+
+    fn publish(&mut self, block: VerifiedBlock) {
+        let reference = block.reference();
+        let expected = self.proposer.in_progress() == Some(reference.round)
+            && reference.author == self.own
+            && reference.round >= self.proposer.may_sign_from();
+        if !expected {
+            // Since it was composed, a higher own block came back from a peer or from recovery.
+            return self.proposer.abandon();
+        }
+        if self.config.broken_rule != Some(BrokenRule::NoRoundLog) {
+            self.outputs.push_back(Output::PersistOwn(block.clone()));
+        }
+        let compact = Arc::new(CompactBlock::pack(&block));
+        self.outputs.push_back(Output::Broadcast(Message::Block(compact)));
+        self.proposer.note_own(&block, self.now);
+        self.insert(block, false);
+    }
+
+    // ----- time -----
+
+    fn tick(&mut self) {
+        let now_ms = self.now.as_ms();
+        while let Some((&(time_ms, reference), _)) = self.held_back.first_key_value() {
+            if time_ms > now_ms {
+                break;
+            }
+            if let Some((from, block)) = self.held_back.remove(&(time_ms, reference)) {
+                self.accept(from, block);
+            }
+        }
+        self.fetch_missing();
+        self.fetch_range();
+        if let Some(recovery) = &mut self.recovery
+            && recovery.ask(self.now, self.config.resend_interval_us)
+        {
+            let nonce = recovery.nonce();
+            self.outputs.push_back(Output::Broadcast(Message::RecoveryQuery { nonce }));
+        }
+        self.resend();
+    }
+
+    fn fetch_missing(&mut self) {
+        let pause = self.config.sync_delay_us;
+        let members = self.committee().len();
+        for (to, slots) in self.fetch.requests(self.now, pause, self.own, members) {
+            for part in slots.chunks(MAX_REQUESTED_SLOTS) {
+                let exact: Vec<BlockRef> = self
+                    .wanted
+                    .iter()
+                    .filter(|reference| part.contains(&reference.slot()))
+                    .copied()
+                    .collect();
+                if !exact.is_empty() {
+                    self.send(to, Message::RequestBlocks(Bounded::truncated(exact)));
+                }
+                self.send(to, Message::RequestSlots(Bounded::truncated(part.to_vec())));
+            }
+        }
+    }
+
+    /// Far behind, whole rounds are asked for: fetching parents one round at a time would take
+    /// a round trip for each.
+    fn fetch_range(&mut self) {
+        const ROUNDS_PER_REQUEST: u16 = 8;
+        let Some((highest, source)) = self.far_ahead() else {
+            return;
+        };
+        if self.now < self.next_range_request {
+            return;
+        }
+        let first = self.proposer.round().previous();
+        self.next_range_request = self.now.plus_us(self.config.sync_delay_us.saturating_mul(2));
+        let first = first.max(self.dag.floor().next());
+        let other = ValidatorIndex(((source.0 as usize + 1) % self.committee().len()) as u16);
+        for (to, first) in [(source, first), (other, first.plus(u64::from(ROUNDS_PER_REQUEST)))] {
+            if first <= highest {
+                self.send(to, Message::RequestRounds { first, count: ROUNDS_PER_REQUEST });
+            }
+        }
+    }
+
+    /// The highest waiting block and its sender, if it is rounds above the local round.
+    fn far_ahead(&self) -> Option<(Round, ValidatorIndex)> {
+        const ROUNDS_BEHIND: u64 = 2;
+        let reach = self.proposer.round().plus(ROUNDS_BEHIND);
+        self.intake.highest_waiting().filter(|(highest, _)| *highest >= reach)
+    }
+
+    /// Stalled, the last own block is sent again: peers may have lost it with a connection.
+    fn resend(&mut self) {
+        if self.now < self.next_resend {
+            return;
+        }
+        self.next_resend = self.now.plus_us(self.config.resend_interval_us);
+        let last = self.dag.find(&self.proposer.last());
+        if let Some(node) = last.and_then(|vertex| self.dag.node(vertex)) {
+            let compact = Arc::new(CompactBlock::pack(&node.content));
+            self.outputs.push_back(Output::Broadcast(Message::Block(compact)));
+        }
+    }
+
+    fn note_claim(&mut self, from: ValidatorIndex, round: Round) {
+        let claimed = &mut self.claimed[from.position()];
+        *claimed = (*claimed).max(round);
+        // Nearer than this, blocks can still be fetched: peers keep them.
+        let reach = self.proposer.round().plus(self.config.gc_depth.saturating_mul(2));
+        if round <= reach || self.now < self.behind_reported.plus_us(self.config.resend_interval_us)
+        {
+            return;
+        }
+        let committee = self.keys.committee();
+        let ahead = committee.indices().filter(|author| self.claimed[author.position()] > reach);
+        let weight = committee.weight_of(&ahead.collect());
+        if self.thresholds.contains_honest(weight) {
+            self.behind_reported = self.now;
+            self.outputs.push_back(Output::Behind { round: reach });
+        }
+    }
+
+    fn set_wake(&mut self) {
+        let mut wake = self.next_resend;
+        if self.recovery.is_none()
+            && let Readiness::At(at) = self.readiness()
+        {
+            wake = wake.min(at);
+        }
+        if let Some(recovery) = &self.recovery {
+            wake = wake.min(recovery.next_ask());
+        }
+        if let Some(due) = self.fetch.next_due() {
+            wake = wake.min(due);
+        }
+        if self.far_ahead().is_some() {
+            wake = wake.min(self.next_range_request);
+        }
+        if let Some(((time_ms, _), _)) = self.held_back.first_key_value() {
+            wake = wake.min(Time::from_ms(*time_ms));
+        }
+        if self.next_wake != Some(wake) {
+            self.next_wake = Some(wake);
+            self.outputs.push_back(Output::Wake(wake));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The two doors of a shard.
+
+use std::sync::Arc;
+
+use qcn_consensus::{Rejection, Suspicion};
+use qcn_crypto::Digest;
+use qcn_ledger::{Ledger, Outcome, Refusal};
+use qcn_types::{
+    BlockBody, BlockRef, CompactBlock, Evidence, Height, Offence, Round, Slot, Time, Transaction,
+    TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
+};
+
+use crate::{Message, SyncPackage};
+
+/// How a validator comes up.
+#[derive(Debug)]
+pub enum Start {
+    /// For the first time: nothing was ever signed with its key.
+    Fresh,
+    /// With its log complete: everything that was made durable is here, in order.
+    Restarted(Vec<Record>),
+    /// With a log that may have lost something: a wiped disk, a torn or corrupted tail, or a
+    /// disk that lies about what is durable. It asks the committee before it signs anything.
+    Suspect(Vec<Record>),
+}
+
+/// What goes to the log. The driver appends and gives back in order.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// An own block, durable before it is sent.
+    Own(VerifiedBlock),
+    /// An accepted block of another validator.
+    Accepted(VerifiedBlock),
+    /// A certified checkpoint with its state. Block records of rounds at or below `floor`
+    /// that come before it are no longer needed.
+    Snapshot {
+        /// The package to resume from.
+        package: Arc<SyncPackage>,
+        /// The state at the checkpoint; cheap to clone.
+        ledger: Box<Ledger>,
+        /// The garbage-collection floor after the checkpoint.
+        floor: Round,
+    },
+}
+
+/// What happens to a shard.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed. Needed at the latest when [`Output::Wake`] said.
+    Tick,
+    /// A peer sent a message. The transport has authenticated the peer.
+    Message {
+        /// Who sent it.
+        from: ValidatorIndex,
+        /// What it says.
+        message: Message,
+    },
+    /// The answer to [`Output::VerifyBlock`].
+    BlockVerified {
+        /// As asked.
+        from: ValidatorIndex,
+        /// As asked.
+        compact: Arc<CompactBlock>,
+        /// The verified block, or what is wrong with it.
+        outcome: Result<VerifiedBlock, VerifyError>,
+    },
+    /// The answer to [`Output::SignBlock`].
+    BlockSigned(VerifiedBlock),
+    /// The answer to [`Output::VerifySync`].
+    SyncVerified {
+        /// As asked.
+        from: ValidatorIndex,
+        /// As asked.
+        package: Arc<SyncPackage>,
+        /// Whether the certificate is valid.
+        valid: bool,
+    },
+    /// A client hands in a transaction whose signature the driver has checked.
+    Submit(Verified<Transaction>),
+}
+
+/// What the driver is asked to do, in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Check the signatures of this block assembled with these parents
+    /// (`CompactBlock::with_parents`, then `CommitteeKeys::verify_block`).
+    VerifyBlock {
+        /// Who sent it.
+        from: ValidatorIndex,
+        /// The block as it came.
+        compact: Arc<CompactBlock>,
+        /// Its parents in full.
+        parents: Vec<BlockRef>,
+    },
+    /// Sign this block and answer with [`Input::BlockSigned`].
+    SignBlock(Box<BlockBody>),
+    /// Check the certificate of a sync package and answer with [`Input::SyncVerified`].
+    VerifySync {
+        /// Who sent it.
+        from: ValidatorIndex,
+        /// The package.
+        package: Arc<SyncPackage>,
+    },
+    /// Append to the log. If `barrier`, what follows may be done only once it is durable.
+    Persist {
+        /// What to append.
+        record: Record,
+        /// Whether to wait until it is durable.
+        barrier: bool,
+    },
+    /// Send to one peer.
+    Send {
+        /// To whom.
+        to: ValidatorIndex,
+        /// What.
+        message: Message,
+    },
+    /// Send to all peers.
+    Broadcast(Message),
+    /// Call again with [`Input::Tick`] at this time. Replaces earlier ones.
+    Wake(Time),
+    /// Something happened that drivers show, count or check.
+    Event(Event),
+}
+
+/// What happened, for metrics, reports, invariants and clients.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The own block of a round left the machine.
+    Proposed(VerifiedBlock),
+    /// A block entered the DAG.
+    Accepted(BlockRef),
+    /// A commit was executed.
+    Executed {
+        /// The checkpoint's height.
+        height: Height,
+        /// The checkpoint's digest.
+        checkpoint: Digest,
+        /// The checkpoint's state root.
+        state_root: Digest,
+        /// The committed leader.
+        leader: BlockRef,
+        /// The blocks in order.
+        blocks: Vec<BlockRef>,
+        /// What became of each transaction, in order.
+        outcomes: Vec<(TransactionId, Outcome)>,
+        /// How many state entries were written.
+        state_updates: u32,
+        /// How many hashes execution took.
+        hashes: u32,
+    },
+    /// The attestations of a quorum for an executed checkpoint were seen.
+    Certified {
+        /// The checkpoint's height.
+        height: Height,
+        /// The checkpoint's digest.
+        checkpoint: Digest,
+    },
+    /// A leader slot was decided to stay empty.
+    Skipped(Slot),
+    /// A peer's fault was proven.
+    Proven(Evidence),
+    /// A validator was isolated by committed evidence.
+    Isolated {
+        /// Who.
+        validator: ValidatorIndex,
+        /// For what.
+        offence: Offence,
+    },
+    /// A peer's message was refused.
+    Rejected {
+        /// Whose.
+        from: ValidatorIndex,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// Something that moves odds and routing but proves nothing.
+    Suspicion {
+        /// Against whom.
+        against: ValidatorIndex,
+        /// What.
+        suspicion: Suspicion,
+    },
+    /// A submitted transaction was not taken into the mempool.
+    Refused {
+        /// Which.
+        id: TransactionId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The state was synchronised to a certified checkpoint.
+    Synchronised {
+        /// The checkpoint's height.
+        height: Height,
+        /// The checkpoint's digest.
+        checkpoint: Digest,
+        /// The checkpoint's state root.
+        state_root: Digest,
+    },
+    /// A validator that came up may sign again from this round on.
+    Resumed {
+        /// The lowest round that it may sign.
+        round: Round,
+    },
+    /// A certified checkpoint differs from the own result: the shard has stopped.
+    Diverged {
+        /// The height.
+        height: Height,
+        /// What was executed here.
+        own: Digest,
+        /// What a quorum attests.
+        certified: Digest,
+    },
+}

@@ -1,0 +1,63 @@
+//! What validators of one shard say to each other.
+
+use std::sync::Arc;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use qcn_consensus::{CommitRecord, ScheduleState};
+use qcn_ledger::StateChunk;
+use qcn_types::{Bounded, Certificate, Height, Transaction};
+
+/// The most transactions forwarded in one message.
+pub const MAX_FORWARDED: usize = 256;
+
+/// The most commit records in a sync package.
+pub const MAX_SYNC_COMMITS: usize = 4_096;
+
+/// A message between two validators of one shard.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum Message {
+    /// About blocks.
+    Consensus(qcn_consensus::Message),
+    /// Transactions that a validator cannot propose itself.
+    Forward(Bounded<Transaction, MAX_FORWARDED>),
+    /// Asks for the newest certified checkpoint above this height.
+    SyncRequest {
+        /// What the asking validator has.
+        above: Height,
+    },
+    /// Answers [`Self::SyncRequest`].
+    SyncOffer(Arc<SyncPackage>),
+    /// Asks for a chunk of the state at a certified height.
+    ChunkRequest {
+        /// The height of the checkpoint.
+        height: Height,
+        /// Which chunk.
+        index: u32,
+    },
+    /// Answers [`Self::ChunkRequest`].
+    Chunk {
+        /// The height of the checkpoint.
+        height: Height,
+        /// The chunk, which the state root verifies.
+        chunk: Arc<StateChunk>,
+    },
+    /// Answers [`Self::ChunkRequest`] for a height that is no longer kept.
+    ChunkGone {
+        /// The height asked for.
+        height: Height,
+    },
+}
+
+/// What a validator needs, besides the state itself, to resume at a certified checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct SyncPackage {
+    /// Certifies the checkpoint.
+    pub certificate: Certificate,
+    /// The commits whose blocks are above the floor, oldest first, ending with the
+    /// checkpoint's; the checkpoint commits to the last.
+    pub commits: Bounded<CommitRecord, MAX_SYNC_COMMITS>,
+    /// The leader schedule after the last commit, which commits to it.
+    pub schedule: ScheduleState,
+    /// How many chunks the state has.
+    pub chunks: u32,
+}
