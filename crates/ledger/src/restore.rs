@@ -89,8 +89,9 @@ impl Restore {
     }
 
     /// What to ask peers for: regions with records that have not arrived, in order.
-    pub fn missing(&self) -> impl Iterator<Item = &StateRegion> {
-        self.missing.iter()
+    #[must_use]
+    pub const fn missing(&self) -> &BTreeSet<StateRegion> {
+        &self.missing
     }
 
     /// Whether everything has arrived.

@@ -103,7 +103,8 @@ impl StateTree {
     /// Shows that a record is there, or that none is.
     #[must_use]
     pub fn prove(&self, key: &StateKey) -> StateProof {
-        let mut steps = Vec::new();
+        // Room for a billion records with random keys.
+        let mut steps = Vec::with_capacity(32);
         let mut depth = 0;
         let mut next = self.root.as_ref();
         while let Some(link) = next {
