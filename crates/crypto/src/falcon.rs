@@ -117,3 +117,6 @@ impl SigningKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

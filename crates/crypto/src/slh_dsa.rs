@@ -6,6 +6,8 @@
 use fips205::traits::{KeyGen, SerDes, Signer, Verifier};
 use fips205::{slh_dsa_sha2_128f, slh_dsa_sha2_128s, slh_dsa_sha2_192s, slh_dsa_sha2_256s};
 
+use zeroize::Zeroizing;
+
 use crate::SeededRandomness;
 use crate::randomness::SeededSource;
 
@@ -16,6 +18,17 @@ pub(crate) enum ParameterSet {
     F128,
     S192,
     S256,
+}
+
+impl ParameterSet {
+    /// Bytes of each of the three seeds, `n` in FIPS 205.
+    const fn seed_bytes(self) -> usize {
+        match self {
+            Self::S128 | Self::F128 => 16,
+            Self::S192 => 24,
+            Self::S256 => 32,
+        }
+    }
 }
 
 /// A decoded public key.
@@ -87,21 +100,30 @@ impl SigningKey {
         set: ParameterSet,
         randomness: &mut SeededRandomness,
     ) -> Option<(Self, Vec<u8>)> {
+        let mut seeds = Zeroizing::new(vec![0; 3 * set.seed_bytes()]);
+        randomness.fill(&mut seeds);
+        Self::from_seeds(set, &seeds)
+    }
+
+    /// The key pair of FIPS 205's three seeds, joined.
+    fn from_seeds(set: ParameterSet, seeds: &[u8]) -> Option<(Self, Vec<u8>)> {
+        use {slh_dsa_sha2_128f as f128, slh_dsa_sha2_128s as s128};
+        use {slh_dsa_sha2_192s as s192, slh_dsa_sha2_256s as s256};
         Some(match set {
             ParameterSet::S128 => {
-                let (public, key) = generate_by::<slh_dsa_sha2_128s::KG>(randomness)?;
+                let (public, key) = key_pair::<s128::KG, { s128::N }>(seeds)?;
                 (Self::S128(key), public.into_bytes().to_vec())
             }
             ParameterSet::F128 => {
-                let (public, key) = generate_by::<slh_dsa_sha2_128f::KG>(randomness)?;
+                let (public, key) = key_pair::<f128::KG, { f128::N }>(seeds)?;
                 (Self::F128(key), public.into_bytes().to_vec())
             }
             ParameterSet::S192 => {
-                let (public, key) = generate_by::<slh_dsa_sha2_192s::KG>(randomness)?;
+                let (public, key) = key_pair::<s192::KG, { s192::N }>(seeds)?;
                 (Self::S192(key), public.into_bytes().to_vec())
             }
             ParameterSet::S256 => {
-                let (public, key) = generate_by::<slh_dsa_sha2_256s::KG>(randomness)?;
+                let (public, key) = key_pair::<s256::KG, { s256::N }>(seeds)?;
                 (Self::S256(key), public.into_bytes().to_vec())
             }
         })
@@ -123,10 +145,9 @@ impl SigningKey {
     }
 }
 
-fn generate_by<G: KeyGen>(
-    randomness: &mut SeededRandomness,
-) -> Option<(G::PublicKey, G::PrivateKey)> {
-    G::try_keygen_with_rng(&mut SeededSource(randomness)).ok()
+fn key_pair<G: KeyGen, const N: usize>(seeds: &[u8]) -> Option<(G::PublicKey, G::PrivateKey)> {
+    let ([secret, prf, public], []) = seeds.as_chunks::<N>() else { return None };
+    Some(G::keygen_from_seed(secret, prf, public))
 }
 
 fn sign_by<K>(
