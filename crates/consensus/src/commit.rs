@@ -21,6 +21,8 @@ pub struct Commit {
     pub record: CommitRecord,
     /// The digest of `record`.
     pub digest: Digest,
+    /// Whether the commit closes a schedule window, so that a validator can resume after it.
+    pub closes_window: bool,
     /// The validators that evidence in these blocks isolated, in order.
     pub isolated: Vec<(ValidatorIndex, Offence)>,
 }
@@ -44,6 +46,12 @@ pub struct CommitRecord {
 }
 
 impl CommitRecord {
+    /// Whether no leader of the round is left to be decided: a checkpoint is made here.
+    #[must_use]
+    pub fn closes_round(&self) -> bool {
+        self.undecided_leaders.is_empty()
+    }
+
     /// The digest that checkpoints carry.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -23,7 +23,7 @@ use crate::linearizer::Linearizer;
 use crate::proposer::{Proposer, Readiness};
 use crate::recovery::Recovery;
 use crate::rules::{Thresholds, collection_floor};
-use crate::schedule::{Schedule, ScheduleState};
+use crate::schedule::{Schedule, ScheduleState, WindowEnd};
 use crate::serve::Server;
 use crate::time_rule;
 use crate::{BrokenRule, Config, Input, Message, Output, Rejection, Suspicion};
@@ -182,6 +182,12 @@ impl Machine {
         self.proposer.round()
     }
 
+    /// The lowest round that it may sign.
+    #[must_use]
+    pub fn may_sign_from(&self) -> Round {
+        self.proposer.may_sign_from()
+    }
+
     /// The index of the last commit.
     #[must_use]
     pub const fn commit_index(&self) -> u64 {
@@ -241,7 +247,8 @@ impl Machine {
             }
             Input::Signed(block) => self.publish(block),
             Input::Busy(busy) => self.shard_busy = busy,
-            Input::Replay(block) => self.replay(block),
+            // Nothing may be signed before the whole log is read.
+            Input::Replay(block) => return self.replay(block),
         }
         self.propose_if_ready();
         self.set_wake();
@@ -611,7 +618,8 @@ impl Machine {
         }
         let isolated = self.isolate_proven(&blocks);
         self.commit_index += 1;
-        let adjusted = self.schedule.end_commit(self.commit_index, leader.round);
+        let undecided_leaders = self.rule.undecided_in(leader.round);
+        let window = self.schedule.end_commit(leader.round, undecided_leaders.is_empty());
         let (reference, time_ms) = match self.dag.node(leader) {
             Some(node) => (node.reference, node.content.body.time_ms),
             None => return false,
@@ -621,13 +629,13 @@ impl Machine {
             previous: self.commit_digest,
             leader: reference,
             blocks: Bounded::truncated(blocks.iter().map(VerifiedBlock::reference).collect()),
-            undecided_leaders: Bounded::truncated(self.rule.undecided_in(leader.round)),
+            undecided_leaders: Bounded::truncated(undecided_leaders),
             schedule: self.schedule.digest(),
         };
         let digest = record.digest();
         self.commit_digest = digest;
         self.proposer.note_commit();
-        let changed = adjusted || !isolated.is_empty();
+        let changed = window == WindowEnd::Adjusted || !isolated.is_empty();
         self.outputs.push_back(Output::Commit(Commit {
             index: self.commit_index,
             leader: reference,
@@ -635,6 +643,7 @@ impl Machine {
             blocks,
             record,
             digest,
+            closes_window: window != WindowEnd::Open,
             isolated,
         }));
         self.raise_floor(floor);

@@ -5,9 +5,9 @@
 //! 1949), up to certainty. Odds are the weight, lowered for validators whose blocks come too
 //! late to be voted for or whose leader slots were skipped, and zero for isolated ones.
 //!
-//! **Invariant**: the schedule is a function of the commits so far. Odds change at every
-//! `interval`-th commit, and nothing of the counting outlives that commit; so a validator that
-//! resumes at such a commit needs only [`ScheduleState`].
+//! **Invariant**: the schedule is a function of the commits so far. Odds change when a window of
+//! `interval` commits closes, at a commit that is the last of its round, and nothing of the
+//! counting outlives it; so a validator that resumes there needs only [`ScheduleState`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,11 +48,23 @@ impl ScheduleState {
     }
 }
 
+/// What the end of a commit means for the schedule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WindowEnd {
+    /// The window goes on.
+    Open,
+    /// It closed, and the odds stay.
+    Unchanged,
+    /// It closed, and the odds of higher rounds are others now.
+    Adjusted,
+}
+
 /// What the commits since the last adjustment showed.
 #[derive(Clone, Debug, Default)]
 struct Window {
     /// The leader round of the commit that closed the window before.
     opened_at: Round,
+    commits: u64,
     /// For each round the weight of sequenced blocks of the next round that reference each
     /// author's block.
     support: BTreeMap<Round, Vec<u64>>,
@@ -127,12 +139,6 @@ impl Schedule {
         &self.isolated
     }
 
-    /// Whether the commit of this index closes a window, so that a validator can resume there.
-    #[must_use]
-    pub const fn closes_window(&self, commit_index: u64) -> bool {
-        commit_index.is_multiple_of(self.interval_commits)
-    }
-
     /// The leaders of a round, in the order of their slots.
     #[must_use]
     pub fn leaders(&self, round: Round) -> Vec<ValidatorIndex> {
@@ -195,19 +201,20 @@ impl Schedule {
         new
     }
 
-    /// Ends a commit; says whether it adjusted the odds.
-    pub fn end_commit(&mut self, commit_index: u64, leader_round: Round) -> bool {
-        if !self.closes_window(commit_index) {
-            return false;
+    /// Ends a commit, the last of its round if `closes_round`.
+    pub fn end_commit(&mut self, leader_round: Round, closes_round: bool) -> WindowEnd {
+        self.window.commits += 1;
+        if self.window.commits < self.interval_commits || !closes_round {
+            return WindowEnd::Open;
         }
         let before = self.multipliers.clone();
         self.adjust(leader_round);
         self.open_window(leader_round);
         if before == self.multipliers {
-            return false;
+            return WindowEnd::Unchanged;
         }
         self.digest = self.state().digest();
-        true
+        WindowEnd::Adjusted
     }
 
     /// Lowers the odds of who was late or skipped, raises those of who is in time again.
@@ -242,6 +249,7 @@ impl Schedule {
         let members = self.committee.len();
         self.window = Window {
             opened_at: leader_round,
+            commits: 0,
             support: BTreeMap::new(),
             led: vec![0; members],
             skipped: vec![0; members],

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use qcn_consensus::{Rejection, Suspicion};
 use qcn_crypto::Digest;
-use qcn_ledger::{Ledger, Outcome, Refusal};
+use qcn_ledger::{Ledger, Outcome};
 use qcn_types::{
     BlockBody, BlockRef, CompactBlock, Evidence, Height, Offence, Round, Slot, Time, Transaction,
     TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
 };
 
-use crate::{Message, SyncPackage};
+use crate::{Message, Refused, SyncPackage};
 
 /// How a validator comes up.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ pub enum Event {
     Proposed(VerifiedBlock),
     /// A block entered the DAG.
     Accepted(BlockRef),
-    /// A commit was executed.
+    /// The commits of a round, or of some, were executed.
     Executed {
         /// The checkpoint's height.
         height: Height,
@@ -138,7 +138,7 @@ pub enum Event {
         checkpoint: Digest,
         /// The checkpoint's state root.
         state_root: Digest,
-        /// The committed leader.
+        /// The last committed leader.
         leader: BlockRef,
         /// The blocks in order.
         blocks: Vec<BlockRef>,
@@ -167,6 +167,8 @@ pub enum Event {
         /// For what.
         offence: Offence,
     },
+    /// A peer sent state or an offer that does not fit a certificate.
+    LyingSyncer(ValidatorIndex),
     /// A peer's message was refused.
     Rejected {
         /// Whose.
@@ -186,7 +188,7 @@ pub enum Event {
         /// Which.
         id: TransactionId,
         /// Why.
-        refusal: Refusal,
+        refusal: Refused,
     },
     /// The state was synchronised to a certified checkpoint.
     Synchronised {

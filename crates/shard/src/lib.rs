@@ -1,1 +1,23 @@
-//! One shard: consensus, mempool, ledger, checkpoints and state sync behind one input and one output door.
+//! One shard: consensus, mempool, ledger, checkpoints and state sync, still sans-IO.
+//!
+//! [`Shard`] is what a driver runs: real in `qcn-node`, simulated in `qcn-sim`. It has one
+//! input door, [`Shard::handle`], and one output door, [`Shard::poll_output`], drained after
+//! every input and executed in order.
+//!
+//! **Invariants**
+//! - a transaction is executed only out of a committed block, in commit order;
+//! - a checkpoint is attested only after it was executed here, once per height;
+//! - a validator whose own checkpoint differs from a certified one stops ([`Event::Diverged`]).
+
+mod checkpoints;
+mod door;
+mod mempool;
+mod message;
+mod shard;
+mod snapshots;
+mod statesync;
+
+pub use door::{Event, Input, Output, Record, Start};
+pub use mempool::Refused;
+pub use message::{Message, SyncPackage};
+pub use shard::{Shard, ShardConfig, StartError, Status};

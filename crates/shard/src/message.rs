@@ -5,21 +5,16 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_consensus::{CommitRecord, ScheduleState};
 use qcn_ledger::StateChunk;
-use qcn_types::{Bounded, Certificate, Height, Transaction};
-
-/// The most transactions forwarded in one message.
-pub const MAX_FORWARDED: usize = 256;
+use qcn_types::{Bounded, Certificate, Height};
 
 /// The most commit records in a sync package.
-pub const MAX_SYNC_COMMITS: usize = 4_096;
+pub const MAX_SYNC_COMMITS: usize = 1 << 16;
 
 /// A message between two validators of one shard.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Message {
     /// About blocks.
     Consensus(qcn_consensus::Message),
-    /// Transactions that a validator cannot propose itself.
-    Forward(Bounded<Transaction, MAX_FORWARDED>),
     /// Asks for the newest certified checkpoint above this height.
     SyncRequest {
         /// What the asking validator has.
@@ -38,6 +33,8 @@ pub enum Message {
     Chunk {
         /// The height of the checkpoint.
         height: Height,
+        /// Which chunk was asked for.
+        index: u32,
         /// The chunk, which the state root verifies.
         chunk: Arc<StateChunk>,
     },

@@ -1,0 +1,597 @@
+//! The machine of one shard: what consensus commits, the ledger executes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use qcn_consensus::{Commit, Config, ConfigError, Load, Machine};
+use qcn_crypto::Digest;
+use qcn_ledger::{GenesisAccount, GenesisError, Ledger};
+use qcn_types::{
+    AuthorSet, Bounded, Checkpoint, CommitteeKeys, Evidence, Height, MAX_BLOCK_EVIDENCE, Payload,
+    Round, Time, Transaction, ValidatorIndex, Verified, VerifiedBlock,
+};
+
+use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contradiction};
+use crate::mempool::Mempool;
+use crate::snapshots::Snapshots;
+use crate::statesync::{ChunkResult, Requests, StateSync, check_offer};
+use crate::{Event, Input, Message, Output, Record, Start, SyncPackage};
+
+/// The most pieces of evidence that wait to be proposed.
+const MAX_PENDING_EVIDENCE: usize = 64;
+
+/// What a shard is made of.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// The committee with its keys; names chain, shard and epoch.
+    pub keys: CommitteeKeys,
+    /// Which member this is.
+    pub own: ValidatorIndex,
+    /// The epoch's seed, for the draw of leaders.
+    pub seed: Digest,
+    /// The parameters of consensus.
+    pub consensus: Config,
+    /// The balances at genesis.
+    pub accounts: Arc<[GenesisAccount]>,
+    /// A snapshot is taken every so many schedule windows.
+    pub snapshot_interval: u64,
+    /// Unpredictable and new at every start: recovery answers repeat it.
+    pub nonce: u64,
+}
+
+/// Why a shard cannot start.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StartError {
+    /// The parameters do not work together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The genesis balances do not add up.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// The own index is not in the committee.
+    #[error("validator {0} is not in the committee")]
+    NotAMember(ValidatorIndex),
+}
+
+/// Where a shard stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// The local round.
+    pub round: Round,
+    /// The garbage-collection floor.
+    pub floor: Round,
+    /// The height of the newest checkpoint.
+    pub height: Height,
+    /// The highest certified height.
+    pub certified: Height,
+    /// Transactions that wait to be proposed.
+    pub mempool: usize,
+    /// What consensus holds.
+    pub load: Load,
+    /// Whether it is finding out what it has signed.
+    pub recovering: bool,
+    /// Whether it is synchronising state.
+    pub synchronising: bool,
+    /// Whether it stopped because its result differs from a certified one.
+    pub stopped: bool,
+}
+
+/// One validator's part in one shard.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    machine: Machine,
+    ledger: Ledger,
+    checkpoints: Checkpoints,
+    mempool: Mempool,
+    snapshots: Snapshots,
+    sync: StateSync,
+    /// Commits of a round whose last leader is not decided yet.
+    batch: Vec<Commit>,
+    evidence: VecDeque<Evidence>,
+    isolated: AuthorSet,
+    /// The newest height with a transaction: until it is certified there is something to say.
+    newest_used_height: Height,
+    was_recovering: bool,
+    busy: bool,
+    stopped: bool,
+    machine_wake: Option<Time>,
+    said_wake: Option<Time>,
+    now: Time,
+    outputs: VecDeque<Output>,
+}
+
+impl Shard {
+    /// A shard that comes up.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn new(now: Time, config: ShardConfig, start: Start) -> Result<Self, StartError> {
+        config.consensus.check()?;
+        let committee = Arc::clone(config.keys.committee());
+        if !committee.contains(config.own) {
+            return Err(StartError::NotAMember(config.own));
+        }
+        let ledger = Ledger::genesis(config.keys.chain(), &config.accounts)?;
+        let genesis = Checkpoint {
+            shard: committee.shard(),
+            epoch: committee.epoch(),
+            state_root: ledger.state_root(),
+            ..Checkpoint::default()
+        };
+        let machine = Machine::new(
+            now,
+            config.consensus.clone(),
+            config.keys.clone(),
+            config.own,
+            config.seed,
+        );
+        let mut shard = Self {
+            sync: StateSync::new(config.own, committee.len(), config.keys.chain()),
+            checkpoints: Checkpoints::new(genesis),
+            mempool: Mempool::default(),
+            snapshots: Snapshots::default(),
+            batch: Vec::new(),
+            evidence: VecDeque::new(),
+            isolated: AuthorSet::EMPTY,
+            newest_used_height: Height(0),
+            was_recovering: false,
+            busy: false,
+            stopped: false,
+            machine_wake: None,
+            said_wake: None,
+            now,
+            outputs: VecDeque::new(),
+            machine,
+            ledger,
+            config,
+        };
+        match start {
+            Start::Fresh => {}
+            Start::Restarted(log) => shard.read_log(log),
+            Start::Suspect(log) => {
+                shard.read_log(log);
+                shard.machine.recover(shard.config.nonce);
+                shard.was_recovering = shard.machine.is_recovering();
+            }
+        }
+        shard.handle(now, Input::Tick);
+        Ok(shard)
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            round: self.machine.round(),
+            floor: self.machine.floor(),
+            height: self.checkpoints.last().height,
+            certified: self.checkpoints.certified(),
+            mempool: self.mempool.len(),
+            load: self.machine.load(),
+            recovering: self.machine.is_recovering(),
+            synchronising: self.sync.deadline().is_some(),
+            stopped: self.stopped,
+        }
+    }
+
+    /// The state after the newest checkpoint.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The newest checkpoint.
+    #[must_use]
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        self.checkpoints.last()
+    }
+
+    /// Consensus, for invariants and drawings.
+    #[must_use]
+    pub const fn consensus(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The input door.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        if self.stopped {
+            return;
+        }
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {
+                let requests = self.sync.tick(self.now, self.height());
+                self.send_all(requests);
+                self.feed(qcn_consensus::Input::Tick);
+            }
+            Input::Message { from, message } => self.receive(from, message),
+            Input::BlockVerified { from, compact, outcome } => {
+                self.feed(qcn_consensus::Input::Verified { from, compact, outcome });
+            }
+            Input::BlockSigned(block) => self.feed(qcn_consensus::Input::Signed(block)),
+            Input::SyncVerified { from, package, valid } => self.offer_checked(from, package, valid),
+            Input::Submit(transaction) => self.submit(transaction),
+        }
+        self.say_busy();
+        self.say_resumed();
+        self.set_wake();
+    }
+
+    /// The output door. Drained after every input; outputs are executed in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn height(&self) -> Height {
+        self.checkpoints.last().height
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn send_all(&mut self, requests: Requests) {
+        for (to, message) in requests {
+            self.outputs.push_back(Output::Send { to, message });
+        }
+    }
+
+    // ----- start -----
+
+    fn read_log(&mut self, log: Vec<Record>) {
+        let snapshot = log.iter().rev().find_map(|record| match record {
+            Record::Snapshot { package, ledger, .. } => {
+                Some((Arc::clone(package), ledger.as_ref().clone()))
+            }
+            _ => None,
+        });
+        if let Some((package, ledger)) = snapshot {
+            self.install(&package, ledger);
+        }
+        for record in log {
+            if let Record::Own(block) | Record::Accepted(block) = record {
+                self.feed(qcn_consensus::Input::Replay(block));
+            }
+        }
+        // What happened again was said and done before.
+        self.outputs.clear();
+    }
+
+    /// Takes over a certified state.
+    fn install(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {
+        self.machine.resume(&package.commits, &package.schedule);
+        self.snapshots = Snapshots::resume(package, &ledger);
+        self.checkpoints = Checkpoints::new(package.certificate.checkpoint);
+        self.mempool.raise_floor(self.machine.floor());
+        self.isolated = *self.machine.schedule().isolated();
+        self.batch.clear();
+        self.newest_used_height = Height(0);
+        self.ledger = ledger;
+    }
+
+    // ----- messages -----
+
+    fn receive(&mut self, from: ValidatorIndex, message: Message) {
+        match message {
+            Message::Consensus(message) => {
+                self.feed(qcn_consensus::Input::Message { from, message });
+            }
+            Message::SyncRequest { above } => {
+                if let Some(package) = self.snapshots.newest_above(above) {
+                    let message = Message::SyncOffer(Arc::clone(package));
+                    self.outputs.push_back(Output::Send { to: from, message });
+                }
+            }
+            Message::SyncOffer(package) => self.receive_offer(from, package),
+            Message::ChunkRequest { height, index } => self.serve_chunk(from, height, index),
+            Message::Chunk { height, index, chunk } => {
+                match self.sync.chunk(self.now, from, height, &chunk, index) {
+                    ChunkResult::More(requests) => self.send_all(requests),
+                    ChunkResult::Lie(requests) => {
+                        self.event(Event::LyingSyncer(from));
+                        self.send_all(requests);
+                    }
+                    ChunkResult::Complete(package, ledger) => self.synchronised(&package, *ledger),
+                }
+            }
+            Message::ChunkGone { height } => {
+                let requests = self.sync.gone(self.now, height, self.height());
+                self.send_all(requests);
+            }
+        }
+    }
+
+    fn serve_chunk(&mut self, to: ValidatorIndex, height: Height, index: u32) {
+        let message = match self.snapshots.ledger_at(height) {
+            None => Message::ChunkGone { height },
+            Some(ledger) => match ledger.chunk(index) {
+                Some(chunk) => Message::Chunk { height, index, chunk: Arc::new(chunk) },
+                None => return,
+            },
+        };
+        self.outputs.push_back(Output::Send { to, message });
+    }
+
+    fn receive_offer(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>) {
+        if !self.sync.wants(package.certificate.checkpoint.height, self.height()) {
+            return;
+        }
+        let members = self.config.keys.committee().len();
+        if check_offer(&package, members, self.config.consensus.gc_depth).is_err() {
+            return self.event(Event::LyingSyncer(from));
+        }
+        self.outputs.push_back(Output::VerifySync { from, package });
+    }
+
+    fn offer_checked(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>, valid: bool) {
+        if !valid {
+            return self.event(Event::LyingSyncer(from));
+        }
+        if self.sync.wants(package.certificate.checkpoint.height, self.height()) {
+            let requests = self.sync.begin(self.now, package);
+            self.send_all(requests);
+        }
+    }
+
+    fn synchronised(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {
+        let checkpoint = package.certificate.checkpoint;
+        if checkpoint.height <= self.height() {
+            return;
+        }
+        self.install(package, ledger.clone());
+        let record = Record::Snapshot {
+            package: Arc::clone(package),
+            ledger: Box::new(ledger),
+            floor: self.machine.floor(),
+        };
+        self.outputs.push_back(Output::Persist { record, barrier: true });
+        self.event(Event::Synchronised {
+            height: checkpoint.height,
+            checkpoint: checkpoint.digest(),
+            state_root: checkpoint.state_root,
+        });
+    }
+
+    fn submit(&mut self, transaction: Verified<Transaction>) {
+        let transaction = transaction.into_inner();
+        let id = transaction.body.id();
+        if let Err(refusal) = self.mempool.submit(transaction, &self.ledger) {
+            self.event(Event::Refused { id, refusal });
+        }
+        self.say_busy();
+    }
+
+    // ----- consensus -----
+
+    /// Hands an input to consensus and does what it asks for.
+    fn feed(&mut self, input: qcn_consensus::Input) {
+        self.machine.handle(self.now, input);
+        while let Some(output) = self.machine.poll_output() {
+            self.obey(output);
+        }
+    }
+
+    fn obey(&mut self, output: qcn_consensus::Output) {
+        use qcn_consensus::Output as Asked;
+        match output {
+            Asked::RequestPayload { round } => self.give_payload(round),
+            Asked::Sign(body) => self.outputs.push_back(Output::SignBlock(body)),
+            Asked::Verify { from, compact, parents } => {
+                self.outputs.push_back(Output::VerifyBlock { from, compact, parents });
+            }
+            Asked::PersistOwn(block) => {
+                let record = Record::Own(block.clone());
+                self.outputs.push_back(Output::Persist { record, barrier: true });
+                self.event(Event::Proposed(block));
+            }
+            Asked::PersistAccepted(block) => {
+                let record = Record::Accepted(block);
+                self.outputs.push_back(Output::Persist { record, barrier: false });
+            }
+            Asked::Send { to, message } => {
+                let message = Message::Consensus(message);
+                self.outputs.push_back(Output::Send { to, message });
+            }
+            Asked::Broadcast(message) => {
+                self.outputs.push_back(Output::Broadcast(Message::Consensus(message)));
+            }
+            Asked::Accepted(block) => self.accepted(&block),
+            Asked::Commit(commit) => self.committed(commit),
+            Asked::Skipped(slot) => self.event(Event::Skipped(slot)),
+            Asked::Evidence(evidence) => self.proven(evidence),
+            Asked::Rejected { from, rejection } => self.event(Event::Rejected { from, rejection }),
+            Asked::Suspicion { against, suspicion } => {
+                self.event(Event::Suspicion { against, suspicion });
+            }
+            Asked::Behind { .. } => {
+                let requests = self.sync.start(self.now, self.height());
+                self.send_all(requests);
+            }
+            Asked::Wake(at) => self.machine_wake = Some(at),
+        }
+    }
+
+    fn give_payload(&mut self, round: Round) {
+        let transactions = self.mempool.take(round, &self.ledger);
+        let mut evidence: Vec<Evidence> = Vec::new();
+        while evidence.len() < MAX_BLOCK_EVIDENCE
+            && let Some(next) = self.evidence.pop_front()
+        {
+            evidence.push(next);
+        }
+        let payload = Payload {
+            transactions: Bounded::truncated(transactions),
+            evidence: Bounded::truncated(evidence),
+        };
+        let attestations = self.checkpoints.take_attestations();
+        self.feed(qcn_consensus::Input::Payload { round, payload, attestations });
+    }
+
+    fn proven(&mut self, evidence: Evidence) {
+        if self.isolated.contains(evidence.accused()) {
+            return;
+        }
+        if self.evidence.len() < MAX_PENDING_EVIDENCE {
+            self.evidence.push_back(evidence.clone());
+        }
+        self.event(Event::Proven(evidence));
+    }
+
+    fn accepted(&mut self, block: &VerifiedBlock) {
+        let reference = block.reference();
+        self.event(Event::Accepted(reference));
+        for attestation in &block.body.attestations {
+            let committee = Arc::clone(self.config.keys.committee());
+            match self.checkpoints.count(reference.author, *attestation, &committee) {
+                Attested::Counted => {}
+                Attested::Quorum(height, digest) => self.quorum(height, digest),
+                Attested::Contradicts(other) => {
+                    let dag = self.machine.dag();
+                    let proof = prove_contradiction(dag, block, attestation.height, other);
+                    if let Some(evidence) = proof {
+                        self.proven(evidence);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A quorum attests a checkpoint: compare it with the own one, if that exists already.
+    fn quorum(&mut self, height: Height, certified: Digest) {
+        let Some(own) = self.checkpoints.own_digest(height) else {
+            return;
+        };
+        if own != certified {
+            self.event(Event::Diverged { height, own, certified });
+            self.stopped = true;
+            return;
+        }
+        if self.checkpoints.certify(height) {
+            self.event(Event::Certified { height, checkpoint: certified });
+        }
+        self.certify_snapshot(height);
+    }
+
+    fn certify_snapshot(&mut self, height: Height) {
+        let Some(checkpoint) = self.snapshots.pending(height) else {
+            return;
+        };
+        let committee = self.config.keys.committee();
+        let Some(certificate) = collect_certificate(self.machine.dag(), committee, checkpoint)
+        else {
+            return;
+        };
+        if let Some((package, ledger, floor)) = self.snapshots.certify(certificate) {
+            let record = Record::Snapshot { package, ledger: Box::new(ledger), floor };
+            self.outputs.push_back(Output::Persist { record, barrier: false });
+        }
+    }
+
+    // ----- execution -----
+
+    fn committed(&mut self, commit: Commit) {
+        for block in &commit.blocks {
+            if block.reference().author == self.config.own {
+                self.mempool.committed(block.reference().round);
+            }
+        }
+        let gc_depth = self.config.consensus.gc_depth;
+        let floor = qcn_consensus::rules::collection_floor(commit.leader.round, gc_depth);
+        self.mempool.raise_floor(floor);
+        self.snapshots.note_commit(commit.record.clone(), floor);
+        for (validator, offence) in &commit.isolated {
+            self.isolated.insert(*validator);
+            self.event(Event::Isolated { validator: *validator, offence: *offence });
+        }
+        let isolated = self.isolated;
+        self.evidence.retain(|evidence| !isolated.contains(evidence.accused()));
+        let closes = commit.record.closes_round();
+        self.batch.push(commit);
+        if closes {
+            self.execute(floor);
+        }
+    }
+
+    /// Executes the commits since the last checkpoint and makes the next one.
+    fn execute(&mut self, floor: Round) {
+        let batch = std::mem::take(&mut self.batch);
+        let Some(last) = batch.last() else {
+            return;
+        };
+        let blocks = || batch.iter().flat_map(|commit| &commit.blocks);
+        let execution =
+            self.ledger.execute(blocks().flat_map(|block| &block.body.payload.transactions));
+        self.sync.stop_asking();
+        let parent = *self.checkpoints.last();
+        let checkpoint = Checkpoint {
+            shard: parent.shard,
+            epoch: parent.epoch,
+            height: parent.height.next(),
+            leader: last.leader,
+            time_ms: last.time_ms.max(parent.time_ms),
+            transactions_root: execution.transactions_root,
+            state_root: self.ledger.state_root(),
+            outbox_root: execution.outbox_root,
+            parent: self.checkpoints.last_digest(),
+            commit: last.digest,
+        };
+        let quorum = self.checkpoints.append(checkpoint);
+        if !execution.outcomes.is_empty() {
+            self.newest_used_height = checkpoint.height;
+        }
+        if last.closes_window {
+            let schedule = self.machine.schedule().state();
+            let interval = self.config.snapshot_interval;
+            self.snapshots.take(interval, checkpoint, &self.ledger, schedule, floor);
+        }
+        self.event(Event::Executed {
+            height: checkpoint.height,
+            checkpoint: self.checkpoints.last_digest(),
+            state_root: checkpoint.state_root,
+            leader: last.leader,
+            blocks: blocks().map(VerifiedBlock::reference).collect(),
+            outcomes: execution.outcomes,
+            state_updates: execution.state_updates,
+            hashes: execution.hashes,
+        });
+        if let Some((height, certified)) = quorum {
+            self.quorum(height, certified);
+        }
+    }
+
+    // ----- what the driver and consensus should know -----
+
+    fn say_busy(&mut self) {
+        let uncertified = self.newest_used_height > self.checkpoints.certified();
+        let busy = self.mempool.len() > 0 || !self.evidence.is_empty() || uncertified;
+        if busy != self.busy {
+            self.busy = busy;
+            self.feed(qcn_consensus::Input::Busy(busy));
+        }
+    }
+
+    fn say_resumed(&mut self) {
+        if self.was_recovering && !self.machine.is_recovering() {
+            self.was_recovering = false;
+            let round = self.machine.may_sign_from();
+            self.event(Event::Resumed { round });
+        }
+    }
+
+    fn set_wake(&mut self) {
+        let wake = match (self.machine_wake, self.sync.deadline()) {
+            (Some(machine), Some(sync)) => Some(machine.min(sync)),
+            (one, other) => one.or(other),
+        };
+        if let Some(at) = wake
+            && self.said_wake != wake
+        {
+            self.said_wake = wake;
+            self.outputs.push_back(Output::Wake(at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Snapshots of the state at certified checkpoints, for restarts and for peers (section 6).
+//!
+//! A snapshot is taken where a schedule window closes, so that all validators keep the same
+//! heights and a peer can fetch the chunks of one state from many. Keeping one costs nothing
+//! until the state goes on: a ledger's clone shares everything with the original.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use qcn_consensus::{CommitRecord, ScheduleState};
+use qcn_ledger::Ledger;
+use qcn_types::{Bounded, Certificate, Checkpoint, Height, Round};
+
+use crate::SyncPackage;
+
+/// How many certified snapshots are kept to be served.
+const KEPT: usize = 3;
+/// How many snapshots may wait for their certificate.
+const MAX_PENDING: usize = 8;
+
+#[derive(Debug)]
+struct Snapshot {
+    checkpoint: Checkpoint,
+    ledger: Ledger,
+    records: Vec<CommitRecord>,
+    schedule: ScheduleState,
+    floor: Round,
+}
+
+/// The snapshots of one validator, and the commits above the floor.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    records: VecDeque<CommitRecord>,
+    pending: BTreeMap<Height, Snapshot>,
+    certified: VecDeque<(Arc<SyncPackage>, Ledger)>,
+    windows_closed: u64,
+}
+
+impl Snapshots {
+    /// The snapshots of a validator that resumes with these commits.
+    #[must_use]
+    pub fn resume(package: &Arc<SyncPackage>, ledger: &Ledger) -> Self {
+        Self {
+            records: package.commits.iter().cloned().collect(),
+            pending: BTreeMap::new(),
+            certified: VecDeque::from([(Arc::clone(package), ledger.clone())]),
+            windows_closed: 0,
+        }
+    }
+
+    /// Notes a commit, and forgets those wholly at or below the floor, but for the newest of
+    /// them: it shows that none above is missing.
+    pub fn note_commit(&mut self, record: CommitRecord, floor: Round) {
+        self.records.push_back(record);
+        while self.records.get(1).is_some_and(|second| second.leader.round <= floor) {
+            self.records.pop_front();
+        }
+    }
+
+    /// A window closed: takes a snapshot, every `interval` windows.
+    pub fn take(
+        &mut self,
+        interval: u64,
+        checkpoint: Checkpoint,
+        ledger: &Ledger,
+        schedule: ScheduleState,
+        floor: Round,
+    ) {
+        self.windows_closed += 1;
+        if !self.windows_closed.is_multiple_of(interval.max(1)) {
+            return;
+        }
+        let records = self.records.iter().cloned().collect();
+        let snapshot =
+            Snapshot { checkpoint, ledger: ledger.clone(), records, schedule, floor };
+        self.pending.insert(checkpoint.height, snapshot);
+        while self.pending.len() > MAX_PENDING {
+            self.pending.pop_first();
+        }
+    }
+
+    /// The checkpoint of a snapshot that waits for its certificate.
+    #[must_use]
+    pub fn pending(&self, height: Height) -> Option<Checkpoint> {
+        self.pending.get(&height).map(|snapshot| snapshot.checkpoint)
+    }
+
+    /// A snapshot is certified: gives back what goes to the log.
+    pub fn certify(&mut self, certificate: Certificate) -> Option<(Arc<SyncPackage>, Ledger, Round)> {
+        let height = certificate.checkpoint.height;
+        let snapshot = self.pending.remove(&height)?;
+        self.pending.retain(|other, _| *other > height);
+        let package = Arc::new(SyncPackage {
+            certificate,
+            commits: Bounded::truncated(snapshot.records),
+            schedule: snapshot.schedule,
+            chunks: snapshot.ledger.chunk_count(),
+        });
+        self.certified.push_back((Arc::clone(&package), snapshot.ledger.clone()));
+        while self.certified.len() > KEPT {
+            self.certified.pop_front();
+        }
+        Some((package, snapshot.ledger, snapshot.floor))
+    }
+
+    /// The newest certified snapshot above a height.
+    #[must_use]
+    pub fn newest_above(&self, height: Height) -> Option<&Arc<SyncPackage>> {
+        let (package, _) = self.certified.back()?;
+        (package.certificate.checkpoint.height > height).then_some(package)
+    }
+
+    /// The state of a certified snapshot.
+    #[must_use]
+    pub fn ledger_at(&self, height: Height) -> Option<&Ledger> {
+        let mut kept = self.certified.iter();
+        kept.find(|(package, _)| package.certificate.checkpoint.height == height)
+            .map(|(_, ledger)| ledger)
+    }
+}

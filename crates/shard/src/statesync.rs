@@ -1,0 +1,297 @@
+//! Catching up by state: a certified checkpoint, then its state in verified chunks from many
+//! peers (DESIGN sections 5.5 and 6).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use qcn_consensus::rules::collection_floor;
+use qcn_crypto::{ChainId, Digest};
+use qcn_ledger::{Ledger, Restore};
+use qcn_types::{Height, Time, ValidatorIndex};
+
+use crate::{Message, SyncPackage};
+
+/// The most chunks asked for and not yet here.
+const MAX_CHUNKS_IN_FLIGHT: usize = 16;
+/// The most chunks a state may be said to have.
+const MAX_CHUNKS: u32 = 1 << 20;
+/// How many peers are asked for an offer at once.
+const PEERS_ASKED: usize = 3;
+/// Without progress for so long, other peers are asked.
+const PATIENCE_US: u64 = 1_000_000;
+/// Without any progress for so many times the patience, the whole attempt starts anew.
+const ATTEMPTS: u32 = 5;
+
+/// Why an offer is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadOffer {
+    /// The commits are not chained, or do not end in the one that the checkpoint names.
+    #[error("the commits do not lead to the checkpoint")]
+    BrokenChain,
+    /// Commits above the floor are missing.
+    #[error("commits above the floor are missing")]
+    Incomplete,
+    /// The schedule is not the one that the last commit names.
+    #[error("the schedule is not the committed one")]
+    WrongSchedule,
+    /// More chunks than a state may have, or none.
+    #[error("the number of chunks is impossible")]
+    ChunkCount,
+}
+
+/// Checks everything about an offer but the certificate's signatures.
+///
+/// # Errors
+/// [`BadOffer`].
+pub fn check_offer(
+    package: &SyncPackage,
+    members: usize,
+    gc_depth: u64,
+) -> Result<(), BadOffer> {
+    let Some((first, last)) = package.commits.first().zip(package.commits.last()) else {
+        return Err(BadOffer::BrokenChain);
+    };
+    let chained = package.commits.windows(2).all(|pair| {
+        pair[1].previous == pair[0].digest() && pair[1].index == pair[0].index + 1
+    });
+    if !chained || last.digest() != package.certificate.checkpoint.commit {
+        return Err(BadOffer::BrokenChain);
+    }
+    // One commit wholly below the floor, or the very first, shows that none above it is left out.
+    let floor = collection_floor(last.leader.round, gc_depth);
+    let starts = first.index == 1 && first.previous == Digest::ZERO;
+    if !starts && first.leader.round > floor {
+        return Err(BadOffer::Incomplete);
+    }
+    if package.schedule.digest() != last.schedule || !package.schedule.fits(members) {
+        return Err(BadOffer::WrongSchedule);
+    }
+    if package.chunks == 0 || package.chunks > MAX_CHUNKS {
+        return Err(BadOffer::ChunkCount);
+    }
+    Ok(())
+}
+
+/// What a synchronisation asks for: messages to peers.
+pub type Requests = Vec<(ValidatorIndex, Message)>;
+
+#[derive(Debug)]
+struct Download {
+    package: Arc<SyncPackage>,
+    restore: Restore,
+    wanted: BTreeSet<u32>,
+    in_flight: BTreeSet<u32>,
+    stalls: u32,
+}
+
+#[derive(Debug, Default)]
+enum Phase {
+    #[default]
+    Idle,
+    /// Waiting for an offer whose certificate is valid.
+    Asking,
+    /// Fetching the state.
+    Downloading(Box<Download>),
+}
+
+/// The synchronisation of one validator.
+#[derive(Debug)]
+pub struct StateSync {
+    own: ValidatorIndex,
+    members: u16,
+    chain: ChainId,
+    phase: Phase,
+    next_peer: u16,
+    deadline: Time,
+    /// Peers whose chunks did not fit the certified root.
+    liars: BTreeSet<ValidatorIndex>,
+}
+
+impl StateSync {
+    /// Nothing to synchronise.
+    #[must_use]
+    pub fn new(own: ValidatorIndex, members: usize, chain: ChainId) -> Self {
+        Self {
+            own,
+            members: members as u16,
+            chain,
+            phase: Phase::Idle,
+            next_peer: own.0,
+            deadline: Time::ZERO,
+            liars: BTreeSet::new(),
+        }
+    }
+
+    /// When to look again, if it runs.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Idle => None,
+            _ => Some(self.deadline),
+        }
+    }
+
+    /// Starts, unless it runs already.
+    pub fn start(&mut self, now: Time, height: Height) -> Requests {
+        match self.phase {
+            Phase::Idle => self.ask(now, height),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Asks no more, because the validator goes on by blocks.
+    pub fn stop_asking(&mut self) {
+        if matches!(self.phase, Phase::Asking) {
+            self.phase = Phase::Idle;
+        }
+    }
+
+    /// Asks again what was not answered.
+    pub fn tick(&mut self, now: Time, height: Height) -> Requests {
+        if now < self.deadline {
+            return Vec::new();
+        }
+        match &mut self.phase {
+            Phase::Idle => Vec::new(),
+            Phase::Asking => self.ask(now, height),
+            Phase::Downloading(download) => {
+                download.stalls += 1;
+                if download.stalls > ATTEMPTS {
+                    return self.ask(now, height);
+                }
+                let again = std::mem::take(&mut download.in_flight);
+                download.wanted.extend(again);
+                self.deadline = now.plus_us(PATIENCE_US);
+                self.request_chunks()
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Time, height: Height) -> Requests {
+        self.phase = Phase::Asking;
+        self.deadline = now.plus_us(PATIENCE_US);
+        let peers: Vec<ValidatorIndex> = (0..PEERS_ASKED).filter_map(|_| self.peer()).collect();
+        peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
+    }
+
+    /// Whether an offer at this height is of use.
+    #[must_use]
+    pub fn wants(&self, offered: Height, height: Height) -> bool {
+        matches!(self.phase, Phase::Asking) && offered > height
+    }
+
+    /// An offer whose certificate is valid.
+    pub fn begin(&mut self, now: Time, package: Arc<SyncPackage>) -> Requests {
+        if !matches!(self.phase, Phase::Asking) {
+            return Vec::new();
+        }
+        let root = package.certificate.checkpoint.state_root;
+        self.phase = Phase::Downloading(Box::new(Download {
+            restore: Restore::new(self.chain, root),
+            wanted: (0..package.chunks).collect(),
+            in_flight: BTreeSet::new(),
+            stalls: 0,
+            package,
+        }));
+        self.deadline = now.plus_us(PATIENCE_US);
+        self.request_chunks()
+    }
+
+    /// A chunk came. Gives back what to ask next, and the package and state once complete; says
+    /// so if the chunk is a lie.
+    pub fn chunk(
+        &mut self,
+        now: Time,
+        from: ValidatorIndex,
+        height: Height,
+        chunk: &qcn_ledger::StateChunk,
+        index: u32,
+    ) -> ChunkResult {
+        let Phase::Downloading(download) = &mut self.phase else {
+            return ChunkResult::More(Vec::new());
+        };
+        if download.package.certificate.checkpoint.height != height {
+            return ChunkResult::More(Vec::new());
+        }
+        if download.restore.accept(chunk) == Err(qcn_ledger::ChunkError::WrongRoot) {
+            if download.in_flight.remove(&index) {
+                download.wanted.insert(index);
+            }
+            self.liars.insert(from);
+            return ChunkResult::Lie(self.request_chunks());
+        }
+        download.in_flight.remove(&index);
+        download.wanted.remove(&index);
+        self.deadline = now.plus_us(PATIENCE_US);
+        if !download.restore.is_complete() {
+            return ChunkResult::More(self.request_chunks());
+        }
+        let Phase::Downloading(download) = std::mem::take(&mut self.phase) else {
+            return ChunkResult::More(Vec::new());
+        };
+        match download.restore.finish() {
+            Ok(ledger) => ChunkResult::Complete(download.package, Box::new(ledger)),
+            Err(_) => ChunkResult::Lie(Vec::new()),
+        }
+    }
+
+    /// The peer does not keep this state any more: start anew.
+    pub fn gone(&mut self, now: Time, height: Height, own_height: Height) -> Requests {
+        match &self.phase {
+            Phase::Downloading(download)
+                if download.package.certificate.checkpoint.height == height =>
+            {
+                self.ask(now, own_height)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn request_chunks(&mut self) -> Requests {
+        let mut requests = Vec::new();
+        loop {
+            let peer = self.peer();
+            let Phase::Downloading(download) = &mut self.phase else {
+                break;
+            };
+            let Some(to) = peer.filter(|_| download.in_flight.len() < MAX_CHUNKS_IN_FLIGHT) else {
+                break;
+            };
+            let Some(index) = download.wanted.pop_first() else {
+                break;
+            };
+            download.in_flight.insert(index);
+            let height = download.package.certificate.checkpoint.height;
+            requests.push((to, Message::ChunkRequest { height, index }));
+        }
+        requests
+    }
+
+    /// The next peer in turn that has not lied.
+    fn peer(&mut self) -> Option<ValidatorIndex> {
+        for _ in 0..self.members {
+            self.next_peer = (self.next_peer + 1) % self.members;
+            let peer = ValidatorIndex(self.next_peer);
+            if peer != self.own && !self.liars.contains(&peer) {
+                return Some(peer);
+            }
+        }
+        // All have lied, so perhaps none did: the state may have been pruned under way.
+        self.liars.clear();
+        None
+    }
+}
+
+/// What a chunk led to.
+#[derive(Debug)]
+pub enum ChunkResult {
+    /// It fits, or is of no interest.
+    More(Requests),
+    /// It does not fit the certified root.
+    Lie(Requests),
+    /// The state is complete.
+    Complete(Arc<SyncPackage>, Box<Ledger>),
+}
+
+#[cfg(test)]
+mod tests;
