@@ -1,0 +1,36 @@
+//! Keys by number, made once per process of the host.
+//!
+//! Making a Falcon key takes two milliseconds, a fuzzing run makes thousands of networks, and
+//! nothing depends on which keys a network has. So key 7 is the same in every run.
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use qcn_crypto::{Scheme, SeededRandomness, SigningKey};
+
+type Pool = Mutex<BTreeMap<(&'static str, usize), SigningKey>>;
+
+static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+
+/// The consensus key of the validator with this number.
+#[must_use]
+pub fn validator_key(number: usize) -> SigningKey {
+    pooled("validator", number)
+}
+
+/// The key of the account with this number.
+#[must_use]
+pub fn account_key(number: usize) -> SigningKey {
+    pooled("account", number)
+}
+
+fn pooled(kind: &'static str, number: usize) -> SigningKey {
+    // A panic elsewhere cannot leave a map half written, so a poisoned lock is still good.
+    if let Some(key) = POOL.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, number)) {
+        return key.clone();
+    }
+    let mut seed = [0; 32];
+    SeededRandomness::from_u64(number as u64, kind).fill(&mut seed);
+    let key = SigningKey::from_seed(Scheme::Falcon512, &seed).expect("Falcon keys from a seed");
+    POOL.lock().unwrap_or_else(PoisonError::into_inner).entry((kind, number)).or_insert(key).clone()
+}
