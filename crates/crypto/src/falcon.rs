@@ -24,18 +24,18 @@ pub(crate) enum Degree {
     D1024,
 }
 
-/// A decoded public key.
+/// A decoded public key, of one or two kilobytes.
 pub(crate) enum VerifyingKey {
-    D512(VerifyingKey512),
-    D1024(VerifyingKey1024),
+    D512(Box<VerifyingKey512>),
+    D1024(Box<VerifyingKey1024>),
 }
 
 impl VerifyingKey {
     /// Refuses a wrong header and coefficients at or above the modulus.
     pub(crate) fn decode(degree: Degree, bytes: &[u8]) -> Option<Self> {
         match degree {
-            Degree::D512 => VerifyingKey512::decode(bytes).map(Self::D512),
-            Degree::D1024 => VerifyingKey1024::decode(bytes).map(Self::D1024),
+            Degree::D512 => VerifyingKey512::decode(bytes).map(Box::new).map(Self::D512),
+            Degree::D1024 => VerifyingKey1024::decode(bytes).map(Box::new).map(Self::D1024),
         }
     }
 

@@ -84,8 +84,8 @@ impl Scheme {
     const fn facts(self) -> Facts {
         // name, other accepted names, public key, signature, category
         match self {
-            Self::Falcon512 => facts("falcon-512", &["fn-dsa-512"], 897, 666, 1),
-            Self::Falcon1024 => facts("falcon-1024", &["fn-dsa-1024"], 1793, 1280, 5),
+            Self::Falcon512 => facts("falcon-512", &["fn-dsa-512", "falcon512"], 897, 666, 1),
+            Self::Falcon1024 => facts("falcon-1024", &["fn-dsa-1024", "falcon1024"], 1793, 1280, 5),
             Self::MlDsa44 => facts("ml-dsa-44", &["mldsa44"], 1312, 2420, 2),
             Self::MlDsa65 => facts("ml-dsa-65", &["mldsa65"], 1952, 3309, 3),
             Self::MlDsa87 => facts("ml-dsa-87", &["mldsa87"], 2592, 4627, 5),

@@ -21,7 +21,7 @@ struct KeyPair {
 }
 
 enum Decoded {
-    Falcon(Box<falcon::VerifyingKey>),
+    Falcon(falcon::VerifyingKey),
     MlDsa(ml_dsa::VerifyingKey),
     SlhDsa(slh_dsa::VerifyingKey),
 }
@@ -79,9 +79,7 @@ impl Decoded {
     /// The caller has checked the length.
     fn decode(scheme: Scheme, bytes: &[u8]) -> Result<Self, KeyError> {
         match Family::of(scheme) {
-            Family::Falcon(degree) => {
-                falcon::VerifyingKey::decode(degree, bytes).map(|key| Self::Falcon(Box::new(key)))
-            }
+            Family::Falcon(degree) => falcon::VerifyingKey::decode(degree, bytes).map(Self::Falcon),
             Family::MlDsa(set) => ml_dsa::VerifyingKey::decode(set, bytes).map(Self::MlDsa),
             Family::SlhDsa(set) => slh_dsa::VerifyingKey::decode(set, bytes).map(Self::SlhDsa),
         }
