@@ -58,7 +58,8 @@ impl Intake {
         let slot = compact.slot();
         let verifying = self.verifying.get(&slot).into_iter().flatten();
         let waiting = self.by_slot.get(&slot).into_iter().flatten();
-        verifying.chain(waiting.filter_map(|id| self.waiting.get(id)).map(|block| &block.compact))
+        verifying
+            .chain(waiting.filter_map(|id| self.waiting.get(id)).map(|block| &block.compact))
             .any(|known| known.signature == compact.signature && known.parents == compact.parents)
     }
 
@@ -114,10 +115,7 @@ impl Intake {
                 self.take(id);
             }
         }
-        range_to(&self.by_missing, floor)
-            .into_iter()
-            .flat_map(|slot| self.arrived(slot))
-            .collect()
+        range_to(&self.by_missing, floor).into_iter().flat_map(|slot| self.arrived(slot)).collect()
     }
 
     /// The highest round of a waiting block, and who sent it.
@@ -129,7 +127,11 @@ impl Intake {
     }
 
     /// Notes that a block is being verified; refuses over budget.
-    pub fn begin_verification(&mut self, from: ValidatorIndex, compact: &Arc<CompactBlock>) -> bool {
+    pub fn begin_verification(
+        &mut self,
+        from: ValidatorIndex,
+        compact: &Arc<CompactBlock>,
+    ) -> bool {
         let budget = self.verifying_per_peer.entry(from).or_insert(0);
         if *budget >= MAX_VERIFYING_PER_PEER {
             return false;

@@ -434,11 +434,10 @@ impl Machine {
             VerifyError::TransactionSignature { .. } => {
                 self.reject(from, Rejection::InvalidBlock);
                 let dag = &self.dag;
-                let parents = compact.rebuild_parents(
-                    self.keys.chain(),
-                    self.keys.committee(),
-                    |slot| dag.unique(slot),
-                );
+                let parents =
+                    compact.rebuild_parents(self.keys.chain(), self.keys.committee(), |slot| {
+                        dag.unique(slot)
+                    });
                 if let Ok(parents) = parents {
                     let block = CompactBlock::clone(compact);
                     let block =

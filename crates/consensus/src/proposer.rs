@@ -124,7 +124,13 @@ impl Proposer {
 
     /// Whether to propose now, or when to look again.
     #[must_use]
-    pub fn readiness(&self, now: Time, config: &Config, leaders_here: bool, busy: bool) -> Readiness {
+    pub fn readiness(
+        &self,
+        now: Time,
+        config: &Config,
+        leaders_here: bool,
+        busy: bool,
+    ) -> Readiness {
         if self.in_progress.is_some() || self.round < self.may_sign_from() {
             return Readiness::Idle;
         }
@@ -165,10 +171,14 @@ impl Proposer {
     /// once that is too far below), all blocks of the round before, and of everybody else the
     /// newest block not referenced yet.
     #[must_use]
-    pub fn parents<B>(&self, dag: &Dag<B>, round: Round, genesis: impl Fn(ValidatorIndex) -> BlockRef) -> Vec<BlockRef> {
+    pub fn parents<B>(
+        &self,
+        dag: &Dag<B>,
+        round: Round,
+        genesis: impl Fn(ValidatorIndex) -> BlockRef,
+    ) -> Vec<BlockRef> {
         let lowest = round.minus(MAX_PARENT_DEPTH).max(dag.floor().next());
-        let own_previous =
-            if self.last.round >= lowest { self.last } else { genesis(self.own) };
+        let own_previous = if self.last.round >= lowest { self.last } else { genesis(self.own) };
         let mut covered = AuthorSet::from_iter([self.own]);
         let mut others: Vec<BlockRef> = Vec::new();
         let mut below = round.previous();
@@ -188,7 +198,8 @@ impl Proposer {
         }
         if round == Round(1) {
             let members = self.referenced.len() as u16;
-            others = (0..members).map(ValidatorIndex).filter(|a| *a != self.own).map(genesis).collect();
+            others =
+                (0..members).map(ValidatorIndex).filter(|a| *a != self.own).map(genesis).collect();
         }
         others.sort_unstable_by_key(|parent| parent.author);
         let mut parents = vec![own_previous];

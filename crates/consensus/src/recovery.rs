@@ -49,7 +49,12 @@ impl Recovery {
     }
 
     /// Takes an answer; says which block to fetch, to check it.
-    pub fn answer(&mut self, from: ValidatorIndex, nonce: u64, latest: BlockRef) -> Option<BlockRef> {
+    pub fn answer(
+        &mut self,
+        from: ValidatorIndex,
+        nonce: u64,
+        latest: BlockRef,
+    ) -> Option<BlockRef> {
         if nonce != self.nonce || latest.author != from {
             return None;
         }
@@ -68,9 +73,10 @@ impl Recovery {
         committee: &Committee,
         thresholds: Thresholds,
     ) -> Option<Round> {
-        let checked = self.answers.iter().filter(|(_, latest)| {
-            latest.round <= dag.floor() || dag.find(latest).is_some()
-        });
+        let checked = self
+            .answers
+            .iter()
+            .filter(|(_, latest)| latest.round <= dag.floor() || dag.find(latest).is_some());
         let mut authors = AuthorSet::EMPTY;
         let mut highest = Round::GENESIS;
         for (author, latest) in checked {

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{Digest, Domain, SeededRandomness, hash};
-use qcn_types::{AuthorSet, BlockRef, Bounded, Committee, MAX_MEMBERS, Round, Slot, ValidatorIndex, encode};
+use qcn_types::{
+    AuthorSet, BlockRef, Bounded, Committee, MAX_MEMBERS, Round, Slot, ValidatorIndex, encode,
+};
 
 /// The multiplier of a validator that lost no odds.
 const FULL: u16 = 1_024;

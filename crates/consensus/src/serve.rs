@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use qcn_types::{
-    Block, Bounded, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock,
-};
+use qcn_types::{Block, Bounded, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock};
 
 use crate::dag::Dag;
 use crate::limits::{MAX_ANSWER_BYTES, MAX_BLOCKS_PER_ANSWER};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use qcn_consensus::dag::Dag;
 use qcn_crypto::Digest;
 use qcn_types::{
-    Attestation, AttestationProof, AuthorSet, Bounded, Certificate, Checkpoint, Committee, Evidence,
-    Height, MAX_ATTESTATIONS, ValidatorIndex, VerifiedBlock,
+    Attestation, AttestationProof, AuthorSet, Bounded, Certificate, Checkpoint, Committee,
+    Evidence, Height, MAX_ATTESTATIONS, ValidatorIndex, VerifiedBlock,
 };
 
 /// Attestations for heights this far above the own height are not counted yet.
@@ -121,9 +121,10 @@ impl Checkpoints {
             return Attested::Counted;
         }
         let tally = self.tallies.entry(height).or_default();
-        let other = tally.by_digest.iter().find(|(digest, authors, _)| {
-            *digest != checkpoint && authors.contains(author)
-        });
+        let other = tally
+            .by_digest
+            .iter()
+            .find(|(digest, authors, _)| *digest != checkpoint && authors.contains(author));
         if let Some((other, _, _)) = other {
             return Attested::Contradicts(*other);
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use qcn_ledger::{Ledger, Refusal};
-use qcn_types::{Address, MAX_BLOCK_TRANSACTIONS, Round, Transaction, TransactionId};
+use qcn_types::{Address, MAX_BLOCK_TRANSACTIONS, Round, Transaction};
 
 /// The most transactions that wait.
 pub const MAX_WAITING: usize = 50_000;
@@ -63,10 +63,12 @@ impl Mempool {
             let before = taken.len();
             for transaction in std::mem::take(&mut self.waiting) {
                 let size = approximate_bytes(&transaction);
-                let room = taken.len() < MAX_BLOCK_TRANSACTIONS && bytes + size <= MAX_PAYLOAD_BYTES;
+                let room =
+                    taken.len() < MAX_BLOCK_TRANSACTIONS && bytes + size <= MAX_PAYLOAD_BYTES;
                 let sender = transaction.body.sender;
                 let executed = ledger.account(&sender).map_or(0, |account| account.nonce);
-                let next = self.next_nonce.get(&sender).map_or(executed, |next| executed.max(*next));
+                let next =
+                    self.next_nonce.get(&sender).map_or(executed, |next| executed.max(*next));
                 if transaction.body.nonce < executed {
                     continue;
                 }
@@ -115,7 +117,6 @@ impl Mempool {
             }
         }
     }
-
 }
 
 /// Why a transaction was not taken in.

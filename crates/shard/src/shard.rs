@@ -210,7 +210,9 @@ impl Shard {
                 self.feed(qcn_consensus::Input::Verified { from, compact, outcome });
             }
             Input::BlockSigned(block) => self.feed(qcn_consensus::Input::Signed(block)),
-            Input::SyncVerified { from, package, valid } => self.offer_checked(from, package, valid),
+            Input::SyncVerified { from, package, valid } => {
+                self.offer_checked(from, package, valid)
+            }
             Input::Submit(transaction) => self.submit(transaction),
         }
         self.say_busy();

@@ -71,8 +71,7 @@ impl Snapshots {
             return;
         }
         let records = self.records.iter().cloned().collect();
-        let snapshot =
-            Snapshot { checkpoint, ledger: ledger.clone(), records, schedule, floor };
+        let snapshot = Snapshot { checkpoint, ledger: ledger.clone(), records, schedule, floor };
         self.pending.insert(checkpoint.height, snapshot);
         while self.pending.len() > MAX_PENDING {
             self.pending.pop_first();
@@ -86,7 +85,10 @@ impl Snapshots {
     }
 
     /// A snapshot is certified: gives back what goes to the log.
-    pub fn certify(&mut self, certificate: Certificate) -> Option<(Arc<SyncPackage>, Ledger, Round)> {
+    pub fn certify(
+        &mut self,
+        certificate: Certificate,
+    ) -> Option<(Arc<SyncPackage>, Ledger, Round)> {
         let height = certificate.checkpoint.height;
         let snapshot = self.pending.remove(&height)?;
         self.pending.retain(|other, _| *other > height);

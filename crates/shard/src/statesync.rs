@@ -43,17 +43,14 @@ pub enum BadOffer {
 ///
 /// # Errors
 /// [`BadOffer`].
-pub fn check_offer(
-    package: &SyncPackage,
-    members: usize,
-    gc_depth: u64,
-) -> Result<(), BadOffer> {
+pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Result<(), BadOffer> {
     let Some((first, last)) = package.commits.first().zip(package.commits.last()) else {
         return Err(BadOffer::BrokenChain);
     };
-    let chained = package.commits.windows(2).all(|pair| {
-        pair[1].previous == pair[0].digest() && pair[1].index == pair[0].index + 1
-    });
+    let chained = package
+        .commits
+        .windows(2)
+        .all(|pair| pair[1].previous == pair[0].digest() && pair[1].index == pair[0].index + 1);
     if !chained || last.digest() != package.certificate.checkpoint.commit {
         return Err(BadOffer::BrokenChain);
     }
