@@ -2,8 +2,10 @@
 
 use super::{FinalityBucket, HistogramBin, Percentiles, RateBucket};
 
+/// How many bars the lower three quarters of a histogram should have, about.
+const BINS_WANTED: u64 = 30;
 /// How many bars a histogram has at most.
-const HISTOGRAM_BINS_MAX: u64 = 60;
+const BINS_MAX: u64 = 400;
 
 /// Bar widths that read well, in microseconds; multiplied by powers of ten.
 const NICE_WIDTHS: [u64; 3] = [1, 2, 5];
@@ -50,25 +52,35 @@ fn millis(micros: u64) -> f64 {
 }
 
 /// Bars of a round width that cover observations in microseconds; empty when there are none.
+///
+/// The width suits the lower three quarters, so that a long tail does not blur them; what lies
+/// beyond the last bar but one is in the last, which is as wide as it must be.
 #[must_use]
 pub fn histogram(observations: &[u64]) -> Vec<HistogramBin> {
-    let (Some(&low), Some(&high)) = (observations.iter().min(), observations.iter().max()) else {
+    let mut sorted = observations.to_vec();
+    sorted.sort_unstable();
+    let (Some(&low), Some(&high)) = (sorted.first(), sorted.last()) else {
         return Vec::new();
     };
-    let width = nice_width((high - low) / HISTOGRAM_BINS_MAX + 1);
+    let width = nice_width((sorted[sorted.len() * 3 / 4] - low) / BINS_WANTED + 1);
     let first = low / width;
-    let mut counts = vec![0_u64; (high / width - first + 1) as usize];
-    for micros in observations {
-        counts[(micros / width - first) as usize] += 1;
+    let last = (high / width).min(first + BINS_MAX - 1);
+    let mut counts = vec![0_u64; (last - first + 1) as usize];
+    for micros in sorted {
+        counts[((micros / width).min(last) - first) as usize] += 1;
     }
-    (first..)
+    let mut bins: Vec<HistogramBin> = (first..)
         .zip(counts)
         .map(|(index, count)| HistogramBin {
             from_ms: millis(index * width),
             to_ms: millis((index + 1) * width),
             count,
         })
-        .collect()
+        .collect();
+    if let Some(bin) = bins.last_mut() {
+        bin.to_ms = millis((high / width + 1) * width);
+    }
+    bins
 }
 
 /// The smallest of 1, 2, 5, 10, 20, ... that is not below `least`, and at least 100.

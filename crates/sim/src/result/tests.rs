@@ -29,6 +29,17 @@ fn a_histogram_has_round_bars_that_hold_every_observation() {
 }
 
 #[test]
+fn a_long_tail_does_not_blur_a_histogram() {
+    let near = (0..900).map(|step| 200_000 + step * 100);
+    let observations: Vec<u64> = near.chain((0..100).map(|step| step * 1_000_000)).collect();
+    let bars = histogram(&observations);
+    assert!(bars.len() <= 400);
+    assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 1000);
+    assert!(bars[0].to_ms - bars[0].from_ms <= 20.0);
+    assert!(bars[bars.len() - 1].to_ms >= 99_000.0);
+}
+
+#[test]
 fn a_silent_second_keeps_its_bucket() {
     let buckets = finality_over_time(&[(100, 5000), (2_000_000, 7000), (9_000_000, 1)], 3);
     assert_eq!(buckets.iter().map(|bucket| bucket.count).collect::<Vec<_>>(), [1, 0, 1]);
