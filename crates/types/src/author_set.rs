@@ -157,3 +157,6 @@ impl BorshDeserialize for AuthorSet {
         Ok(set)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ impl<T: BorshDeserialize, const N: usize> BorshDeserialize for Bounded<T, N> {
         Ok(Self(items))
     }
 }
+
+#[cfg(test)]
+mod tests;

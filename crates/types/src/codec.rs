@@ -41,3 +41,6 @@ pub fn decode<T: BorshDeserialize>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
     T::try_from_slice(bytes).map_err(|error| DecodeError::Malformed { reason: error.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

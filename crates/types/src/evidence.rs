@@ -159,3 +159,6 @@ impl Evidence {
         hash(Domain::Evidence, &encode(self))
     }
 }
+
+#[cfg(test)]
+mod tests;

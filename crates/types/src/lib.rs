@@ -36,3 +36,6 @@ pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHe
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
 pub use transaction::{Action, Address, Amount, Transaction, TransactionBody, TransactionId};
 pub use verified::{CommitteeKeys, Culprit, Verified, VerifiedBlock, VerifyError};
+
+#[cfg(test)]
+mod testing;
