@@ -63,6 +63,8 @@ pub struct Node<B> {
     pub reference: BlockRef,
     /// Its parents.
     pub links: Links,
+    /// Its time, in milliseconds.
+    pub time_ms: u64,
     /// What it carries.
     pub content: B,
 }
@@ -73,7 +75,6 @@ pub struct Layer<B> {
     present: AuthorSet,
     weight: u64,
     digests: Vec<Digest>,
-    times_ms: Vec<u64>,
     first: Vec<Option<Node<B>>>,
     siblings: Vec<(Vertex, Node<B>)>,
 }
@@ -84,7 +85,6 @@ impl<B> Layer<B> {
             present: AuthorSet::EMPTY,
             weight: 0,
             digests: vec![Digest::ZERO; members],
-            times_ms: vec![0; members],
             first: std::iter::repeat_with(|| None).take(members).collect(),
             siblings: Vec::new(),
         }
@@ -100,12 +100,6 @@ impl<B> Layer<B> {
     #[must_use]
     pub const fn weight(&self) -> u64 {
         self.weight
-    }
-
-    /// The times of the first blocks by author, in milliseconds; zero where there is none.
-    #[must_use]
-    pub fn times_ms(&self) -> &[u64] {
-        &self.times_ms
     }
 
     /// The later blocks of slots.
@@ -275,13 +269,12 @@ impl<B> Dag<B> {
         }
         let offset = (reference.round.0 - self.base) as usize;
         let layer = &mut self.layers[offset];
-        let node = Node { reference, links, content };
+        let node = Node { reference, links, time_ms, content };
         if vertex.sibling == 0 {
             let position = reference.author.position();
             layer.present.insert(reference.author);
             layer.weight += self.weights[position];
             layer.digests[position] = reference.digest;
-            layer.times_ms[position] = time_ms;
             layer.first[position] = Some(node);
         } else {
             layer.siblings.push((vertex, node));

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use qcn_types::{CompactBlock, Round, Slot, Time, ValidatorIndex};
+use qcn_types::{BlockRef, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock};
 
 use crate::limits::{MAX_VERIFYING_PER_PEER, MAX_WAITING_PER_PEER};
 
@@ -16,9 +16,41 @@ use crate::limits::{MAX_VERIFYING_PER_PEER, MAX_WAITING_PER_PEER};
 pub struct Waiting {
     /// Who sent it.
     pub from: ValidatorIndex,
-    /// The block as it came.
-    pub compact: Arc<CompactBlock>,
+    /// The block.
+    pub block: Pending,
     missing: usize,
+}
+
+/// A block on its way in.
+#[derive(Clone, Debug)]
+pub enum Pending {
+    /// As it came: its parents are known by slot only, so its signature cannot be checked yet.
+    Compact(Arc<CompactBlock>),
+    /// With its parents in full, and its signature checked.
+    Verified(VerifiedBlock),
+}
+
+impl Pending {
+    /// The slot that the block fills.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        match self {
+            Self::Compact(compact) => compact.slot(),
+            Self::Verified(block) => block.reference().slot(),
+        }
+    }
+
+    fn is(&self, compact: &CompactBlock) -> bool {
+        match self {
+            Self::Compact(known) => same(known, compact),
+            Self::Verified(block) => block.signature == compact.signature,
+        }
+    }
+}
+
+/// Two blocks with one signature are the same, if their parents are given alike.
+fn same(one: &CompactBlock, other: &CompactBlock) -> bool {
+    one.signature == other.signature && one.parents == other.parents
 }
 
 /// What was done with a block that lacks parents.
@@ -51,26 +83,32 @@ impl Intake {
         self.waiting.len() + self.verifying.values().map(Vec::len).sum::<usize>()
     }
 
-    /// Whether the same block is waiting or in verification. Two blocks with one signature are
-    /// the same.
+    /// Whether the same block is waiting or in verification.
     #[must_use]
     pub fn knows(&self, compact: &CompactBlock) -> bool {
         let slot = compact.slot();
         let verifying = self.verifying.get(&slot).into_iter().flatten();
         let waiting = self.by_slot.get(&slot).into_iter().flatten();
-        verifying
-            .chain(waiting.filter_map(|id| self.waiting.get(id)).map(|block| &block.compact))
-            .any(|known| known.signature == compact.signature && known.parents == compact.parents)
+        let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
+        waiting.any(|known| known.block.is(compact))
+            || verifying.into_iter().any(|known| same(known, compact))
+    }
+
+    fn is_waiting(&self, reference: &BlockRef) -> bool {
+        let ids = self.by_slot.get(&reference.slot()).into_iter().flatten();
+        ids.filter_map(|id| self.waiting.get(id)).any(|waiting| match &waiting.block {
+            Pending::Verified(block) => block.reference() == *reference,
+            Pending::Compact(_) => false,
+        })
     }
 
     /// Lets a block wait until blocks for all `missing` slots are accepted.
-    pub fn wait(
-        &mut self,
-        from: ValidatorIndex,
-        compact: Arc<CompactBlock>,
-        missing: &[Slot],
-    ) -> Admission {
-        if self.knows(&compact) {
+    pub fn wait(&mut self, from: ValidatorIndex, block: Pending, missing: &[Slot]) -> Admission {
+        let known = match &block {
+            Pending::Compact(compact) => self.knows(compact),
+            Pending::Verified(block) => self.is_waiting(&block.reference()),
+        };
+        if known {
             return Admission::Known;
         }
         let budget = self.waiting_per_peer.entry(from).or_insert(0);
@@ -83,8 +121,8 @@ impl Intake {
         for slot in missing {
             self.by_missing.entry(*slot).or_default().push(id);
         }
-        self.by_slot.entry(compact.slot()).or_default().push(id);
-        self.waiting.insert(id, Waiting { from, compact, missing: missing.len() });
+        self.by_slot.entry(block.slot()).or_default().push(id);
+        self.waiting.insert(id, Waiting { from, block, missing: missing.len() });
         Admission::Admitted
     }
 
@@ -162,7 +200,7 @@ impl Intake {
         if let Some(budget) = self.waiting_per_peer.get_mut(&block.from) {
             *budget = budget.saturating_sub(1);
         }
-        let slot = block.compact.slot();
+        let slot = block.block.slot();
         if let Some(ids) = self.by_slot.get_mut(&slot) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {

@@ -17,7 +17,7 @@ use qcn_types::{
 use crate::commit::{Commit, CommitRecord};
 use crate::commit_rule::{CommitRule, Outcome};
 use crate::dag::{Dag, InsertError, Vertex};
-use crate::intake::{Admission, Fetch, Intake, Waiting};
+use crate::intake::{Admission, Fetch, Intake, Pending, Waiting};
 use crate::limits::{HORIZON_ROUNDS, MAX_HELD_BACK, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
 use crate::linearizer::Linearizer;
 use crate::proposer::{Proposer, Readiness};
@@ -370,14 +370,6 @@ impl Machine {
         let rebuilt = compact.rebuild_parents(self.keys.chain(), self.keys.committee(), resolve);
         match rebuilt {
             Ok(parents) => {
-                let missing = self.missing_of(&parents);
-                if !missing.is_empty() {
-                    self.wanted.extend(missing.iter().copied());
-                    let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
-                    let blocks = Bounded::truncated(missing);
-                    self.send(from, Message::RequestBlocks(blocks));
-                    return self.wait(from, compact, &slots);
-                }
                 if self.intake.begin_verification(from, &compact) {
                     self.outputs.push_back(Output::Verify { from, compact, parents });
                 } else {
@@ -393,7 +385,7 @@ impl Machine {
                     .into_iter()
                     .partition(|slot| slot.round > floor && dag.in_slot(*slot).next().is_none());
                 if hopeless.is_empty() {
-                    self.wait(from, compact, &absent);
+                    self.wait(from, Pending::Compact(compact), &absent);
                 } else {
                     let slot = compact.slot();
                     self.send(from, Message::RequestFull(slot));
@@ -407,8 +399,8 @@ impl Machine {
         above.filter(|parent| self.dag.find(parent).is_none()).copied().collect()
     }
 
-    fn wait(&mut self, from: ValidatorIndex, compact: Arc<CompactBlock>, missing: &[Slot]) {
-        match self.intake.wait(from, compact, missing) {
+    fn wait(&mut self, from: ValidatorIndex, block: Pending, missing: &[Slot]) {
+        match self.intake.wait(from, block, missing) {
             Admission::Admitted => {
                 let at = self.now.plus_us(self.config.sync_delay_us);
                 for slot in missing {
@@ -476,9 +468,7 @@ impl Machine {
         }
         let missing = self.missing_of(&block.body.parents);
         if !missing.is_empty() {
-            // The floor or the slots changed while it was verified.
-            let compact = Arc::new(CompactBlock::in_full(&block));
-            return self.rebuild(from, compact);
+            return self.wait_for_parents(from, block, missing);
         }
         if !time_rule::not_below_median(&self.dag, self.committee(), &block.body) {
             return self.reject(from, Rejection::TimeTooLow);
@@ -493,6 +483,28 @@ impl Machine {
             return;
         }
         self.insert(block, true);
+    }
+
+    /// Lets a verified block wait for parents that it names in full, and asks for them. They may
+    /// be second blocks of a slot, which are taken in only on the word of another author: an
+    /// equivocator's own chain is not followed.
+    fn wait_for_parents(
+        &mut self,
+        from: ValidatorIndex,
+        block: VerifiedBlock,
+        missing: Vec<BlockRef>,
+    ) {
+        let reference = block.reference();
+        let own_fork = missing.iter().any(|parent| {
+            parent.author == reference.author && self.dag.in_slot(parent.slot()).next().is_some()
+        });
+        if own_fork && !self.wanted.contains(&reference) {
+            return self.reject(from, Rejection::UnreferencedSibling);
+        }
+        self.wanted.extend(missing.iter().copied());
+        let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
+        self.send(from, Message::RequestBlocks(Bounded::truncated(missing)));
+        self.wait(from, Pending::Verified(block), &slots);
     }
 
     /// Puts a block into the DAG, and whatever waited for it on its way.
@@ -535,8 +547,13 @@ impl Machine {
     }
 
     fn retry(&mut self, waiting: Waiting) {
-        if waiting.compact.round > self.dag.floor() && !self.is_duplicate(&waiting.compact) {
-            self.rebuild(waiting.from, waiting.compact);
+        match waiting.block {
+            Pending::Verified(block) => self.accept(waiting.from, block),
+            Pending::Compact(compact) => {
+                if compact.round > self.dag.floor() && !self.is_duplicate(&compact) {
+                    self.rebuild(waiting.from, compact);
+                }
+            }
         }
     }
 

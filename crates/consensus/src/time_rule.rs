@@ -9,13 +9,12 @@ use crate::dag::Dag;
 #[must_use]
 pub fn not_below_median<B>(dag: &Dag<B>, committee: &Committee, body: &BlockBody) -> bool {
     let previous = body.round.previous();
-    let Some(layer) = dag.layer(previous) else {
-        return true;
-    };
     let (mut total, mut not_later) = (0_u64, 0_u64);
     for parent in body.parents.iter().filter(|parent| parent.round == previous) {
         let weight = committee.weight(parent.author);
-        let time_ms = layer.times_ms().get(parent.author.position()).copied().unwrap_or(0);
+        // The very block that is referenced: of an equivocator's two, others may hold the other
+        // first. What is below the floor was judged by those who saw it.
+        let time_ms = dag.find(parent).and_then(|at| dag.node(at)).map_or(0, |node| node.time_ms);
         total += weight;
         not_later += if time_ms <= body.time_ms { weight } else { 0 };
     }
@@ -31,7 +30,7 @@ pub fn proposal_time_ms<B>(dag: &Dag<B>, committee: &Committee, round: Round, no
     let mut times: Vec<(u64, u64)> = layer
         .present()
         .iter()
-        .map(|author| (layer.times_ms()[author.position()], committee.weight(author)))
+        .filter_map(|author| Some((layer.first(author)?.time_ms, committee.weight(author))))
         .collect();
     times.sort_unstable();
     let total: u64 = times.iter().map(|(_, weight)| weight).sum();

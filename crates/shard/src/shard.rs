@@ -20,6 +20,9 @@ use crate::{Event, Input, Message, Output, Record, Start, SyncPackage};
 /// The most pieces of evidence that wait to be proposed.
 const MAX_PENDING_EVIDENCE: usize = 64;
 
+/// Evidence that was proposed and is not committed after so many rounds is proposed again.
+const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
+
 /// What a shard is made of.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
@@ -88,7 +91,8 @@ pub struct Shard {
     sync: StateSync,
     /// Commits of a round whose last leader is not decided yet.
     batch: Vec<Commit>,
-    evidence: VecDeque<Evidence>,
+    /// Proofs to propose, each not before a round: again and again until one is committed.
+    evidence: VecDeque<(Round, Evidence)>,
     isolated: AuthorSet,
     /// The newest height with a transaction: until it is certified there is something to say.
     newest_used_height: Height,
@@ -417,10 +421,11 @@ impl Shard {
     fn give_payload(&mut self, round: Round) {
         let transactions = self.mempool.take(round, &self.ledger);
         let mut evidence: Vec<Evidence> = Vec::new();
-        while evidence.len() < MAX_BLOCK_EVIDENCE
-            && let Some(next) = self.evidence.pop_front()
-        {
-            evidence.push(next);
+        for (due, proof) in &mut self.evidence {
+            if *due <= round && evidence.len() < MAX_BLOCK_EVIDENCE {
+                *due = round.plus(EVIDENCE_PATIENCE_ROUNDS);
+                evidence.push(proof.clone());
+            }
         }
         let payload = Payload {
             transactions: Bounded::truncated(transactions),
@@ -435,7 +440,7 @@ impl Shard {
             return;
         }
         if self.evidence.len() < MAX_PENDING_EVIDENCE {
-            self.evidence.push_back(evidence.clone());
+            self.evidence.push_back((Round::GENESIS, evidence.clone()));
         }
         self.event(Event::Proven(evidence));
     }
@@ -507,7 +512,7 @@ impl Shard {
             self.event(Event::Isolated { validator: *validator, offence: *offence });
         }
         let isolated = self.isolated;
-        self.evidence.retain(|evidence| !isolated.contains(evidence.accused()));
+        self.evidence.retain(|(_, evidence)| !isolated.contains(evidence.accused()));
         let closes = commit.record.closes_round();
         self.batch.push(commit);
         if closes {
