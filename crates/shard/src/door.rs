@@ -138,8 +138,8 @@ pub enum Event {
         checkpoint: Digest,
         /// The checkpoint's state root.
         state_root: Digest,
-        /// The last committed leader.
-        leader: BlockRef,
+        /// The committed leaders in order; the last is the checkpoint's.
+        leaders: Vec<BlockRef>,
         /// The blocks in order.
         blocks: Vec<BlockRef>,
         /// What became of each transaction, in order.

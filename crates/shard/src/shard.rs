@@ -556,7 +556,7 @@ impl Shard {
             height: checkpoint.height,
             checkpoint: self.checkpoints.last_digest(),
             state_root: checkpoint.state_root,
-            leader: last.leader,
+            leaders: batch.iter().map(|commit| commit.leader).collect(),
             blocks: blocks().map(VerifiedBlock::reference).collect(),
             outcomes: execution.outcomes,
             state_updates: execution.state_updates,
