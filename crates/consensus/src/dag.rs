@@ -75,6 +75,7 @@ pub struct Layer<B> {
     present: AuthorSet,
     weight: u64,
     digests: Vec<Digest>,
+    times_ms: Vec<u64>,
     first: Vec<Option<Node<B>>>,
     siblings: Vec<(Vertex, Node<B>)>,
 }
@@ -85,6 +86,7 @@ impl<B> Layer<B> {
             present: AuthorSet::EMPTY,
             weight: 0,
             digests: vec![Digest::ZERO; members],
+            times_ms: vec![0; members],
             first: std::iter::repeat_with(|| None).take(members).collect(),
             siblings: Vec::new(),
         }
@@ -245,6 +247,16 @@ impl<B> Dag<B> {
         layer.siblings.iter().find(|(_, node)| node.reference == *reference).map(|(at, _)| *at)
     }
 
+    /// The time of a block by name, in milliseconds.
+    #[must_use]
+    pub fn time_ms(&self, reference: &BlockRef) -> Option<u64> {
+        let vertex = self.find(reference)?;
+        if vertex.sibling == 0 {
+            return self.layer(vertex.round)?.times_ms.get(vertex.author.position()).copied();
+        }
+        self.node(vertex).map(|node| node.time_ms)
+    }
+
     /// Takes a block in, if all its parents above the floor are.
     ///
     /// # Errors
@@ -275,6 +287,7 @@ impl<B> Dag<B> {
             layer.present.insert(reference.author);
             layer.weight += self.weights[position];
             layer.digests[position] = reference.digest;
+            layer.times_ms[position] = time_ms;
             layer.first[position] = Some(node);
         } else {
             layer.siblings.push((vertex, node));

@@ -14,7 +14,7 @@ pub fn not_below_median<B>(dag: &Dag<B>, committee: &Committee, body: &BlockBody
         let weight = committee.weight(parent.author);
         // The very block that is referenced: of an equivocator's two, others may hold the other
         // first. What is below the floor was judged by those who saw it.
-        let time_ms = dag.find(parent).and_then(|at| dag.node(at)).map_or(0, |node| node.time_ms);
+        let time_ms = dag.time_ms(parent).unwrap_or(0);
         total += weight;
         not_later += if time_ms <= body.time_ms { weight } else { 0 };
     }
