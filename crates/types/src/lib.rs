@@ -10,6 +10,8 @@
 //! - a [`Verified`] value exists only where its signatures were checked;
 //! - quorum arithmetic is done in one place, [`Committee`].
 
+#![deny(clippy::float_arithmetic)]
+
 mod author_set;
 mod block;
 mod bounded;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use qcn_crypto::Signature;
 
 use super::{CompactBlock, CompactParents, ParentLayer, RebuildError};
-use crate::testing::{CHAIN, full_body, members, reference, signed};
+use crate::testing::{CHAIN, bare_body, full_body, members, reference, signed};
 use crate::{
-    AuthorSet, Block, BlockRef, Bounded, Committee, Epoch, Round, ShardId, Slot, ValidatorIndex,
-    decode, encode,
+    AuthorSet, Block, BlockBody, BlockRef, Bounded, Committee, Epoch, Round, ShardId, Slot,
+    ValidatorIndex, decode, encode,
 };
 
 fn committee() -> Committee {
@@ -42,6 +43,13 @@ fn parents_of(own: u16, depths: &BTreeMap<u16, u64>, round: u64) -> Vec<BlockRef
     std::iter::once(own).chain(others).map(at).collect()
 }
 
+/// A block in which only the parents matter.
+fn block_with(round: u64, own: u16, parents: Vec<BlockRef>) -> Block {
+    let (round, author) = (Round(round), ValidatorIndex(own));
+    let signature = Signature::new(vec![1]).expect("short");
+    Block { body: BlockBody { round, author, parents, ..bare_body() }, signature }
+}
+
 fn chosen() -> impl Strategy<Value = (u16, BTreeMap<u16, u64>)> {
     let depth = prop_oneof![6 => 1_u64..3, 2 => 3_u64..64, 1 => 64_u64..400];
     let depths = prop::collection::btree_map(0_u16..12, depth, 1..12);
@@ -56,10 +64,7 @@ proptest! {
     #[test]
     fn packed_parents_are_rebuilt((own, depths) in chosen(), round in 1_u64..300) {
         let parents = parents_of(own, &depths, round);
-        let mut body = full_body();
-        (body.round, body.author, body.parents) = (Round(round), ValidatorIndex(own), parents);
-        let signature = signed(full_body()).signature;
-        let block = Block { body, signature };
+        let block = block_with(round, own, parents);
 
         let compact: CompactBlock = decode(&encode(&CompactBlock::pack(&block))).expect("canonical");
         let rebuilt = compact.rebuild_parents(CHAIN, &committee(), known).expect("all are known");
@@ -73,19 +78,18 @@ proptest! {
         let parents = parents_of(own, &depths, 500);
         let compact = CompactParents::pack(Round(500), &parents);
         prop_assume!(matches!(compact, CompactParents::Slots { .. }));
-        let mut body = full_body();
-        (body.round, body.author, body.parents) = (Round(500), ValidatorIndex(own), parents);
-        let compact = CompactBlock::pack(&signed_as_is(body.clone()));
+        let block = block_with(500, own, parents);
+        let compact = CompactBlock::pack(&block);
         let lacks = |slot: Slot| (slot.author.0 != unknown).then(|| known(slot)).flatten();
         let rebuilt = compact.rebuild_parents(CHAIN, &committee(), lacks);
-        let missing: Vec<Slot> = body
-            .parents
+        let parents = &block.body.parents;
+        let missing: Vec<Slot> = parents
             .iter()
             .map(BlockRef::slot)
             .filter(|slot| slot.author.0 == unknown && slot.round > Round::GENESIS)
             .collect();
         match rebuilt {
-            Ok(parents) => prop_assert!(missing.is_empty() && parents == body.parents),
+            Ok(parents) => prop_assert!(missing.is_empty() && parents == block.body.parents),
             Err(error) => prop_assert_eq!(error, RebuildError::Unresolved(missing)),
         }
     }
@@ -106,11 +110,6 @@ proptest! {
         let references: Vec<_> = named.iter().filter_map(|slot| known(*slot)).collect();
         prop_assert_eq!(CompactParents::pack(own.round, &references), slots(&layers, &genesis));
     }
-}
-
-/// The signature does not matter here.
-fn signed_as_is(body: crate::BlockBody) -> Block {
-    Block { body, signature: qcn_crypto::Signature::new(vec![1]).expect("short") }
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn an_accused_block_opens_to_itself() {
 
 /// Nested evidence is decoded one level at a time.
 ///
-/// Given a block with evidence about a block with evidence about a block, and so on for two
+/// Given a block with evidence about a block with evidence about a block, and so on for four
 /// thousand levels, far more than the stack would hold.
 /// When it is decoded, cloned, compared and dropped, then only one level is ever open.
 #[test]
@@ -54,7 +54,7 @@ fn nested_evidence_is_opened_one_level_at_a_time() {
     let mut block = signed(bare_body());
     block.signature = Signature::new(vec![]).expect("short");
     block.body.parents.clear();
-    for _ in 0..2_000 {
+    for _ in 0..4_000 {
         let evidence = Evidence::invalid_block(&block);
         block.body.payload.evidence = crate::Bounded::truncated(vec![evidence]);
     }
