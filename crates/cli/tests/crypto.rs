@@ -1,5 +1,7 @@
 //! `qcn crypto` as a person or a script runs it.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

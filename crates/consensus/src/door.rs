@@ -50,6 +50,7 @@ pub enum Input {
 
 /// What the driver is asked to do, in order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an output is moved twice and then gone")]
 pub enum Output {
     /// The machine is about to propose: answer with [`Input::Payload`] at once.
     RequestPayload {

@@ -18,6 +18,8 @@
 //!
 //! [`VerifiedBlock`]: qcn_types::VerifiedBlock
 
+#![deny(clippy::float_arithmetic)]
+
 mod commit;
 pub mod commit_rule;
 mod config;

@@ -5,6 +5,8 @@
 //! signing key is 59 kB (118 kB for degree 1024) and carries the scratch space
 //! of a signature, so it lives in a box behind a lock.
 
+#![expect(clippy::disallowed_types, reason = "the lock decides who waits, never what is signed")]
+
 use std::sync::{Mutex, PoisonError};
 
 use fn_dsa::{

@@ -113,7 +113,7 @@ pub(crate) struct SigningKey {
     contextual: OnceLock<Box<ContextualKey>>,
 }
 
-#[allow(clippy::large_enum_variant)] // Always boxed.
+#[expect(clippy::large_enum_variant, reason = "always boxed")]
 enum ContextualKey {
     P44(ml_dsa_44::PrivateKey),
     P65(ml_dsa_65::PrivateKey),

@@ -128,6 +128,7 @@ impl CryptoRng for SeededSource<'_> {}
 pub(crate) struct EntropyError;
 
 /// Fills `bytes` from the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one place where entropy is drawn")]
 pub(crate) fn fill_from_system(bytes: &mut [u8]) -> Result<(), EntropyError> {
     aws_lc_rs::rand::fill(bytes).map_err(|_| EntropyError)
 }

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p qcn-ledger --example state_timing`
 
+#![expect(clippy::disallowed_types, reason = "measures real time")]
+
 use std::time::Instant;
 
 use qcn_crypto::{ChainId, Digest, SeededRandomness};

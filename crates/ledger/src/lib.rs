@@ -11,6 +11,8 @@
 //! - the state root follows from the records alone, not from how they came about;
 //! - a clone costs nothing and never sees what happens to the original.
 
+#![deny(clippy::float_arithmetic)]
+
 mod bank;
 mod chunks;
 mod execution;
@@ -25,3 +27,6 @@ pub use ledger::{AuditError, GenesisAccount, GenesisError, Ledger};
 pub use qcn_light::{Account, AccountProof, Failure, Outcome, Refusal, TransactionProof};
 pub use restore::{ChunkError, Restore, RestoreError};
 pub use tree::{StateTree, Update};
+
+#[cfg(test)]
+mod testing;

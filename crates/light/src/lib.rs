@@ -14,6 +14,8 @@
 //! - no input makes anything here panic, and every loop is bounded by its input's bound;
 //! - a key that signed only what the protocol lets an honest validator sign is never guilty.
 
+#![deny(clippy::float_arithmetic)]
+
 mod account;
 mod block_rules;
 mod certificate;

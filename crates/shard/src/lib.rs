@@ -9,6 +9,8 @@
 //! - a checkpoint is attested only after it was executed here, once per height;
 //! - a validator whose own checkpoint differs from a certified one stops ([`Event::Diverged`]).
 
+#![deny(clippy::float_arithmetic)]
+
 mod checkpoints;
 mod door;
 mod mempool;

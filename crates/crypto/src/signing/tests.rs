@@ -113,6 +113,7 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "drivers sign on many threads")]
 fn one_key_signs_on_many_threads() {
     for scheme in FAST {
         let key = SigningKey::from_seed(scheme, &[1; 32]).unwrap();

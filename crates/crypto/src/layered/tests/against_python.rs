@@ -1,5 +1,7 @@
 //! Random documents, well formed and not, against the Python on this machine.
 
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "asks another program")]
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
