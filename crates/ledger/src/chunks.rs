@@ -53,7 +53,7 @@ impl StateRegion {
     /// Whether the key lies in the region.
     #[must_use]
     pub fn contains(&self, key: &StateKey) -> bool {
-        *self == Self { bits: self.bits, ..Self::around(key, self.bits) }
+        self.covers(&Self::around(key, KEY_BITS))
     }
 
     /// Whether all of `other` lies in the region.

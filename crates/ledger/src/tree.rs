@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use qcn_crypto::Digest;
 use qcn_light::StateProof;
-use qcn_light::state::{KEY_BITS, ProofStep, StateEntry, StateKey, branch_hash, leaf_hash};
+use qcn_light::state::{
+    KEY_BITS, MAX_VALUE_BYTES, ProofStep, StateEntry, StateKey, branch_hash, leaf_hash,
+};
 use qcn_types::Bounded;
 
 /// A key-value map with a root that commits to it.
@@ -127,10 +129,12 @@ impl StateTree {
     /// Gives the number of hashes.
     ///
     /// # Panics
-    /// If the batch is not sorted.
+    /// If the batch is not sorted, or a value is longer than [`MAX_VALUE_BYTES`].
     pub fn apply(&mut self, mut updates: Vec<Update>) -> u32 {
         let sorted = updates.is_sorted_by(|before, after| before.0 < after.0);
         assert!(sorted, "a batch of updates rises strictly by key");
+        let fits = |update: &Update| update.1.as_ref().is_none_or(|v| v.len() <= MAX_VALUE_BYTES);
+        assert!(updates.iter().all(fits), "a value fits into a proof");
         let mut batch = Batch { hashes: 0 };
         if let Some(link) = &mut self.root {
             if batch.update(link, 0, &mut updates) == Fate::Gone {
