@@ -42,8 +42,12 @@ impl Supply {
     }
 }
 
-/// Whether a transaction may be executed now: what must hold for its fee to be taken.
-pub(crate) fn check(transaction: &Transaction, sender: Option<&Account>) -> Result<(), Refusal> {
+/// The sender's account, if the transaction may be executed now: all that must hold for its
+/// fee to be taken.
+pub(crate) fn check(
+    transaction: &Transaction,
+    sender: Option<Account>,
+) -> Result<Account, Refusal> {
     let body = &transaction.body;
     if body.fee < MIN_FEE {
         return Err(Refusal::FeeTooLow { minimum: MIN_FEE });
@@ -64,7 +68,7 @@ pub(crate) fn check(transaction: &Transaction, sender: Option<&Account>) -> Resu
     if !sender.may_sign(&transaction.key) {
         return Err(Refusal::WrongKey);
     }
-    Ok(())
+    Ok(sender)
 }
 
 /// Takes the fee and uses the nonce of a transaction that was checked.

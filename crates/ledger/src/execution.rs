@@ -58,14 +58,11 @@ impl<'a> Overlay<'a> {
     /// Executes one transaction; what it may not do, it does not do at all.
     pub(crate) fn run(&mut self, transaction: &Transaction) -> Outcome {
         let address = transaction.body.sender;
-        let sender = self.account(address);
         // The digest of the key that signed.
         self.hashes += 1;
-        if let Err(refusal) = bank::check(transaction, sender.as_ref()) {
-            return Outcome::Skipped(refusal);
-        }
-        let Some(mut sender) = sender else {
-            return Outcome::Skipped(qcn_light::Refusal::UnknownSender);
+        let mut sender = match bank::check(transaction, self.account(address)) {
+            Ok(sender) => sender,
+            Err(refusal) => return Outcome::Skipped(refusal),
         };
         bank::charge(transaction, &mut sender, &mut self.supply);
         self.changed.insert(address, sender);

@@ -133,7 +133,7 @@ impl Ledger {
     /// # Errors
     /// The reason for which it would be skipped.
     pub fn admit(&self, transaction: &Transaction) -> Result<(), Refusal> {
-        bank::check(transaction, self.account(&transaction.body.sender).as_ref())
+        bank::check(transaction, self.account(&transaction.body.sender)).map(|_| ())
     }
 
     /// The account of an address, if it was ever paid.
