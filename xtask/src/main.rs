@@ -1,2 +1,74 @@
-//! The chores of the repository.
-fn main() {}
+//! The chores of the repository: `cargo xtask verify`, `cargo xtask fix`, `cargo xtask fuzz`.
+
+mod cargo;
+mod dependencies;
+mod fix;
+mod fuzz;
+mod licence;
+mod source;
+mod steps;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+
+const USAGE: &str = "\
+The chores of the repository.
+
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  verify                 Check everything that CI checks; changes no file of yours
+  fix                    Format, and apply what the linter can fix by itself
+  fuzz [--seconds N]     Run every fuzz target for N seconds (default 20)
+       [TARGET...]       Only these targets
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a command; says whether all is well.
+fn run(arguments: &[String]) -> Result<bool> {
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match command {
+        "verify" if rest.is_empty() => verify::run(),
+        "fix" if rest.is_empty() => fix::run(),
+        "fuzz" => fuzz::run(&fuzz_request(rest)?),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(true)
+        }
+        _ => bail!("no such command: {}\n\n{USAGE}", arguments.join(" ")),
+    }
+}
+
+fn fuzz_request(arguments: &[String]) -> Result<fuzz::Request> {
+    let mut request = fuzz::Request { seconds: 20, targets: Vec::new() };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--seconds" {
+            let seconds = arguments.next().context("--seconds needs a number, such as 60")?;
+            request.seconds = seconds
+                .parse()
+                .with_context(|| format!("--seconds: {seconds:?} is no whole number"))?;
+        } else if argument.starts_with('-') {
+            bail!("no such option: {argument}\n\n{USAGE}");
+        } else {
+            request.targets.push(argument.clone());
+        }
+    }
+    Ok(request)
+}
