@@ -1,0 +1,34 @@
+//! Scenario files: what is simulated, in TOML, checked before anything runs.
+//!
+//! A file becomes a [`Scenario`] (its plain contents), and a scenario with a seed becomes a
+//! [`Plan`] (every validator, link, fault and adversary resolved to integers). Whatever cannot
+//! work is found on that way and reported as a [`ScenarioError`] that names the file, the line,
+//! what is wrong and what to do about it.
+//!
+//! **Invariants**
+//! - a plan depends on the scenario and the seed alone;
+//! - unknown fields are errors everywhere;
+//! - nothing in a scenario file can make the simulator panic.
+
+mod adversaries;
+mod amount;
+mod builtin;
+mod choice;
+mod committee;
+mod error;
+mod faults;
+mod format;
+mod plan;
+mod words;
+
+pub use builtin::{BUILTIN, Builtin, builtin};
+pub use error::ScenarioError;
+pub use format::{
+    Adversary, AdversaryKind, Consensus, DiskSettings, Expect, Fault, FaultKind, LatencyKind, Load,
+    Member, Network, Preset, Run, Scenario,
+};
+pub use plan::{Plan, PlannedAdversary, PlannedFault, PlannedLoad, PlannedMember};
+pub use words::{CrashAt, Damage, Recipients, Share, Target};
+
+#[cfg(test)]
+mod tests;
