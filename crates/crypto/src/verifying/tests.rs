@@ -88,7 +88,7 @@ fn ml_dsa_87_refuses_every_bit_flip() {
 }
 
 // Of the long hash-based signatures a sample: each bit goes into a hash, none
-// is treated differently. The ignored test takes a few minutes for all.
+// is treated differently. The ignored test flips them all, in a quarter of an hour.
 
 #[test]
 fn slh_dsa_128s_refuses_bit_flips() {
@@ -111,7 +111,7 @@ fn slh_dsa_256s_refuses_bit_flips() {
 }
 
 #[test]
-#[ignore = "takes several minutes"]
+#[ignore = "takes a quarter of an hour"]
 fn slh_dsa_refuses_every_bit_flip() {
     for scheme in [
         Scheme::SlhDsaSha2_128s,
