@@ -51,6 +51,7 @@ fn the_placement_is_what_the_coordinates_give() {
 /// Run with `cargo test -p qcn-sim write_the_placement -- --ignored` after a change of the data.
 #[test]
 #[ignore = "writes data/placement.csv"]
+#[expect(clippy::disallowed_methods, reason = "this one is a tool, not a run")]
 fn write_the_placement() {
     std::fs::write(PLACEMENT_PATH, computed_placement()).expect("the data directory is writable");
 }
@@ -83,6 +84,7 @@ fn degrees(text: &str) -> f64 {
 }
 
 /// The great-circle distance on a unit sphere (haversine).
+#[expect(clippy::disallowed_methods, reason = "the last bit does not decide which is nearest")]
 fn arc(from: [f64; 2], to: [f64; 2]) -> f64 {
     let [[lat_a, lon_a], [lat_b, lon_b]] = [from, to].map(|place| place.map(f64::to_radians));
     let half = ((lat_b - lat_a) / 2.0).sin().powi(2)

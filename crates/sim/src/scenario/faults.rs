@@ -5,6 +5,7 @@ use super::choice::Chooser;
 use super::error::{Path, Problem};
 use super::format::{Fault as Written, FaultKind};
 use super::plan::PlannedFault;
+use super::words::Target;
 use crate::fault::Fault;
 
 /// How many times longer or shorter latencies may become.
@@ -94,7 +95,18 @@ pub fn resolve(
             format!("give less than {} ms, or a longer run", end_us / 1_000),
         ));
     }
-    let faults = engine_faults(&path, written, chooser, index)?;
+    let entry = Entry { written, chooser, index };
+    let faults = match written.kind {
+        FaultKind::Partition
+        | FaultKind::OneWay
+        | FaultKind::Isolate
+        | FaultKind::Flapping
+        | FaultKind::Heal => entry.cuts()?,
+        FaultKind::Crash | FaultKind::Restart | FaultKind::Pause | FaultKind::Churn => {
+            entry.stops()?
+        }
+        _ => entry.wear()?,
+    };
     Ok(faults.into_iter().map(|fault| PlannedFault { at_us, fault }).collect())
 }
 
@@ -158,87 +170,121 @@ fn duration(path: Path, ms: Option<u64>) -> Result<u64, Problem> {
     micros(path, ms.unwrap_or_default() as f64, 1.0..=MS_MAX)
 }
 
-fn engine_faults(
-    path: &dyn Fn() -> Path,
-    written: &Written,
-    chooser: &Chooser<'_>,
+/// One entry on its way to the engine.
+struct Entry<'a> {
+    written: &'a Written,
+    chooser: &'a Chooser<'a>,
     index: usize,
-) -> Result<Vec<Fault>, Problem> {
-    let members = |everybody: bool| chooser.members(&path(), written, index, everybody);
-    let each = |make: &dyn Fn(usize) -> Fault| -> Result<Vec<Fault>, Problem> {
-        Ok(members(true)?.into_iter().map(make).collect())
-    };
-    let lasting = || duration(path().key("for_ms"), written.for_ms);
-    let disk = written.disk.unwrap_or_default().into();
-    Ok(match written.kind {
-        FaultKind::Partition => {
-            vec![Fault::Partition { groups: chooser.groups(&path(), written, index)? }]
+}
+
+impl Entry<'_> {
+    fn path(&self) -> Path {
+        Path::of("fault").item(self.index)
+    }
+
+    fn lasting(&self) -> Result<u64, Problem> {
+        duration(self.path().key("for_ms"), self.written.for_ms)
+    }
+
+    fn period(&self) -> Result<u64, Problem> {
+        duration(self.path().key("period_ms"), self.written.period_ms)
+    }
+
+    fn members(&self, everybody: bool) -> Result<Vec<usize>, Problem> {
+        self.chooser.members(&self.path(), self.written, self.index, everybody)
+    }
+
+    fn groups(&self) -> Result<Vec<Vec<usize>>, Problem> {
+        self.chooser.groups(&self.path(), self.written, self.index)
+    }
+
+    /// The same fault for each of its validators.
+    fn each(&self, make: impl Fn(usize) -> Fault) -> Result<Vec<Fault>, Problem> {
+        Ok(self.members(true)?.into_iter().map(make).collect())
+    }
+
+    /// Links that carry nothing.
+    fn cuts(&self) -> Result<Vec<Fault>, Problem> {
+        let written = self.written;
+        let side = |key, targets: &Option<Vec<Target>>| {
+            self.chooser.named(&self.path().key(key), targets.as_deref().unwrap_or_default())
+        };
+        Ok(match written.kind {
+            FaultKind::Partition => vec![Fault::Partition { groups: self.groups()? }],
+            FaultKind::OneWay => vec![Fault::OneWay {
+                from: side("from", &written.from)?,
+                to: side("to", &written.to)?,
+            }],
+            FaultKind::Isolate => self.each(|validator| Fault::Isolate { validator })?,
+            FaultKind::Flapping => vec![Fault::Flapping {
+                groups: self.groups()?,
+                period_us: self.period()?,
+                duration_us: self.lasting()?,
+            }],
+            _ => vec![Fault::Heal],
+        })
+    }
+
+    /// Validators that do nothing for a while.
+    fn stops(&self) -> Result<Vec<Fault>, Problem> {
+        let written = self.written;
+        let disk = written.disk.unwrap_or_default().into();
+        match written.kind {
+            FaultKind::Crash => {
+                let back = written.restart_after_ms;
+                let back = back.map(|ms| duration(self.path().key("restart_after_ms"), Some(ms)));
+                let restart_after_us = back.transpose()?;
+                let moment = written.moment.unwrap_or_default().0;
+                self.each(|validator| Fault::Crash { validator, moment, disk, restart_after_us })
+            }
+            FaultKind::Pause => {
+                let duration_us = self.lasting()?;
+                self.each(|validator| Fault::Pause { validator, duration_us })
+            }
+            FaultKind::Churn => Ok(vec![Fault::Churn {
+                validators: self.members(true)?,
+                period_us: self.period()?,
+                down_us: duration(self.path().key("down_ms"), written.down_ms)?,
+                duration_us: self.lasting()?,
+                disk,
+            }]),
+            _ => self.each(|validator| Fault::Restart { validator }),
         }
-        FaultKind::OneWay => vec![Fault::OneWay {
-            from: chooser
-                .named(&path().key("from"), written.from.as_deref().unwrap_or_default())?,
-            to: chooser.named(&path().key("to"), written.to.as_deref().unwrap_or_default())?,
-        }],
-        FaultKind::Isolate => each(&|validator| Fault::Isolate { validator })?,
-        FaultKind::Flapping => vec![Fault::Flapping {
-            groups: chooser.groups(&path(), written, index)?,
-            period_us: duration(path().key("period_ms"), written.period_ms)?,
-            duration_us: lasting()?,
-        }],
-        FaultKind::Heal => vec![Fault::Heal],
-        FaultKind::Crash => {
-            let back = written.restart_after_ms;
-            let back = back.map(|ms| duration(path().key("restart_after_ms"), Some(ms)));
-            let restart_after_us = back.transpose()?;
-            let moment = written.moment.unwrap_or_default().0;
-            each(&|validator| Fault::Crash { validator, moment, disk, restart_after_us })?
-        }
-        FaultKind::Restart => each(&|validator| Fault::Restart { validator })?,
-        FaultKind::Pause => {
-            let duration_us = lasting()?;
-            each(&|validator| Fault::Pause { validator, duration_us })?
-        }
-        FaultKind::Churn => vec![Fault::Churn {
-            validators: members(true)?,
-            period_us: duration(path().key("period_ms"), written.period_ms)?,
-            down_us: duration(path().key("down_ms"), written.down_ms)?,
-            duration_us: lasting()?,
-            disk,
-        }],
-        FaultKind::ClockJump => {
+    }
+
+    /// Clocks, links and disks that are worse than they should be.
+    fn wear(&self) -> Result<Vec<Fault>, Problem> {
+        let written = self.written;
+        let path = |key| self.path().key(key);
+        if written.kind == FaultKind::ClockJump {
             let by_ms = written.by_ms.unwrap_or_default();
-            within(path().key("by_ms"), by_ms as f64, -MS_MAX..=MS_MAX)?;
-            each(&|validator| Fault::ClockJump { validator, by_us: by_ms * 1_000 })?
+            within(path("by_ms"), by_ms as f64, -MS_MAX..=MS_MAX)?;
+            return self.each(|validator| Fault::ClockJump { validator, by_us: by_ms * 1_000 });
         }
-        FaultKind::Latency => {
-            let factor = within(path().key("factor"), written.factor.unwrap_or(1.0), FACTORS)?;
-            vec![Fault::LatencySpike {
-                validators: members(false)?,
-                permille: (factor * 1_000.0).round() as u32,
-                duration_us: lasting()?,
-            }]
-        }
-        FaultKind::Bandwidth => vec![Fault::BandwidthCut {
-            validators: members(false)?,
-            bits_per_second: bits_per_second(
-                path().key("mbit_per_s"),
-                written.mbit_per_s.unwrap_or(MBIT_MAX),
-            )?,
-            duration_us: lasting()?,
-        }],
-        FaultKind::Loss => vec![Fault::LossBurst {
-            per_million: per_million(
-                path().key("percent"),
-                written.percent.unwrap_or_default(),
-                LOSS_PERCENT_MAX,
-            )?,
-            duration_us: lasting()?,
-        }],
-        FaultKind::SlowDisk => {
-            let sync_us =
-                micros(path().key("sync_ms"), written.sync_ms.unwrap_or_default(), 0.0..=MS_MAX)?;
-            let duration_us = lasting()?;
-            each(&|validator| Fault::SlowDisk { validator, sync_us, duration_us })?
-        }
-    })
+        let duration_us = self.lasting()?;
+        Ok(match written.kind {
+            FaultKind::Latency => {
+                let factor = within(path("factor"), written.factor.unwrap_or(1.0), FACTORS)?;
+                let permille = (factor * 1_000.0).round() as u32;
+                let validators = self.members(false)?;
+                vec![Fault::LatencySpike { validators, permille, duration_us }]
+            }
+            FaultKind::Bandwidth => {
+                let mbit = written.mbit_per_s.unwrap_or(MBIT_MAX);
+                let bits_per_second = bits_per_second(path("mbit_per_s"), mbit)?;
+                let validators = self.members(false)?;
+                vec![Fault::BandwidthCut { validators, bits_per_second, duration_us }]
+            }
+            FaultKind::Loss => {
+                let percent = written.percent.unwrap_or_default();
+                let per_million = per_million(path("percent"), percent, LOSS_PERCENT_MAX)?;
+                vec![Fault::LossBurst { per_million, duration_us }]
+            }
+            _ => {
+                let sync_ms = written.sync_ms.unwrap_or_default();
+                let sync_us = micros(path("sync_ms"), sync_ms, 0.0..=MS_MAX)?;
+                self.each(|validator| Fault::SlowDisk { validator, sync_us, duration_us })?
+            }
+        })
+    }
 }
