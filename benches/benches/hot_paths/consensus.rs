@@ -50,11 +50,11 @@ fn follow(committee: &Committee, leaders_per_round: u16, rounds: u64) -> Duratio
             .map(|index| ValidatorIndex((index % members) as u16))
             .collect();
         let start = Instant::now();
-        rule.schedule_round(&dag, committee, &leaders);
+        rule.schedule_round(&dag, &leaders);
         for block in &blocks {
             let vertex = dag.insert(*block, &parents, round.0, ()).expect("its parents are in");
-            rule.observe(&dag, committee, vertex);
-            rule.decide_indirectly(&dag, committee);
+            rule.observe(&dag, vertex);
+            rule.decide_indirectly(&dag);
             while let Some(decision) = rule.next_decision() {
                 commits += u64::from(matches!(decision.outcome, Outcome::Commit(_)));
             }

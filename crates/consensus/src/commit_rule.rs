@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use qcn_types::{AuthorSet, Committee, Round, Slot, ValidatorIndex};
 
 use crate::BrokenRule;
-use crate::dag::{Dag, Layer, Links, Vertex};
+use crate::dag::{Dag, Layer, Links, Node, Vertex, Walk};
 use crate::rules::{Thresholds, first_anchor_round};
 
 /// How a slot was decided.
@@ -46,8 +46,7 @@ pub struct Decision {
 #[derive(Clone, Debug)]
 struct Candidate {
     vertex: Vertex,
-    /// Authors of round r+1 with a block that votes for it, and those with one that does not.
-    voters: AuthorSet,
+    /// Authors of round r+1 with a block that does not vote for it.
     non_voters: AuthorSet,
     non_voting_weight: u64,
     /// Of the blocks of round r+1 those that vote for it: first blocks, and siblings.
@@ -62,7 +61,6 @@ impl Candidate {
     const fn new(vertex: Vertex) -> Self {
         Self {
             vertex,
-            voters: AuthorSet::EMPTY,
             non_voters: AuthorSet::EMPTY,
             non_voting_weight: 0,
             voting_first: AuthorSet::EMPTY,
@@ -74,13 +72,13 @@ impl Candidate {
 
     /// The weight of the parents, in round r+1, that vote for this block. A block has at most
     /// one parent per author, so no author counts twice.
-    fn voting_parents_weight(&self, committee: &Committee, parents: &ParentsAbove<'_>) -> u64 {
+    fn voting_parents_weight<B>(&self, dag: &Dag<B>, parents: &ParentsAbove<'_>) -> u64 {
         let absent = parents.links.previous.difference(&self.voting_first);
-        let mut weight = parents.previous_weight - committee.weight_of(&absent);
+        let mut weight = parents.previous_weight - dag.weight_of(&absent);
         if !self.voting_siblings.is_empty() {
             for other in &parents.links.others {
                 if self.voting_siblings.contains(other) {
-                    weight += committee.weight(other.author);
+                    weight += dag.author_weight(other.author);
                 }
             }
         }
@@ -92,6 +90,12 @@ impl Candidate {
 struct ParentsAbove<'a> {
     links: &'a Links,
     previous_weight: u64,
+}
+
+impl<'a> ParentsAbove<'a> {
+    fn of<B>(dag: &Dag<B>, node: &'a Node<B>) -> Self {
+        Self { links: &node.links, previous_weight: dag.weight_of(&node.links.previous) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -122,9 +126,15 @@ impl CommitRule {
     /// The rule for a committee, with everything up to `settled` decided.
     #[must_use]
     pub fn new(committee: &Committee, broken: Option<BrokenRule>, settled: Round) -> Self {
+        Self { broken, ..Self::with_thresholds(Thresholds::of(committee, broken), settled) }
+    }
+
+    /// The rule for authors of whom only the thresholds are known.
+    #[must_use]
+    pub const fn with_thresholds(thresholds: Thresholds, settled: Round) -> Self {
         Self {
-            thresholds: Thresholds::of(committee, broken),
-            broken,
+            thresholds,
+            broken: None,
             first_round: settled.next(),
             rounds: VecDeque::new(),
             fresh_decision: false,
@@ -139,12 +149,7 @@ impl CommitRule {
 
     /// Sets the leaders of [`Self::next_unscheduled_round`], and takes in what the DAG already
     /// has for them.
-    pub fn schedule_round<B>(
-        &mut self,
-        dag: &Dag<B>,
-        committee: &Committee,
-        leaders: &[ValidatorIndex],
-    ) {
+    pub fn schedule_round<B>(&mut self, dag: &Dag<B>, leaders: &[ValidatorIndex]) {
         let round = self.next_unscheduled_round();
         let leaders = leaders.iter().map(|&author| {
             let slot = Slot { round, author };
@@ -157,7 +162,7 @@ impl CommitRule {
                 break;
             };
             for vertex in vertices(above, layer) {
-                self.observe_in(dag, committee, vertex, round);
+                self.observe_in(dag, vertex, round);
             }
         }
         self.decide_directly(dag, round);
@@ -171,29 +176,33 @@ impl CommitRule {
 
     /// Forgets all rounds above `round`, because their leaders changed, and whatever was decided
     /// below through them.
-    pub fn unschedule_above(&mut self, round: Round) {
+    pub fn unschedule_above<B>(&mut self, dag: &Dag<B>, round: Round) {
         let keep = round.next().0.saturating_sub(self.first_round.0);
         self.rounds.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
         for leader in self.rounds.iter_mut().flat_map(|slots| &mut slots.leaders) {
             leader.decided = leader.decided.filter(|(_, rule)| *rule == Rule::Direct);
         }
+        // Meanwhile the blocks above may have decided directly what an anchor had decided.
+        for kept in 0..self.rounds.len() as u64 {
+            self.decide_directly(dag, self.first_round.plus(kept));
+        }
         self.fresh_decision = true;
     }
 
     /// Takes note of a block that entered the DAG.
-    pub fn observe<B>(&mut self, dag: &Dag<B>, committee: &Committee, vertex: Vertex) {
-        self.add_candidate(dag, committee, vertex);
+    pub fn observe<B>(&mut self, dag: &Dag<B>, vertex: Vertex) {
+        self.add_candidate(dag, vertex);
         for distance in [1, 2] {
             let Some(below) = vertex.round.0.checked_sub(distance) else {
                 break;
             };
-            self.observe_in(dag, committee, vertex, Round(below));
+            self.observe_in(dag, vertex, Round(below));
             self.decide_directly(dag, Round(below));
         }
     }
 
     /// A block came into a leader slot. The blocks already above it did not vote for it.
-    fn add_candidate<B>(&mut self, dag: &Dag<B>, committee: &Committee, vertex: Vertex) {
+    fn add_candidate<B>(&mut self, dag: &Dag<B>, vertex: Vertex) {
         let Some(slots) = self.round_mut(vertex.round) else {
             return;
         };
@@ -201,17 +210,20 @@ impl CommitRule {
         let Some(leader) = slots.leaders.iter_mut().find(leads) else {
             return;
         };
+        if leader.candidates.iter().any(|candidate| candidate.vertex == vertex) {
+            return; // It was there already when the round was scheduled.
+        }
         let mut candidate = Candidate::new(vertex);
         if let Some(above) = dag.layer(vertex.round.next()) {
             candidate.non_voters = *above.present();
-            candidate.non_voting_weight = committee.weight_of(above.present());
+            candidate.non_voting_weight = above.weight();
         }
         leader.candidates.push(candidate);
     }
 
     /// Counts the votes (from one round above) or certificates (from two) of `vertex` for the
     /// leader slots of `round`.
-    fn observe_in<B>(&mut self, dag: &Dag<B>, committee: &Committee, vertex: Vertex, round: Round) {
+    fn observe_in<B>(&mut self, dag: &Dag<B>, vertex: Vertex, round: Round) {
         let broken = self.broken;
         let thresholds = self.thresholds;
         let Some(node) = dag.node(vertex) else {
@@ -220,13 +232,12 @@ impl CommitRule {
         let Some(slots) = self.round_mut(round) else {
             return;
         };
-        let weight = committee.weight(vertex.author);
+        let weight = dag.author_weight(vertex.author);
         // An author counts once, however many blocks it signs. Tests can break this.
         let counts = |new: bool| new || broken == Some(BrokenRule::NoVoteDeduplication);
         if vertex.round == round.next() {
             for candidate in slots.leaders.iter_mut().flat_map(|leader| &mut leader.candidates) {
                 if node.links.contains(candidate.vertex) {
-                    candidate.voters.insert(vertex.author);
                     if vertex.sibling == 0 {
                         candidate.voting_first.insert(vertex.author);
                     } else {
@@ -238,13 +249,12 @@ impl CommitRule {
             }
             return;
         }
-        let parents = ParentsAbove {
-            links: &node.links,
-            previous_weight: committee.weight_of(&node.links.previous),
-        };
-        for leader in slots.leaders.iter_mut().filter(|leader| leader.decided.is_none()) {
+        let parents = ParentsAbove::of(dag, node);
+        // What an anchor decided may be undecided again, so it is counted for as well.
+        let open = |leader: &&mut LeaderSlot| !matches!(leader.decided, Some((_, Rule::Direct)));
+        for leader in slots.leaders.iter_mut().filter(open) {
             for candidate in &mut leader.candidates {
-                let voting = candidate.voting_parents_weight(committee, &parents);
+                let voting = candidate.voting_parents_weight(dag, &parents);
                 if thresholds.certifies(voting)
                     && counts(candidate.certifiers.insert(vertex.author))
                 {
@@ -284,59 +294,34 @@ impl CommitRule {
     }
 
     /// Decides what can be decided through anchors, from the newest slot to the oldest.
-    pub fn decide_indirectly<B>(&mut self, dag: &Dag<B>, committee: &Committee) {
+    pub fn decide_indirectly<B>(&mut self, dag: &Dag<B>) {
         if !self.fresh_decision {
             return;
         }
         self.fresh_decision = false;
+        let mut anchor = Anchor::None;
         for index in (0..self.rounds.len()).rev() {
-            for position in (0..self.rounds[index].leaders.len()).rev() {
-                let leader = &self.rounds[index].leaders[position];
-                if leader.decided.is_some() {
-                    continue;
-                }
-                let outcome = match self.anchor(leader.slot.round) {
-                    Some(anchor) => self.decide_by(dag, committee, leader, anchor),
-                    None => continue,
-                };
-                self.rounds[index].leaders[position].decided = Some((outcome, Rule::Indirect));
+            let round = self.first_round.plus(index as u64);
+            // Nothing below decides slots of the round that now becomes one of the anchors'.
+            let distance = (first_anchor_round(round).0 - round.0) as usize;
+            if let Some(found) = self.rounds.get(index + distance).and_then(first_not_skipped) {
+                anchor = found.map_or(Anchor::Undecided, |vertex| Anchor::at(dag, vertex));
+            }
+            let Anchor::Committed(walk) = &mut anchor else {
+                continue;
+            };
+            let slots = &mut self.rounds[index];
+            let mut open: Vec<&mut LeaderSlot> =
+                slots.leaders.iter_mut().filter(|leader| leader.decided.is_none()).collect();
+            if open.is_empty() {
+                continue;
+            }
+            let above = walk.descend_to(round.plus(2));
+            for leader in &mut open {
+                let outcome = decide_by(dag, self.thresholds, leader, &above);
+                leader.decided = Some((outcome, Rule::Indirect));
             }
         }
-    }
-
-    /// The committed block of the first slot of round >= r+3 that is not skipped; nothing if
-    /// there is none or it is undecided.
-    fn anchor(&self, round: Round) -> Option<Vertex> {
-        let start = first_anchor_round(round).0.saturating_sub(self.first_round.0);
-        let later = self.rounds.iter().skip(usize::try_from(start).unwrap_or(usize::MAX));
-        for leader in later.flat_map(|slots| &slots.leaders) {
-            match leader.decided {
-                Some((Outcome::Skip, _)) => {}
-                Some((Outcome::Commit(anchor), _)) => return Some(anchor),
-                None => return None,
-            }
-        }
-        None
-    }
-
-    fn decide_by<B>(
-        &self,
-        dag: &Dag<B>,
-        committee: &Committee,
-        leader: &LeaderSlot,
-        anchor: Vertex,
-    ) -> Outcome {
-        let history = dag.history_at(anchor, leader.slot.round.plus(2));
-        let certified = leader.candidates.iter().find(|candidate| {
-            history.iter().filter_map(|vertex| dag.node(*vertex)).any(|node| {
-                let parents = ParentsAbove {
-                    links: &node.links,
-                    previous_weight: committee.weight_of(&node.links.previous),
-                };
-                self.thresholds.certifies(candidate.voting_parents_weight(committee, &parents))
-            })
-        });
-        certified.map_or(Outcome::Skip, |candidate| Outcome::Commit(candidate.vertex))
     }
 
     /// Takes the next decision in order, if it is made.
@@ -378,6 +363,48 @@ impl CommitRule {
         let offset = round.0.checked_sub(self.first_round.0)?;
         self.rounds.get_mut(usize::try_from(offset).ok()?)
     }
+}
+
+/// The anchor of the slots three rounds and more below.
+enum Anchor<'a, B> {
+    /// All slots above are skipped, or there are none.
+    None,
+    /// The first slot above that is not skipped is not decided.
+    Undecided,
+    /// It committed a block, whose history is walked down once for all the slots it decides.
+    Committed(Walk<'a, B>),
+}
+
+impl<'a, B> Anchor<'a, B> {
+    fn at(dag: &'a Dag<B>, vertex: Vertex) -> Self {
+        Self::Committed(Walk::from(dag, vertex))
+    }
+}
+
+/// The committed block of the first slot that is not skipped, or nothing in it if that slot is
+/// undecided.
+fn first_not_skipped(slots: &RoundSlots) -> Option<Option<Vertex>> {
+    slots.leaders.iter().find_map(|leader| match leader.decided {
+        Some((Outcome::Skip, _)) => None,
+        Some((Outcome::Commit(anchor), _)) => Some(Some(anchor)),
+        None => Some(None),
+    })
+}
+
+/// The block that some block of round r+2 in the anchor's history certifies; else a skip.
+fn decide_by<B>(
+    dag: &Dag<B>,
+    thresholds: Thresholds,
+    leader: &LeaderSlot,
+    history: &[Vertex],
+) -> Outcome {
+    let certified = leader.candidates.iter().find(|candidate| {
+        history.iter().filter_map(|vertex| dag.node(*vertex)).any(|node| {
+            let parents = ParentsAbove::of(dag, node);
+            thresholds.certifies(candidate.voting_parents_weight(dag, &parents))
+        })
+    });
+    certified.map_or(Outcome::Skip, |candidate| Outcome::Commit(candidate.vertex))
 }
 
 /// All blocks of a layer.

@@ -10,7 +10,7 @@
 //!
 //! **Invariant**: a vertex is in the DAG only if all its parents above the floor are.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use qcn_crypto::Digest;
 use qcn_types::{AuthorSet, BlockRef, Committee, Round, Slot, ValidatorIndex};
@@ -74,20 +74,23 @@ pub struct Node<B> {
 pub struct Layer<B> {
     present: AuthorSet,
     weight: u64,
+    /// Of first blocks by author, apart from the nodes because those of every parent of every
+    /// block above are read. Like the nodes, they take no room until a block comes in.
     digests: Vec<Digest>,
     times_ms: Vec<u64>,
-    first: Vec<Option<Node<B>>>,
+    first: Vec<Option<Box<Node<B>>>>,
+    /// Sorted by vertex.
     siblings: Vec<(Vertex, Node<B>)>,
 }
 
 impl<B> Layer<B> {
-    fn new(members: usize) -> Self {
+    const fn new() -> Self {
         Self {
             present: AuthorSet::EMPTY,
             weight: 0,
-            digests: vec![Digest::ZERO; members],
-            times_ms: vec![0; members],
-            first: std::iter::repeat_with(|| None).take(members).collect(),
+            digests: Vec::new(),
+            times_ms: Vec::new(),
+            first: Vec::new(),
             siblings: Vec::new(),
         }
     }
@@ -113,7 +116,40 @@ impl<B> Layer<B> {
     /// The first block of an author.
     #[must_use]
     pub fn first(&self, author: ValidatorIndex) -> Option<&Node<B>> {
-        self.first.get(author.position())?.as_ref()
+        self.first.get(author.position())?.as_deref()
+    }
+
+    /// The later blocks of an author, in order of arrival.
+    fn siblings_of(&self, author: ValidatorIndex) -> &[(Vertex, Node<B>)] {
+        if self.siblings.is_empty() {
+            return &[];
+        }
+        let start = self.siblings.partition_point(|(place, _)| place.author < author);
+        let length = self.siblings[start..].partition_point(|(place, _)| place.author == author);
+        &self.siblings[start..start + length]
+    }
+
+    fn is_first(&self, reference: &BlockRef) -> bool {
+        self.digests.get(reference.author.position()) == Some(&reference.digest)
+            && self.present.contains(reference.author)
+    }
+
+    fn put(&mut self, vertex: Vertex, node: Node<B>, weights: &[u64]) {
+        if vertex.sibling > 0 {
+            let at = self.siblings.partition_point(|(place, _)| *place < vertex);
+            return self.siblings.insert(at, (vertex, node));
+        }
+        if self.first.is_empty() {
+            self.digests = vec![Digest::ZERO; weights.len()];
+            self.times_ms = vec![0; weights.len()];
+            self.first = std::iter::repeat_with(|| None).take(weights.len()).collect();
+        }
+        let position = vertex.author.position();
+        self.present.insert(vertex.author);
+        self.weight += weights[position];
+        self.digests[position] = node.reference.digest;
+        self.times_ms[position] = node.time_ms;
+        self.first[position] = Some(Box::new(node));
     }
 }
 
@@ -133,8 +169,8 @@ pub enum InsertError {
 /// The DAG above its floor.
 #[derive(Clone, Debug)]
 pub struct Dag<B> {
-    members: usize,
     weights: Vec<u64>,
+    max_siblings: usize,
     /// Blocks at or below are neither taken in nor committed; parents there count as present.
     floor: Round,
     /// The round of the first layer kept; some below the floor stay to be served.
@@ -147,14 +183,34 @@ impl<B> Dag<B> {
     /// An empty DAG whose floor is the genesis round.
     #[must_use]
     pub fn new(committee: &Committee) -> Self {
+        let weights = committee.indices().map(|index| committee.weight(index)).collect();
+        Self::with_weights(weights, MAX_SIBLINGS)
+    }
+
+    /// An empty DAG of authors that are known by their weights only, whose sum must fit 64 bits.
+    /// A slot holds up to `max_siblings` blocks besides its first.
+    #[must_use]
+    pub fn with_weights(weights: Vec<u64>, max_siblings: usize) -> Self {
         Self {
-            members: committee.len(),
-            weights: committee.indices().map(|index| committee.weight(index)).collect(),
+            weights,
+            max_siblings: max_siblings.min(usize::from(u16::MAX)),
             floor: Round::GENESIS,
             base: 1,
             layers: VecDeque::new(),
             blocks: 0,
         }
+    }
+
+    /// The weight of an author; zero for who is none.
+    #[must_use]
+    pub fn author_weight(&self, author: ValidatorIndex) -> u64 {
+        self.weights.get(author.position()).copied().unwrap_or(0)
+    }
+
+    /// The weight of a set of authors.
+    #[must_use]
+    pub fn weight_of(&self, authors: &AuthorSet) -> u64 {
+        authors.iter().map(|author| self.author_weight(author)).sum()
     }
 
     /// The floor: blocks of this round and below are settled.
@@ -201,50 +257,37 @@ impl<B> Dag<B> {
         if vertex.sibling == 0 {
             return layer.first(vertex.author);
         }
-        layer.siblings.iter().find(|(place, _)| *place == vertex).map(|(_, node)| node)
+        let at = layer.siblings.binary_search_by_key(&vertex, |(place, _)| *place).ok()?;
+        Some(&layer.siblings[at].1)
     }
 
     /// The places of all blocks in a slot.
     pub fn in_slot(&self, slot: Slot) -> impl Iterator<Item = Vertex> + '_ {
-        let layer = self.layer(slot.round);
-        let first = layer.and_then(|layer| layer.first(slot.author)).map(|_| Vertex {
-            round: slot.round,
-            author: slot.author,
-            sibling: 0,
-        });
-        let siblings = layer.into_iter().flat_map(|layer| &layer.siblings);
-        first.into_iter().chain(
-            siblings.map(|(place, _)| *place).filter(move |place| place.author == slot.author),
-        )
+        let Slot { round, author } = slot;
+        let layer = self.layer(round).filter(|layer| layer.present.contains(author));
+        let first = layer.map(|_| Vertex { round, author, sibling: 0 });
+        let siblings = layer.map_or(&[][..], |layer| layer.siblings_of(author));
+        first.into_iter().chain(siblings.iter().map(|(place, _)| *place))
     }
 
     /// The name of the only block in a slot: nothing if there is none or more than one.
     #[must_use]
     pub fn unique(&self, slot: Slot) -> Option<BlockRef> {
-        let layer = self.layer(slot.round)?;
-        if !layer.present.contains(slot.author) {
-            return None;
-        }
-        let ambiguous = !layer.siblings.is_empty()
-            && layer.siblings.iter().any(|(place, _)| place.author == slot.author);
-        if ambiguous {
-            return None;
-        }
-        let digest = layer.digests[slot.author.position()];
-        Some(BlockRef { round: slot.round, author: slot.author, digest })
+        let Slot { round, author } = slot;
+        let layer = self.layer(round).filter(|layer| layer.present.contains(author))?;
+        let digest = layer.digests[author.position()];
+        layer.siblings_of(author).is_empty().then_some(BlockRef { round, author, digest })
     }
 
     /// The place of a block by name.
     #[must_use]
     pub fn find(&self, reference: &BlockRef) -> Option<Vertex> {
         let layer = self.layer(reference.round)?;
-        if !layer.present.contains(reference.author) {
-            return None;
-        }
-        if layer.digests[reference.author.position()] == reference.digest {
+        if layer.is_first(reference) {
             return Some(Vertex { round: reference.round, author: reference.author, sibling: 0 });
         }
-        layer.siblings.iter().find(|(_, node)| node.reference == *reference).map(|(at, _)| *at)
+        let mut siblings = layer.siblings_of(reference.author).iter();
+        siblings.find(|(_, node)| node.reference == *reference).map(|(place, _)| *place)
     }
 
     /// The time of a block by name, in milliseconds.
@@ -268,7 +311,7 @@ impl<B> Dag<B> {
         time_ms: u64,
         content: B,
     ) -> Result<Vertex, InsertError> {
-        if reference.round <= self.floor || reference.author.position() >= self.members {
+        if reference.round <= self.floor || reference.author.position() >= self.weights.len() {
             return Err(InsertError::OutOfRange);
         }
         if self.find(&reference).is_some() {
@@ -277,28 +320,18 @@ impl<B> Dag<B> {
         let links = self.link(reference.round, parents)?;
         let vertex = self.place(reference.slot())?;
         while self.base + self.layers.len() as u64 <= reference.round.0 {
-            self.layers.push_back(Layer::new(self.members));
+            self.layers.push_back(Layer::new());
         }
         let offset = (reference.round.0 - self.base) as usize;
-        let layer = &mut self.layers[offset];
         let node = Node { reference, links, time_ms, content };
-        if vertex.sibling == 0 {
-            let position = reference.author.position();
-            layer.present.insert(reference.author);
-            layer.weight += self.weights[position];
-            layer.digests[position] = reference.digest;
-            layer.times_ms[position] = time_ms;
-            layer.first[position] = Some(node);
-        } else {
-            layer.siblings.push((vertex, node));
-        }
+        self.layers[offset].put(vertex, node, &self.weights);
         self.blocks += 1;
         Ok(vertex)
     }
 
     fn place(&self, slot: Slot) -> Result<Vertex, InsertError> {
         let sibling = self.in_slot(slot).count();
-        if sibling > MAX_SIBLINGS {
+        if sibling > self.max_siblings {
             return Err(InsertError::TooManySiblings);
         }
         Ok(Vertex { round: slot.round, author: slot.author, sibling: sibling as u16 })
@@ -315,8 +348,7 @@ impl<B> Dag<B> {
             }
             if parent.round == previous_round
                 && let Some(layer) = previous
-                && layer.digests.get(parent.author.position()) == Some(&parent.digest)
-                && layer.present.contains(parent.author)
+                && layer.is_first(parent)
             {
                 links.previous.insert(parent.author);
                 continue;
@@ -346,55 +378,29 @@ impl<B> Dag<B> {
             }
         }
     }
-
-    /// The blocks of round `target` in the history of `from`, itself included.
-    #[must_use]
-    pub fn history_at(&self, from: Vertex, target: Round) -> Vec<Vertex> {
-        let mut walk = Walk::from(self, from);
-        while let Some((round, first, siblings)) = walk.next_layer() {
-            if round == target {
-                let first = first.iter().map(|author| Vertex { round, author, sibling: 0 });
-                return first.chain(siblings).collect();
-            }
-            if round < target {
-                break;
-            }
-            for author in first.iter() {
-                walk.follow(Vertex { round, author, sibling: 0 });
-            }
-            for sibling in siblings {
-                walk.follow(sibling);
-            }
-        }
-        Vec::new()
-    }
 }
 
 /// A walk through the history of a block, one round at a time, newest first.
 #[derive(Debug)]
 pub struct Walk<'a, B> {
     dag: &'a Dag<B>,
-    /// What is still to be visited below, newest round last.
-    pending: VecDeque<(AuthorSet, Vec<Vertex>)>,
-    /// The round of the back of `pending`.
-    round: Round,
+    /// What is still to be visited: first blocks by author, and siblings.
+    pending: BTreeMap<Round, (AuthorSet, Vec<Vertex>)>,
 }
 
 impl<'a, B> Walk<'a, B> {
     /// Starts at `from`.
     #[must_use]
     pub fn from(dag: &'a Dag<B>, from: Vertex) -> Self {
-        let mut walk = Self { dag, pending: VecDeque::new(), round: from.round };
-        walk.pending.push_back((AuthorSet::EMPTY, Vec::new()));
+        let mut walk = Self { dag, pending: BTreeMap::new() };
         walk.mark(from);
         walk
     }
 
-    /// The next round down and what is reached in it: first blocks by author, and siblings.
+    /// The next round down in which anything is reached, and what that is: first blocks by
+    /// author, and siblings.
     pub fn next_layer(&mut self) -> Option<(Round, AuthorSet, Vec<Vertex>)> {
-        let (first, mut siblings) = self.pending.pop_back()?;
-        let round = self.round;
-        self.round = round.previous();
+        let (round, (first, mut siblings)) = self.pending.pop_last()?;
         siblings.sort_unstable();
         siblings.dedup();
         Some((round, first, siblings))
@@ -406,7 +412,7 @@ impl<'a, B> Walk<'a, B> {
             return;
         };
         if !node.links.previous.is_empty() {
-            let pending = self.layer_mut(vertex.round.previous());
+            let pending = self.pending.entry(vertex.round.previous()).or_default();
             pending.0 = pending.0.union(&node.links.previous);
         }
         for &other in &node.links.others {
@@ -414,23 +420,29 @@ impl<'a, B> Walk<'a, B> {
         }
     }
 
+    /// The blocks of `round` in the history; the walk must not have passed it. It stops there.
+    pub fn descend_to(&mut self, round: Round) -> Vec<Vertex> {
+        while self.pending.last_key_value().is_some_and(|(reached, _)| *reached >= round) {
+            let Some((reached, first, mut layer)) = self.next_layer() else {
+                break;
+            };
+            let first = first.iter().map(|author| Vertex { round: reached, author, sibling: 0 });
+            layer.extend(first);
+            layer.iter().for_each(|vertex| self.follow(*vertex));
+            if reached == round {
+                return layer;
+            }
+        }
+        Vec::new()
+    }
+
     fn mark(&mut self, vertex: Vertex) {
-        let pending = self.layer_mut(vertex.round);
+        let pending = self.pending.entry(vertex.round).or_default();
         if vertex.sibling == 0 {
             pending.0.insert(vertex.author);
         } else {
             pending.1.push(vertex);
         }
-    }
-
-    fn layer_mut(&mut self, round: Round) -> &mut (AuthorSet, Vec<Vertex>) {
-        // `self.round` is the round of the back; lower rounds lie in front of it.
-        while self.pending.len() as u64 <= self.round.0.saturating_sub(round.0) {
-            self.pending.push_front((AuthorSet::EMPTY, Vec::new()));
-        }
-        let from_back = self.round.0.saturating_sub(round.0) as usize;
-        let index = self.pending.len() - 1 - from_back;
-        &mut self.pending[index]
     }
 }
 

@@ -163,7 +163,7 @@ impl Machine {
         // The last leader's round may have leaders that are not decided yet.
         let settled = last.leader.round.previous();
         self.rule = CommitRule::new(&committee, self.config.broken_rule, settled);
-        self.rule.schedule_round(&self.dag, &committee, &last.undecided_leaders);
+        self.rule.schedule_round(&self.dag, &last.undecided_leaders);
         self.linearizer = Linearizer::resume(records, floor);
         self.schedule.restore(schedule, last.leader.round);
         self.proven = self.proven.union(self.schedule.isolated());
@@ -533,9 +533,8 @@ impl Machine {
             self.outputs.push_back(Output::PersistAccepted(block.clone()));
         }
         self.outputs.push_back(Output::Accepted(block));
-        let committee = Arc::clone(self.keys.committee());
         self.schedule_rounds();
-        self.rule.observe(&self.dag, &committee, vertex);
+        self.rule.observe(&self.dag, vertex);
         self.decide();
         self.enter_round();
         if self.recovery.is_some() {
@@ -582,18 +581,16 @@ impl Machine {
     // ----- commits -----
 
     fn schedule_rounds(&mut self) {
-        let committee = Arc::clone(self.keys.committee());
         // One round more than there are blocks: the proposer waits for its leaders.
         while self.rule.next_unscheduled_round() <= self.dag.highest_round().next() {
             let leaders = self.schedule.leaders(self.rule.next_unscheduled_round());
-            self.rule.schedule_round(&self.dag, &committee, &leaders);
+            self.rule.schedule_round(&self.dag, &leaders);
         }
     }
 
     fn decide(&mut self) {
-        let committee = Arc::clone(self.keys.committee());
         loop {
-            self.rule.decide_indirectly(&self.dag, &committee);
+            self.rule.decide_indirectly(&self.dag);
             let Some(decision) = self.rule.next_decision() else {
                 return;
             };
@@ -609,7 +606,7 @@ impl Machine {
                 }
             };
             if changed {
-                self.rule.unschedule_above(decision.slot.round);
+                self.rule.unschedule_above(&self.dag, decision.slot.round);
                 self.schedule_rounds();
             }
         }

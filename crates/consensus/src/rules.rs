@@ -25,6 +25,13 @@ impl Thresholds {
         Self { quorum, validity: committee.validity_weight() }
     }
 
+    /// Q and V of authors whose weights add up to `total`, which is above zero.
+    #[must_use]
+    pub const fn of_total(total: u64) -> Self {
+        let fault = total.saturating_sub(1) / 3;
+        Self { quorum: total - fault, validity: fault + 1 }
+    }
+
     /// Q, the weight of a quorum.
     #[must_use]
     pub const fn quorum(&self) -> u64 {
