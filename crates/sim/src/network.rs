@@ -129,6 +129,11 @@ impl Network {
         self.effective.cut[from * self.processes + to]
     }
 
+    /// What the links do to messages.
+    pub(crate) const fn model(&self) -> &LinkModel {
+        &self.model
+    }
+
     /// Whether messages over a cut link wait.
     pub(crate) const fn holds_over_cuts(&self) -> bool {
         self.model.hold_over_cuts
