@@ -109,8 +109,6 @@ impl CompactParents {
             Self::Slots { layers, genesis } => (layers, genesis),
         };
         let mut seen = *genesis;
-        let mut slots: Vec<Slot> =
-            genesis.iter().map(|author| Slot { round: Round::GENESIS, author }).collect();
         let mut depth_before = 0;
         for layer in layers {
             let depth = u64::from(layer.depth);
@@ -123,10 +121,16 @@ impl CompactParents {
             }
             depth_before = layer.depth;
             seen = seen.union(&layer.authors);
-            let round = own.round.minus(depth);
-            slots.extend(layer.authors.iter().map(|author| Slot { round, author }));
         }
-        slots.sort_unstable_by_key(|slot| (slot.author != own.author, slot.author));
+        let round_of = |author: ValidatorIndex| {
+            let layer = layers.iter().find(|layer| layer.authors.contains(author));
+            layer.map_or(Round::GENESIS, |layer| own.round.minus(u64::from(layer.depth)))
+        };
+        let mut slots = Vec::with_capacity(seen.len());
+        if seen.remove(own.author) {
+            slots.push(Slot { round: round_of(own.author), author: own.author });
+        }
+        slots.extend(seen.iter().map(|author| Slot { round: round_of(author), author }));
         Ok(slots)
     }
 }
