@@ -21,8 +21,10 @@ pub const MAX_BLOCKS_PER_ANSWER: usize = 256;
 /// The most bytes in one answer, before its last block.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
-/// The most verified siblings kept in one slot, besides the first.
-pub const MAX_SIBLINGS: usize = 8;
+/// The most verified siblings kept in one slot, besides the first. Only siblings that some other
+/// author's block needs come in; each honest author may have been shown another one, so the
+/// bound is well above the largest committee.
+pub const MAX_SIBLINGS: usize = 4 * qcn_types::MAX_MEMBERS;
 
 /// The most pieces of evidence that wait to be included.
 pub const MAX_PENDING_EVIDENCE: usize = 64;

@@ -174,6 +174,7 @@ impl Machine {
         self.wanted.clear();
         self.held_back.clear();
         self.unsequenced_payloads.clear();
+        self.proposer.resume(last.leader.round);
     }
 
     /// The local round.
@@ -347,10 +348,13 @@ impl Machine {
         self.rebuild(from, compact);
     }
 
-    /// Whether the block is in the DAG, or is a second block that nobody references of an author
+    /// Whether the block is in the DAG or held back, or is a second block that nobody references of an author
     /// whose fault is proven.
     fn is_duplicate(&self, compact: &CompactBlock) -> bool {
         let slot = compact.slot();
+        if self.held_back.values().any(|(_, block)| block.signature == compact.signature) {
+            return true;
+        }
         let mut occupied = false;
         for node in self.dag.in_slot(slot).filter_map(|vertex| self.dag.node(vertex)) {
             if node.content.signature == compact.signature {
@@ -377,6 +381,11 @@ impl Machine {
                 }
             }
             Err(RebuildError::NotCanonical) => self.reject(from, Rejection::MalformedParents),
+            Err(RebuildError::Unresolved(slots))
+                if slots.iter().any(|slot| !self.committee().contains(slot.author)) =>
+            {
+                self.reject(from, Rejection::MalformedParents);
+            }
             Err(RebuildError::Unresolved(slots)) => {
                 // Slots that hold several blocks, or lie below what is kept, cannot be resolved
                 // by waiting: only the sender can say which block it means.
@@ -399,17 +408,18 @@ impl Machine {
         above.filter(|parent| self.dag.find(parent).is_none()).copied().collect()
     }
 
-    fn wait(&mut self, from: ValidatorIndex, block: Pending, missing: &[Slot]) {
-        match self.intake.wait(from, block, missing) {
-            Admission::Admitted => {
-                let at = self.now.plus_us(self.config.sync_delay_us);
-                for slot in missing {
-                    self.fetch.want(*slot, from, at);
-                }
+    /// Lets a block wait, if the peer's budget allows; says whether it does now.
+    fn wait(&mut self, from: ValidatorIndex, block: Pending, missing: &[Slot]) -> bool {
+        let admission = self.intake.wait(from, block, missing);
+        if admission == Admission::Admitted {
+            let at = self.now.plus_us(self.config.sync_delay_us);
+            for slot in missing {
+                self.fetch.want(*slot, from, at);
             }
-            Admission::Known => {}
-            Admission::OverBudget => self.reject(from, Rejection::OverBudget),
+        } else if admission == Admission::OverBudget {
+            self.reject(from, Rejection::OverBudget);
         }
+        admission == Admission::Admitted
     }
 
     /// A block did not verify. A wrong signature may mean that the parents were rebuilt wrongly,
@@ -434,7 +444,11 @@ impl Machine {
                     let block = CompactBlock::clone(compact);
                     let block =
                         block.with_parents(self.keys.chain(), self.keys.committee(), parents);
-                    self.prove(compact.author, Evidence::invalid_block(&block));
+                    let evidence = Evidence::invalid_block(&block);
+                    // The parents may have been rebuilt otherwise when it was verified.
+                    if qcn_light::verify_evidence(&evidence, &self.keys).is_ok() {
+                        self.prove(compact.author, evidence);
+                    }
                 }
             }
         }
@@ -458,9 +472,8 @@ impl Machine {
             self.prove(reference.author, Evidence::invalid_block(&block));
             return self.reject(from, Rejection::InvalidBlock);
         }
-        let occupied = self.dag.in_slot(reference.slot()).next();
-        if let Some(first) = occupied.and_then(|vertex| self.dag.node(vertex)) {
-            let evidence = Evidence::equivocation(&first.content, &block);
+        if let Some(other) = self.other_in_slot(&reference) {
+            let evidence = Evidence::equivocation(&other, &block);
             self.prove(reference.author, evidence);
             if !self.wanted.contains(&reference) {
                 return self.reject(from, Rejection::UnreferencedSibling);
@@ -485,6 +498,18 @@ impl Machine {
         self.insert(block, true);
     }
 
+    /// Another block of the slot that is in the DAG, or held back until its time comes.
+    fn other_in_slot(&self, reference: &BlockRef) -> Option<VerifiedBlock> {
+        let first = self.dag.in_slot(reference.slot()).next();
+        let first = first.and_then(|vertex| self.dag.node(vertex)).map(|node| &node.content);
+        let held_back = self.held_back.values().map(|(_, block)| block);
+        let mut others = first.into_iter().chain(held_back).filter(|block| {
+            let other = block.reference();
+            other.slot() == reference.slot() && other != *reference
+        });
+        others.next().cloned()
+    }
+
     /// Lets a verified block wait for parents that it names in full, and asks for them. They may
     /// be second blocks of a slot, which are taken in only on the word of another author: an
     /// equivocator's own chain is not followed.
@@ -501,10 +526,11 @@ impl Machine {
         if own_fork && !self.wanted.contains(&reference) {
             return self.reject(from, Rejection::UnreferencedSibling);
         }
-        self.wanted.extend(missing.iter().copied());
         let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
-        self.send(from, Message::RequestBlocks(Bounded::truncated(missing)));
-        self.wait(from, Pending::Verified(block), &slots);
+        if self.wait(from, Pending::Verified(block), &slots) {
+            self.wanted.extend(missing.iter().copied());
+            self.send(from, Message::RequestBlocks(Bounded::truncated(missing)));
+        }
     }
 
     /// Puts a block into the DAG, and whatever waited for it on its way.
@@ -529,7 +555,9 @@ impl Machine {
         }
         if reference.author == self.own {
             self.proposer.note_own(&block, self.now);
-        } else if persist {
+        }
+        // Also an own block that comes back after the disk was lost: others build on it.
+        if persist {
             self.outputs.push_back(Output::PersistAccepted(block.clone()));
         }
         self.outputs.push_back(Output::Accepted(block));
@@ -756,6 +784,10 @@ impl Machine {
             payload,
             attestations,
         };
+        // To sign an invalid block is to sign the evidence against oneself.
+        if qcn_light::check_block(&body, self.committee()).is_err() {
+            return self.proposer.abandon();
+        }
         self.outputs.push_back(Output::Sign(Box::new(body)));
     }
 
@@ -766,7 +798,10 @@ impl Machine {
             && reference.round >= self.proposer.may_sign_from();
         if !expected {
             // Since it was composed, a higher own block came back from a peer or from recovery.
-            return self.proposer.abandon();
+            if self.proposer.in_progress() == Some(reference.round) {
+                self.proposer.abandon();
+            }
+            return;
         }
         if self.config.broken_rule != Some(BrokenRule::NoRoundLog) {
             self.outputs.push_back(Output::PersistOwn(block.clone()));

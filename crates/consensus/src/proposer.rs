@@ -12,6 +12,8 @@ pub struct Proposer {
     own: ValidatorIndex,
     /// The highest round r such that a quorum of blocks of r-1 is accepted.
     round: Round,
+    /// Whether that quorum is in the DAG; after a jump to a later state it is not.
+    grounded: bool,
     /// Since when.
     round_since: Time,
     /// The newest own block, or the own genesis reference.
@@ -48,6 +50,7 @@ impl Proposer {
         Self {
             own,
             round: Round(1),
+            grounded: true,
             round_since: now,
             last: genesis,
             last_at: Time::ZERO,
@@ -85,8 +88,16 @@ impl Proposer {
     pub fn enter(&mut self, round: Round, now: Time) {
         if round > self.round {
             self.round = round;
+            self.grounded = true;
             self.round_since = now;
         }
+    }
+
+    /// The DAG was left for an empty one, in which blocks from around `round` on are to come: no
+    /// proposal before a higher round is entered, for there are no parents.
+    pub const fn resume(&mut self, round: Round) {
+        self.round = round;
+        self.grounded = false;
     }
 
     /// An own block exists: signed just now, or read back from the log or from peers.
@@ -131,7 +142,8 @@ impl Proposer {
         leaders_here: bool,
         busy: bool,
     ) -> Readiness {
-        if self.in_progress.is_some() || self.round < self.may_sign_from() {
+        let may_sign = self.grounded && self.round >= self.may_sign_from();
+        if self.in_progress.is_some() || !may_sign {
             return Readiness::Idle;
         }
         let interval = if busy {

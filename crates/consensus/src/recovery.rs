@@ -48,7 +48,7 @@ impl Recovery {
         self.next_ask
     }
 
-    /// Takes an answer; says which block to fetch, to check it.
+    /// Takes an answer; says which block must be here for it to count.
     pub fn answer(
         &mut self,
         from: ValidatorIndex,
@@ -58,11 +58,11 @@ impl Recovery {
         if nonce != self.nonce || latest.author != from {
             return None;
         }
-        let newer = self.answers.get(&from).is_none_or(|known| known.round < latest.round);
-        if newer {
-            self.answers.insert(from, latest);
+        let known = self.answers.entry(from).or_insert(latest);
+        if known.round < latest.round {
+            *known = latest;
         }
-        newer.then_some(latest)
+        Some(*known)
     }
 
     /// The first round that may be signed, once answers of a quorum are checked.

@@ -8,7 +8,7 @@ use crate::dag::Dag;
 use crate::limits::{MAX_ANSWER_BYTES, MAX_BLOCKS_PER_ANSWER};
 use crate::{Message, Rejection};
 
-/// Blocks that one peer may be given per second.
+/// Blocks that one peer may be given per second; a request for none costs one.
 const BLOCKS_PER_SECOND: u32 = 8_192;
 /// Rounds that may be asked for at once.
 const MAX_ROUNDS: u16 = 32;
@@ -37,9 +37,10 @@ impl Server {
         request: &Message,
         dag: &Dag<VerifiedBlock>,
     ) -> Result<Vec<Message>, Rejection> {
-        let blocks: Vec<Arc<CompactBlock>> = match request {
+        // Packing copies payloads, so it waits until the peer's budget has paid for it.
+        let blocks: Vec<(&VerifiedBlock, Form)> = match request {
             Message::RequestSlots(slots) => {
-                slots.iter().flat_map(|slot| in_slot(dag, *slot)).map(pack).collect()
+                slots.iter().flat_map(|slot| in_slot(dag, *slot)).map(packed).collect()
             }
             Message::RequestBlocks(references) => references
                 .iter()
@@ -57,12 +58,12 @@ impl Server {
                     slots.map(move |author| Slot { round, author })
                 })
                 .flat_map(|slot| in_slot(dag, slot))
-                .map(pack)
+                .map(packed)
                 .collect(),
             _ => Vec::new(),
         };
-        self.charge(now, from, blocks.len() as u32)?;
-        Ok(split(blocks))
+        self.charge(now, from, blocks.len().max(1) as u32)?;
+        Ok(split(blocks.into_iter().map(wire_form)))
     }
 
     fn charge(&mut self, now: Time, from: ValidatorIndex, blocks: u32) -> Result<(), Rejection> {
@@ -89,18 +90,33 @@ fn in_slot(dag: &Dag<VerifiedBlock>, slot: Slot) -> impl Iterator<Item = &Verifi
         .map(|node| &node.content)
 }
 
-fn pack(block: &VerifiedBlock) -> Arc<CompactBlock> {
-    let block: &Block = block;
-    Arc::new(CompactBlock::pack(block))
+/// How a block is sent.
+#[derive(Clone, Copy)]
+enum Form {
+    /// With its parents by slot.
+    Packed,
+    /// With its parents in full.
+    InFull,
 }
 
-fn in_full(block: &VerifiedBlock) -> Arc<CompactBlock> {
+const fn packed(block: &VerifiedBlock) -> (&VerifiedBlock, Form) {
+    (block, Form::Packed)
+}
+
+const fn in_full(block: &VerifiedBlock) -> (&VerifiedBlock, Form) {
+    (block, Form::InFull)
+}
+
+fn wire_form((block, form): (&VerifiedBlock, Form)) -> Arc<CompactBlock> {
     let block: &Block = block;
-    Arc::new(CompactBlock::in_full(block))
+    Arc::new(match form {
+        Form::Packed => CompactBlock::pack(block),
+        Form::InFull => CompactBlock::in_full(block),
+    })
 }
 
 /// Splits blocks into messages of bounded count and size.
-fn split(blocks: Vec<Arc<CompactBlock>>) -> Vec<Message> {
+fn split(blocks: impl Iterator<Item = Arc<CompactBlock>>) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut part = Vec::new();
     let mut bytes = 0;
