@@ -16,19 +16,26 @@ mod builtin;
 mod choice;
 mod committee;
 mod error;
+mod expect;
 mod faults;
 mod format;
 mod plan;
+mod random;
+mod run;
+mod shrink;
 mod words;
 
 pub use builtin::{BUILTIN, Builtin, builtin};
 pub use error::ScenarioError;
 pub use format::{
-    Adversary, AdversaryKind, Consensus, DiskSettings, Expect, Fault, FaultKind, LatencyKind, Load,
-    Member, Network, Preset, Run, Scenario,
+    Adversary, Consensus, DiskSettings, Expect, Fault, FaultKind, LatencyKind, Load, Member,
+    Network, Preset, Run, Scenario,
 };
-pub use plan::{Plan, PlannedAdversary, PlannedFault, PlannedLoad, PlannedMember};
-pub use words::{CrashAt, Damage, Recipients, Share, Target};
+pub use plan::{Plan, PlannedFault, PlannedLoad, PlannedMember};
+pub use random::random_scenario;
+pub use run::{Progress, RunOptions};
+pub use shrink::{Shrunk, shrink};
+pub use words::{Behaviour, CrashAt, Damage, Recipients, Share, Target};
 
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,13 @@
 use super::choice::Chooser;
 use super::error::{Path, Problem};
 use super::format::Scenario;
-use super::plan::PlannedAdversary;
+use crate::adversary::Adversary;
 
 /// Resolves all entries in order, and marks their validators as taken.
 pub fn resolve(
     scenario: &Scenario,
     chooser: &mut Chooser<'_>,
-) -> Result<Vec<PlannedAdversary>, Problem> {
+) -> Result<Vec<(usize, Adversary)>, Problem> {
     let mut planned = Vec::new();
     for (index, entry) in scenario.adversary.iter().enumerate() {
         let path = || Path::of("adversary").item(index);
@@ -34,7 +34,7 @@ pub fn resolve(
                 return Err(Problem::new(path().key("validators"), what, "give it one behaviour"));
             }
             chooser.taken[validator] = true;
-            planned.push(PlannedAdversary { validator, kind: entry.kind });
+            planned.push((validator, entry.kind.0));
         }
         check_weight(scenario, chooser, path())?;
     }

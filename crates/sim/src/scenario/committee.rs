@@ -217,22 +217,29 @@ fn check_members(network: &Network, members: &[PlannedMember]) -> Result<(), Pro
     Ok(())
 }
 
-/// Lowers weights until none is above f, as the formation of a committee does; says whether
-/// any was.
+/// Lowers the members' weights as formation does; says whether any was lowered.
 fn cap(members: &mut [PlannedMember]) -> bool {
-    let mut capped = false;
-    while members.len() >= CAPPED_FROM {
-        let total: u64 = members.iter().map(|member| member.weight).sum();
+    let asked: Vec<u64> = members.iter().map(|member| member.weight).collect();
+    let mut given = asked.clone();
+    cap_weights(&mut given);
+    for (member, weight) in members.iter_mut().zip(&given) {
+        member.weight = *weight;
+    }
+    asked != given
+}
+
+/// Lowers weights until none is above f, as the formation of a committee does.
+pub fn cap_weights(weights: &mut [u64]) {
+    while weights.len() >= CAPPED_FROM {
+        let total: u64 = weights.iter().sum();
         let fault = ((total - 1) / 3).max(1);
-        if members.iter().all(|member| member.weight <= fault) {
-            break;
+        if weights.iter().all(|weight| *weight <= fault) {
+            return;
         }
-        capped = true;
-        for member in members.iter_mut() {
-            member.weight = member.weight.min(fault);
+        for weight in weights.iter_mut() {
+            *weight = (*weight).min(fault);
         }
     }
-    capped
 }
 
 /// One-way latencies row by row, and where they come from.

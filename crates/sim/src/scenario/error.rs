@@ -34,9 +34,20 @@ impl ScenarioError {
         Self { file: file.to_owned(), position, remedy: remedy(&what), what }
     }
 
+    /// An error that only the engine could see.
+    pub(super) fn unplaced(name: &str, error: &dyn fmt::Display) -> Self {
+        Self {
+            file: name.to_owned(),
+            position: None,
+            what: error.to_string(),
+            remedy: "change the scenario accordingly".to_owned(),
+        }
+    }
+
     /// An error of the meaning.
     pub(super) fn meaning(file: &str, text: &str, problem: Problem) -> Self {
-        let span = DeTable::parse(text).ok().map(|table| locate(table.get_ref(), &problem.path));
+        let table = DeTable::parse(text).ok().filter(|_| !text.is_empty());
+        let span = table.map(|table| locate(table.get_ref(), &problem.path));
         let position = span.map(|span| position(text, span.start));
         Self { file: file.to_owned(), position, what: problem.what, remedy: problem.remedy }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::words::{CrashAt, Damage, Recipients, Share, Target};
+use super::words::{Behaviour, CrashAt, Damage, Recipients, Share, Target};
 
 /// A whole scenario file.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -88,9 +88,9 @@ pub struct Network {
     /// Whether messages over a cut link wait for it to heal instead of being lost.
     #[serde(skip_serializing_if = "is_default")]
     pub hold_over_cuts: bool,
-    /// How far each validator's clock may be off, before or behind.
-    #[serde(skip_serializing_if = "is_default")]
-    pub clock_skew_ms: f64,
+    /// How far each validator's clock may be off, before or behind; 5 ms if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_skew_ms: Option<f64>,
 }
 
 /// One validator.
@@ -350,37 +350,13 @@ pub enum FaultKind {
 #[serde(deny_unknown_fields)]
 pub struct Adversary {
     /// What they do.
-    pub kind: AdversaryKind,
+    pub kind: Behaviour,
     /// Who, by name or index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validators: Option<Vec<Target>>,
     /// Who, as a share of the weight that the seed picks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Share>,
-}
-
-/// What adversaries do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AdversaryKind {
-    /// Signs several blocks for one slot and shows them to different validators.
-    Equivocator,
-    /// Makes blocks and keeps them for a while.
-    Withholder,
-    /// Sends its blocks to some validators only.
-    SelectiveSender,
-    /// Says nothing when it leads.
-    SilentLeader,
-    /// Signs blocks that break the rules.
-    InvalidAuthor,
-    /// Answers requests for blocks and checkpoints with lies.
-    LyingSyncer,
-    /// Sends more than anybody can handle.
-    Flooder,
-    /// Gives its blocks times that are too early or too late.
-    TimeShifter,
-    /// Runs twice with one key.
-    Twins,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

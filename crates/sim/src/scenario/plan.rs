@@ -10,9 +10,10 @@ use super::amount::{
 };
 use super::choice::Chooser;
 use super::error::{Path, Problem, ScenarioError};
-use super::format::{AdversaryKind, Consensus, Scenario};
+use super::format::{Consensus, Scenario};
 use super::words::Recipients;
 use super::{adversaries, committee, faults};
+use crate::adversary::Adversary;
 use crate::disk::DiskModel;
 use crate::fault::Fault;
 use crate::network::LinkModel;
@@ -23,6 +24,8 @@ const ACCOUNTS_MAX: u32 = 100_000;
 const LOSS_PERCENT_MAX: f64 = 50.0;
 /// The most jitter, in percent.
 const JITTER_PERCENT_MAX: f64 = 1000.0;
+/// How far clocks are off if nothing else is said.
+const CLOCK_SKEW_MS: f64 = 5.0;
 /// The longest name, in letters.
 const NAME_LETTERS_MAX: usize = 64;
 
@@ -50,7 +53,7 @@ pub struct Plan {
     /// What goes wrong, in the order of the file.
     pub faults: Vec<PlannedFault>,
     /// Who does not follow the protocol.
-    pub adversaries: Vec<PlannedAdversary>,
+    pub adversaries: Vec<(usize, Adversary)>,
     /// How long the run is, in microseconds.
     pub virtual_us: u64,
     /// How much of its beginning is not measured, in microseconds.
@@ -85,8 +88,8 @@ pub struct PlannedLoad {
     pub transactions_per_1000_seconds: u64,
     /// How many accounts send and receive.
     pub accounts: u32,
-    /// How often each validator is chosen, relative to the others.
-    pub shares: Vec<u64>,
+    /// Whether validators get clients by their weight; otherwise all alike.
+    pub by_weight: bool,
 }
 
 /// A fault and its time.
@@ -96,15 +99,6 @@ pub struct PlannedFault {
     pub at_us: u64,
     /// What it is.
     pub fault: Fault,
-}
-
-/// An adversary and what it does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PlannedAdversary {
-    /// Its index.
-    pub validator: usize,
-    /// What it does.
-    pub kind: AdversaryKind,
 }
 
 impl Scenario {
@@ -158,7 +152,7 @@ impl Scenario {
                 &chooser,
             )?);
         }
-        let load = self.load(&chooser)?;
+        let load = self.load()?;
         self.check_expectations()?;
         Ok(Plan {
             name: self.name.clone(),
@@ -168,7 +162,7 @@ impl Scenario {
             disk: self.disk_model()?,
             clock_skew_us: micros(
                 Path::of("network").key("clock_skew_ms"),
-                self.network.clock_skew_ms,
+                self.network.clock_skew_ms.unwrap_or(CLOCK_SKEW_MS),
                 0.0..=MS_MAX,
             )?,
             config: self.consensus.config()?,
@@ -214,7 +208,7 @@ impl Scenario {
         Ok(Some(calm))
     }
 
-    fn load(&self, chooser: &Chooser<'_>) -> Result<PlannedLoad, Problem> {
+    fn load(&self) -> Result<PlannedLoad, Problem> {
         let path = |key| Path::of("load").key(key);
         let rate = self.load.transactions_per_second;
         let rate =
@@ -226,22 +220,10 @@ impl Scenario {
                 format!("give 2 to {ACCOUNTS_MAX}"),
             ));
         }
-        let members = chooser.members;
-        let shares = match &self.load.to {
-            Recipients::Weighted => members.iter().map(|member| member.weight).collect(),
-            Recipients::Uniform => vec![1; members.len()],
-            Recipients::These(targets) => {
-                let mut shares = vec![0; members.len()];
-                for index in chooser.named(&path("to"), targets)? {
-                    shares[index] = 1;
-                }
-                shares
-            }
-        };
         Ok(PlannedLoad {
             transactions_per_1000_seconds: (rate * 1000.0).round() as u64,
             accounts: self.load.accounts,
-            shares,
+            by_weight: self.load.to == Recipients::Weighted,
         })
     }
 

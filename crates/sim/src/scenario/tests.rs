@@ -94,7 +94,7 @@ fn the_preset_brings_weights_places_and_latencies() {
 #[test]
 fn units_become_integers() {
     let text = GOOD.replace("count = 10", "count = 2\nuniform_ms = 12.5\njitter_percent = 2\nloss_percent = 0.1\nbandwidth_mbit_per_s = 100")
-        + "[consensus]\nleader_timeout_ms = 2.5\n[disk]\nsync_ms = 0.25\n[load]\ntransactions_per_second = 0.5\nto = [1]\n";
+        + "[consensus]\nleader_timeout_ms = 2.5\n[disk]\nsync_ms = 0.25\n[load]\ntransactions_per_second = 0.5\nto = \"uniform\"\n";
     let plan = plan(&text);
     assert_eq!(plan.one_way_us[1], 12_500);
     assert_eq!(plan.links.jitter_permille, 20);
@@ -103,7 +103,7 @@ fn units_become_integers() {
     assert_eq!(plan.config.leader_timeout_us, 2500);
     assert_eq!(plan.disk.sync_us, 250);
     assert_eq!(plan.load.transactions_per_1000_seconds, 500);
-    assert_eq!(plan.load.shares, [0, 1]);
+    assert!(!plan.load.by_weight);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn the_remainder_of_f_is_what_the_adversaries_leave() {
     assert_eq!(plan.adversaries.len(), 2);
     assert_eq!(plan.faults.len(), 1, "3 of 10 may be faulty, and 2 are");
     let EngineFault::Crash { validator, .. } = &plan.faults[0].fault else { panic!("a crash") };
-    assert!(plan.adversaries.iter().all(|adversary| adversary.validator != *validator));
+    assert!(plan.adversaries.iter().all(|adversary| adversary.0 != *validator));
 }
 
 #[test]

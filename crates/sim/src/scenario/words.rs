@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::adversary::Adversary;
 use crate::disk::DiskFault;
 use crate::fault::{CrashMoment, OutputKind};
 
@@ -102,51 +103,44 @@ impl<'de> Deserialize<'de> for Share {
 }
 
 /// To which validators clients go.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Recipients {
     /// To each as often as its weight says.
     #[default]
     Weighted,
     /// To all equally often.
     Uniform,
-    /// To these in turn.
-    These(Vec<Target>),
 }
 
-impl Serialize for Recipients {
+/// What an adversary does, by the adversary's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Behaviour(pub Adversary);
+
+impl Serialize for Behaviour {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Weighted => serializer.serialize_str("weighted"),
-            Self::Uniform => serializer.serialize_str("uniform"),
-            Self::These(validators) => validators.serialize(serializer),
-        }
+        serializer.serialize_str(self.0.name())
     }
 }
 
-impl<'de> Deserialize<'de> for Recipients {
+impl<'de> Deserialize<'de> for Behaviour {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RecipientsVisitor;
-        impl<'de> Visitor<'de> for RecipientsVisitor {
-            type Value = Recipients;
+        struct BehaviourVisitor;
+        impl Visitor<'_> for BehaviourVisitor {
+            type Value = Behaviour;
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("\"weighted\", \"uniform\" or a list of validators")
+                let names = Adversary::ALL.map(|adversary| format!("`{adversary}`"));
+                write!(formatter, "one of {}", names.join(", "))
             }
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Recipients, E> {
-                match word {
-                    "weighted" => Ok(Recipients::Weighted),
-                    "uniform" => Ok(Recipients::Uniform),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                }
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Recipients, A::Error> {
-                let mut validators = Vec::new();
-                while let Some(validator) = list.next_element()? {
-                    validators.push(validator);
-                }
-                Ok(Recipients::These(validators))
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Behaviour, E> {
+                let known = Adversary::named(word).map(Behaviour);
+                let expected: &dyn de::Expected = &self;
+                known.ok_or_else(|| {
+                    E::custom(format_args!("unknown variant `{word}`, expected {expected}"))
+                })
             }
         }
-        deserializer.deserialize_any(RecipientsVisitor)
+        deserializer.deserialize_str(BehaviourVisitor)
     }
 }
 

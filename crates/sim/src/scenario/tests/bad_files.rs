@@ -136,7 +136,7 @@ pub const BAD: &[(&str, &str, &str)] = &[
     (
         "",
         "[load]\nto = \"nobody\"",
-        "bad.toml:8:6: invalid value: string \"nobody\", expected \"weighted\", \"uniform\" or a list of validators\n  help: ",
+        "bad.toml:8:6: unknown variant `nobody`, expected `weighted` or `uniform`\n  help: ",
     ),
     (
         "",
@@ -218,5 +218,10 @@ pub const BAD: &[(&str, &str, &str)] = &[
         "name = \"good\"",
         "name = \"../good\"",
         "bad.toml:2:8: `../good` cannot be a scenario's name\n  help: give `name` with up to 64 lower-case letters, digits and hyphens",
+    ),
+    (
+        "",
+        "[[adversary]]\nkind = \"equivocater\"\nweight = 0.1",
+        "bad.toml:8:8: unknown variant `equivocater`, expected one of `equivocator`, `withholder`, `selective-sender`, `silent-leader`, `invalid-payload-author`, `lying-syncer`, `flooder`, `time-shifter`, `twins`, `conflicting-attester`\n  help: did you mean `equivocator`? If not, remove it",
     ),
 ];
