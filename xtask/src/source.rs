@@ -14,7 +14,14 @@ const SOURCE_FOLDERS: [&str; 4] = ["crates", "xtask", "benches", "fuzz"];
 const MAX_FILE_LINES: usize = 600;
 
 /// Files that may be longer, how long, and why.
-const LONG_FILES: &[(&str, usize, &str)] = &[];
+const LONG_FILES: &[(&str, usize, &str)] = &[
+    (
+        "crates/consensus/src/machine.rs",
+        960,
+        "wires all parts; an auditor follows a block in one file",
+    ),
+    ("crates/shard/src/shard.rs", 640, "wires all parts; an auditor follows a commit in one file"),
+];
 
 /// Text that may not be in any source, and why. Split, so that this file has none of it.
 const FORBIDDEN: [(&str, &str); 4] = [
@@ -24,9 +31,9 @@ const FORBIDDEN: [(&str, &str); 4] = [
     (concat!("#[ign", "ore]"), "a test that does not run proves nothing"),
 ];
 
-/// An ignored test may only be a generator, and its reason must say so.
+/// An ignored test is a generator, or the exhaustive form of one that runs; its reason says so.
 const IGNORE_WITH_REASON: &str = concat!("#[ign", "ore = \"");
-const GENERATOR: &str = "writes ";
+const REASONS_TO_IGNORE: [&str; 2] = ["writes ", "takes "];
 
 /// A source file, named from the root of the repository.
 pub struct Source {
@@ -94,9 +101,10 @@ pub fn forbidden_text(sources: &[Source]) -> Vec<String> {
                 }
             }
             if let Some((_, reason)) = line.split_once(IGNORE_WITH_REASON)
-                && !reason.starts_with(GENERATOR)
+                && !REASONS_TO_IGNORE.iter().any(|allowed| reason.starts_with(allowed))
             {
-                findings.push(format!("{place}: only generators (\"{GENERATOR}...\") are ignored"));
+                let allowed = REASONS_TO_IGNORE.join("...\" or \"");
+                findings.push(format!("{place}: the reason to ignore it is not \"{allowed}...\""));
             }
         }
     }
@@ -126,7 +134,7 @@ mod tests {
         let ignored = |reason: &str| {
             forbidden_text(&source(format!("{IGNORE_WITH_REASON}{reason}\")]"))).len()
         };
-        assert_eq!(ignored("slow"), 1);
+        assert_eq!(ignored("flaky"), 1);
         assert_eq!(ignored("writes a table"), 0);
     }
 }
