@@ -227,11 +227,11 @@ impl Grower {
             return None;
         }
         let leaders = self.drawing.leaders.get(&round).into_iter().flatten();
-        let leader = leaders.filter_map(|name| {
+        let mut leader = leaders.filter_map(|name| {
             self.drawing.committee.iter().position(|(member, _)| member == name)
         });
         let members = self.drawing.committee.len() as u64;
-        leader.last().or_else(|| Some(self.chance.below(members) as usize))
+        leader.next_back().or_else(|| Some(self.chance.below(members) as usize))
     }
 
     fn valid_parents(
@@ -249,7 +249,7 @@ impl Grower {
         // A late author's blocks are taken only by a few who saw them.
         let hidden = late.filter(|_| self.chance.of(70));
         order.sort_by_key(|other| Some(*other) == hidden);
-        let own = self.own_previous(author, round, below);
+        let own = self.own_previous(author, below);
         let mut chosen = if below[author].is_empty() { vec![] } else { vec![author] };
         for other in order {
             let needed = self.weight(&chosen) < quorum(&self.drawing.committee);
@@ -258,13 +258,13 @@ impl Grower {
             }
         }
         let mut parents = vec![own];
-        for other in 0..below.len() {
+        for (other, blocks) in below.iter().enumerate() {
             if other == author {
                 continue;
             }
             if chosen.contains(&other) {
-                let pick = self.chance.below(below[other].len() as u64) as usize;
-                parents.push(below[other][pick].clone());
+                let pick = self.chance.below(blocks.len() as u64) as usize;
+                parents.push(blocks[pick].clone());
             } else if round > 2 && self.chance.of(20) {
                 parents.push(self.any_below(other, round - 1));
             }
@@ -273,7 +273,7 @@ impl Grower {
     }
 
     /// One of the author's blocks of the round below, or else its newest one.
-    fn own_previous(&mut self, author: usize, round: u64, below: &[Vec<String>]) -> String {
+    fn own_previous(&mut self, author: usize, below: &[Vec<String>]) -> String {
         if !below[author].is_empty() {
             let pick = self.chance.below(below[author].len() as u64) as usize;
             return below[author][pick].clone();
@@ -281,7 +281,6 @@ impl Grower {
         let name = self.name(author);
         let own = self.drawing.blocks.iter().rev().filter(|block| block.author == name);
         let newest = own.map(|block| block.id.clone()).next();
-        debug_assert!(round > 0);
         newest.unwrap_or_else(|| format!("{name}0"))
     }
 

@@ -21,6 +21,8 @@ pub fn decide(drawing: &Drawing) -> Answer {
     Answer { decisions, sequence }
 }
 
+type Made = Option<(Outcome, Rule)>;
+
 struct Oracle<'a> {
     drawing: &'a Drawing,
     weights: BTreeMap<&'a str, u64>,
@@ -28,7 +30,7 @@ struct Oracle<'a> {
     quorum: u64,
     /// Histories and decisions that were asked for before.
     histories: RefCell<BTreeMap<&'a str, BTreeSet<&'a str>>>,
-    decided: RefCell<BTreeMap<(u64, &'a str), Option<(Outcome, Rule)>>>,
+    decided: RefCell<BTreeMap<(u64, &'a str), Made>>,
 }
 
 impl<'a> Oracle<'a> {
@@ -88,7 +90,7 @@ impl<'a> Oracle<'a> {
             )
     }
 
-    fn slot(&self, round: u64, leader: &'a str) -> Option<(Outcome, Rule)> {
+    fn slot(&self, round: u64, leader: &'a str) -> Made {
         if let Some(known) = self.decided.borrow().get(&(round, leader)) {
             return known.clone();
         }
