@@ -2,15 +2,15 @@
 //! than two thirds of the weight, counted here anew from the blocks themselves.
 //!
 //! - an honest block of round r has parents of round r-1 that carry a quorum;
-//! - a committed leader of round r is certified by blocks of round r+2 that the executing
-//!   validator had accepted: by a quorum of authors (direct), or by one in the history of its
-//!   anchor, the next leader in order of round r+3 or above (indirect).
+//! - a committed leader of round r is certified by at least one block of round r+2 that the
+//!   executing validator had accepted: one whose parents of round r+1 that vote for the leader
+//!   carry a quorum. Without one, another validator could have skipped the slot.
 //!
 //! The code shares nothing with `qcn_consensus`: authors are counted in sets, weights come from
 //! the committee. Only the first validator to execute a height is judged; the others must have
 //! executed the same blocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use qcn_types::{AuthorSet, BlockRef, Committee, Round, ValidatorIndex, VerifiedBlock};
 
@@ -31,20 +31,11 @@ struct Known {
     accepted_by: Processes,
 }
 
-/// A committed leader without a quorum of certificates: its anchor has to vouch for it.
-#[derive(Debug)]
-struct Unanchored {
-    leader: BlockRef,
-    certificates: BTreeSet<BlockRef>,
-    validator: ValidatorIndex,
-}
-
 /// All blocks that honest validators hold, by round and author.
 #[derive(Debug)]
 pub(crate) struct QuorumByWeight {
     committee: Committee,
     rounds: BTreeMap<Round, Vec<Vec<Known>>>,
-    unanchored: Vec<Unanchored>,
     newest_leader: Round,
 }
 
@@ -53,7 +44,6 @@ impl QuorumByWeight {
         Self {
             committee,
             rounds: BTreeMap::new(),
-            unanchored: Vec::new(),
             newest_leader: Round::GENESIS,
         }
     }
@@ -105,7 +95,6 @@ impl QuorumByWeight {
         leaders: &[BlockRef],
     ) {
         for leader in leaders {
-            self.check_anchored(findings, leader);
             self.check_leader(findings, process, validator, leader);
             self.newest_leader = self.newest_leader.max(leader.round);
         }
@@ -115,26 +104,8 @@ impl QuorumByWeight {
         }
     }
 
-    /// The first leader of round r+3 or above is the anchor of those of round r.
-    fn check_anchored(&mut self, findings: &mut Findings, anchor: &BlockRef) {
-        let due: Vec<Unanchored> = self
-            .unanchored
-            .extract_if(.., |waiting| anchor.round >= waiting.leader.round.plus(3))
-            .collect();
-        for waiting in due {
-            let history = self.history(anchor, waiting.leader.round.plus(2));
-            if waiting.certificates.is_disjoint(&history) {
-                let detail = format!(
-                    "{:?} was committed, but no certificate is in the history of its anchor {anchor:?}",
-                    waiting.leader
-                );
-                findings.report(NAME, Some(waiting.validator), detail);
-            }
-        }
-    }
-
     fn check_leader(
-        &mut self,
+        &self,
         findings: &mut Findings,
         process: u16,
         validator: ValidatorIndex,
@@ -143,20 +114,14 @@ impl QuorumByWeight {
         if self.is_old(leader.round) {
             return;
         }
-        let certificates = self.certificates(process, leader);
-        let authors: AuthorSet = certificates.iter().map(|block| block.author).collect();
-        if self.committee.weight_of(&authors) >= self.committee.quorum_weight() {
-            return;
-        }
-        if certificates.is_empty() {
+        if !self.is_certified(process, leader) {
             let detail = format!("{leader:?} was committed without a certificate");
-            return findings.report(NAME, Some(validator), detail);
+            findings.report(NAME, Some(validator), detail);
         }
-        self.unanchored.push(Unanchored { leader: *leader, certificates, validator });
     }
 
-    /// The blocks of round r+2 at a process whose parents carry a quorum of votes.
-    fn certificates(&self, process: u16, leader: &BlockRef) -> BTreeSet<BlockRef> {
+    /// Whether some block of round r+2 at a process has parents that carry a quorum of votes.
+    fn is_certified(&self, process: u16, leader: &BlockRef) -> bool {
         // By author, since a set of references would cost as much as all other invariants.
         let mut votes: Vec<Vec<BlockRef>> = vec![Vec::new(); self.committee.len()];
         for block in self.at(process, leader.round.plus(1)) {
@@ -164,15 +129,14 @@ impl QuorumByWeight {
                 votes[block.reference().author.position()].push(block.reference());
             }
         }
-        let certifies = |block: &&VerifiedBlock| {
+        let certifies = |block: &VerifiedBlock| {
             let voting = block.body.parents.iter().filter(|parent| {
                 votes.get(parent.author.position()).is_some_and(|votes| votes.contains(parent))
             });
             let authors: AuthorSet = voting.map(|parent| parent.author).collect();
             self.committee.weight_of(&authors) >= self.committee.quorum_weight()
         };
-        let candidates = self.at(process, leader.round.plus(2));
-        candidates.filter(certifies).map(VerifiedBlock::reference).collect()
+        self.at(process, leader.round.plus(2)).any(certifies)
     }
 
     /// The blocks of a round that a process has accepted.
@@ -180,21 +144,6 @@ impl QuorumByWeight {
         let blocks = self.rounds.get(&round).into_iter().flatten().flatten();
         let (word, bit) = (process as usize / 64, process % 64);
         blocks.filter(move |known| known.accepted_by[word] >> bit & 1 == 1).map(|known| &known.block)
-    }
-
-    /// The blocks of `round` from which a path of parents leads up to `from`.
-    fn history(&self, from: &BlockRef, round: Round) -> BTreeSet<BlockRef> {
-        let mut reached = BTreeSet::from([*from]);
-        let mut below = BTreeSet::new();
-        while let Some(block) = reached.pop_last() {
-            if block.round == round {
-                below.insert(block);
-            } else if let Some(known) = self.find(&block) {
-                let parents = known.block.body.parents.iter();
-                reached.extend(parents.filter(|parent| parent.round >= round));
-            }
-        }
-        below
     }
 
     fn is_old(&self, round: Round) -> bool {
