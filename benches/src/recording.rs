@@ -1,7 +1,7 @@
 //! A committee's rounds, recorded once with real signatures and replayed into one machine.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use qcn_consensus::{Config, Input, Machine, Message, Output};
 use qcn_crypto::Digest;
@@ -9,7 +9,7 @@ use qcn_types::{
     BlockRef, Bounded, CompactBlock, Payload, Round, Time, ValidatorIndex, VerifiedBlock,
 };
 
-use crate::{Validators, attestation, genesis_parents};
+use crate::{Validators, attestation, cpu_time, genesis_parents};
 
 /// A round every 100 ms.
 pub const ROUND_INTERVAL_MS: u64 = 100;
@@ -18,8 +18,8 @@ const OWN: ValidatorIndex = ValidatorIndex(0);
 
 /// Rounds in which every validator references every block of the round before.
 #[derive(Debug)]
-pub struct Recording<'a> {
-    validators: &'a Validators,
+pub struct Recording {
+    validators: Validators,
     /// By round, from round 1; the own block first.
     rounds: Vec<Vec<Recorded>>,
 }
@@ -30,25 +30,26 @@ struct Recorded {
     compact: Arc<CompactBlock>,
 }
 
-impl<'a> Recording<'a> {
+impl Recording {
     /// Records rounds 1 to `rounds`: the measured machine proposes, the others are made up.
     ///
     /// # Panics
     /// If the machine does not propose in every round.
     #[must_use]
-    pub fn new(validators: &'a Validators, rounds: u64) -> Self {
+    pub fn new(validators: Validators, rounds: u64) -> Self {
         let mut recording = Self { validators, rounds: Vec::new() };
         let mut machine = recording.machine();
-        let mut parents = genesis_parents(validators.committee());
+        let mut parents = genesis_parents(recording.validators.committee());
         for round in (1..=rounds).map(Round) {
             let mut blocks = Vec::new();
             machine.handle(tick_of(round), Input::Tick);
             recording.drive(&mut machine, tick_of(round), &mut |_, body| {
-                let sealed = validators.seal(body);
+                let sealed = recording.validators.seal(body);
                 blocks.push(recorded(&sealed));
                 sealed
             });
             assert_eq!(blocks.len(), 1, "the machine proposes in {round}");
+            let validators = &recording.validators;
             for author in validators.committee().indices().filter(|author| *author != OWN) {
                 let time_ms = tick_of(round).as_ms();
                 let body = validators.body(author, round, time_ms, &parents, Payload::default());
@@ -62,32 +63,25 @@ impl<'a> Recording<'a> {
         recording
     }
 
-    /// How many rounds there are.
-    #[must_use]
-    pub fn rounds(&self) -> u64 {
-        self.rounds.len() as u64
-    }
-
-    /// Replays all rounds into a fresh machine. Gives the time spent in the machine after the
-    /// first `warm_up` rounds, and how many commits it made.
+    /// Replays all rounds into a fresh machine. Gives the processor time spent after the first
+    /// `warm_up` rounds, and how many commits the machine made.
     ///
     /// Signing and verifying are not in it: their results come from the recording.
     #[must_use]
     pub fn replay(&self, warm_up: u64) -> (Duration, u64) {
         let mut machine = self.machine();
-        let mut spent = Duration::ZERO;
-        for round in (1..=self.rounds()).map(Round) {
-            let start = Instant::now();
+        let mut warm = Duration::ZERO;
+        for round in (1..=self.rounds.len() as u64).map(Round) {
             let own = |round: Round| self.rounds[round.0 as usize - 1][0].verified.clone();
             let mut sign = |round: Round, _body| own(round);
             machine.handle(tick_of(round), Input::Tick);
             self.drive(&mut machine, tick_of(round), &mut sign);
             self.deliver(&mut machine, round, &mut sign);
-            if round.0 > warm_up {
-                spent += start.elapsed();
+            if round.0 == warm_up {
+                warm = cpu_time();
             }
         }
-        (spent, machine.commit_index())
+        (cpu_time().saturating_sub(warm), machine.commit_index())
     }
 
     fn machine(&self) -> Machine {

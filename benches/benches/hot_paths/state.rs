@@ -1,5 +1,7 @@
 //! Execution and the state tree.
 
+use std::cell::LazyCell;
+
 use criterion::{BatchSize, Criterion, Throughput};
 use qcn_benches::Transfers;
 use qcn_crypto::{Digest, SeededRandomness};
@@ -13,7 +15,7 @@ const TRANSFERS: u64 = 1_000;
 
 /// Executing a commit of transfers, with the state root after it.
 pub fn execution(criterion: &mut Criterion) {
-    let transfers = Transfers::new(100, TRANSFERS / 100, ACCOUNTS);
+    let transfers = LazyCell::new(|| Transfers::new(100, TRANSFERS / 100, ACCOUNTS));
     conditions(&format!(
         "{TRANSFERS} transfers from 100 senders to random ones of {ACCOUNTS} accounts, state root \
          included, over a snapshot that is kept; signatures were checked before"
@@ -36,26 +38,51 @@ pub fn root(criterion: &mut Criterion) {
     conditions(&format!("{UPDATES} random accounts of 48 bytes change at once; no snapshot kept"));
     let mut group = criterion.benchmark_group("state root");
     group.throughput(Throughput::Elements(UPDATES as u64));
-    for accounts in [100_000, 1_000_000] {
-        let mut randomness = SeededRandomness::from_u64(1, "state");
-        let mut keys: Vec<StateKey> = (0..accounts).map(|_| random_key(&mut randomness)).collect();
-        keys.sort_unstable();
-        let mut tree = StateTree::default();
-        tree.apply(keys.iter().map(|key| update(*key, 0)).collect());
-        let mut round = 0;
-        group.bench_function(format!("{UPDATES} of {accounts}"), |bencher| {
+    for records in [100_000, 1_000_000] {
+        let mut state = None;
+        group.bench_function(format!("{UPDATES} of {records}"), |bencher| {
+            let State { keys, tree } = state.get_or_insert_with(|| State::new(records));
+            let mut randomness = SeededRandomness::from_u64(2, "changes");
+            let mut round = 0;
             let batch = || {
                 round += 1;
-                let mut chosen: Vec<StateKey> =
-                    (0..UPDATES).map(|_| keys[randomness.below(accounts) as usize]).collect();
-                chosen.sort_unstable();
-                chosen.dedup();
-                chosen.into_iter().map(|key| update(key, round)).collect::<Vec<Update>>()
+                changes(keys, UPDATES, round, &mut randomness)
             };
             bencher.iter_batched(batch, |batch| tree.apply(batch), BatchSize::PerIteration);
         });
     }
     group.finish();
+}
+
+/// A tree and the keys of its records.
+struct State {
+    keys: Vec<StateKey>,
+    tree: StateTree,
+}
+
+impl State {
+    fn new(records: usize) -> Self {
+        let mut randomness = SeededRandomness::from_u64(1, "state");
+        let mut keys: Vec<StateKey> = (0..records).map(|_| random_key(&mut randomness)).collect();
+        keys.sort_unstable();
+        let mut tree = StateTree::default();
+        tree.apply(keys.iter().map(|key| update(*key, 0)).collect());
+        Self { keys, tree }
+    }
+}
+
+/// New values of `count` random records, or of a few less.
+fn changes(
+    keys: &[StateKey],
+    count: usize,
+    round: u64,
+    randomness: &mut SeededRandomness,
+) -> Vec<Update> {
+    let mut random = || keys[randomness.below(keys.len() as u64) as usize];
+    let mut chosen: Vec<StateKey> = (0..count).map(|_| random()).collect();
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen.into_iter().map(|key| update(key, round)).collect()
 }
 
 fn random_key(randomness: &mut SeededRandomness) -> StateKey {
