@@ -1,6 +1,7 @@
 //! The `qcn` command line.
 
 mod crypto;
+mod dag;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,9 @@ enum Command {
     /// Work with post-quantum keys, signatures and hashes.
     #[command(subcommand)]
     Crypto(crypto::CryptoCommand),
+    /// Inspect the commit rule: decide and draw DAGs.
+    #[command(subcommand)]
+    Dag(dag::DagCommand),
 }
 
 /// Exit code of bad input, the same as that of a wrong command line.
@@ -27,6 +31,7 @@ const EXIT_BAD_INPUT: u8 = 2;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Crypto(command) => crypto::run(command),
+        Command::Dag(command) => dag::run(command),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
