@@ -2,6 +2,7 @@
 
 mod crypto;
 mod dag;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,9 @@ enum Command {
     /// Inspect the commit rule: decide and draw DAGs.
     #[command(subcommand)]
     Dag(dag::DagCommand),
+    /// Simulate a network of validators in virtual time.
+    #[command(subcommand)]
+    Sim(sim::SimCommand),
 }
 
 /// Exit code of bad input, the same as that of a wrong command line.
@@ -32,6 +36,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Crypto(command) => crypto::run(command),
         Command::Dag(command) => dag::run(command),
+        Command::Sim(command) => sim::run(command),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

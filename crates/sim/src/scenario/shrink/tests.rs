@@ -22,6 +22,7 @@ fn what_a_defect_does_not_need_is_dropped() {
     });
     let scenario = shrunk.scenario;
     assert_eq!(shrunk.runs, asked);
+    assert!(asked < 1000, "shrinking ends by itself");
     assert_eq!(scenario.fault.len(), 1);
     assert!(scenario.adversary.is_empty());
     assert_eq!(scenario.network.count, Some(4));

@@ -1,0 +1,108 @@
+//! `qcn sim replay`: the same run again, and whether it is the same.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use qcn_sim::report::{self, Detail};
+use qcn_sim::result::RunResult;
+use qcn_sim::scenario::{RunOptions, Scenario};
+
+use super::files;
+use super::rule::BreakArgs;
+use super::run::watched;
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A result (JSON), or a scenario (TOML) with or without its result beside it.
+    file: PathBuf,
+    /// Show every validator and every event in the table.
+    #[arg(long)]
+    full: bool,
+    /// Show no progress and no table.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    broken: BreakArgs,
+}
+
+/// What is run again, and what it gave the first time.
+struct Recording {
+    scenario: Scenario,
+    seed: u64,
+    result: Option<RunResult>,
+}
+
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let recording = recording(&args.file)?;
+    let options = RunOptions {
+        seed: Some(recording.seed),
+        broken_rule: args.broken.rule(),
+        ..RunOptions::default()
+    };
+    let result = watched(&recording.scenario, &options, args.quiet)?;
+    if !args.quiet {
+        let detail = if args.full { Detail::Full } else { Detail::Summary };
+        super::print(&report::table(&result, detail))?;
+    }
+    let same = recording.result.is_none_or(|recorded| {
+        let differences = differences(&recorded, &result);
+        let verdict = if differences.is_empty() {
+            "The run is the recorded one: same trace hash, same violations.".to_owned()
+        } else {
+            format!("The run is NOT the recorded one:\n  {}", differences.join("\n  "))
+        };
+        println!("\n{verdict}");
+        differences.is_empty()
+    });
+    Ok(super::exit_code(same && result.violations.is_empty()))
+}
+
+/// Reads either kind of file.
+fn recording(path: &Path) -> anyhow::Result<Recording> {
+    let text = files::text(path)?;
+    if path.extension().is_some_and(|ending| ending == "json") {
+        return recorded(path, &text);
+    }
+    let scenario = Scenario::parse(&path.display().to_string(), &text)?;
+    let beside = path.with_extension("json");
+    let result = match beside.is_file() {
+        // Another scenario's result may lie there; then there is nothing to compare.
+        true => {
+            recorded(&beside, &files::text(&beside)?).ok().filter(|one| one.scenario == scenario)
+        }
+        false => None,
+    };
+    let seed = result.as_ref().map_or(scenario.run.seed, |one| one.seed);
+    Ok(Recording { scenario, seed, result: result.and_then(|one| one.result) })
+}
+
+fn recorded(path: &Path, text: &str) -> anyhow::Result<Recording> {
+    let shown = path.display();
+    let result: RunResult = serde_json::from_str(text).with_context(|| {
+        format!("{shown} is not a result of `qcn sim run`; give one, or a scenario")
+    })?;
+    let scenario = result.scenario_toml.as_deref().ok_or_else(|| {
+        anyhow!("{shown} does not hold its scenario; run the scenario again with `qcn sim run`")
+    })?;
+    let scenario = Scenario::parse(&format!("{shown} (scenario_toml)"), scenario)?;
+    Ok(Recording { scenario, seed: result.seed, result: Some(result) })
+}
+
+fn differences(recorded: &RunResult, result: &RunResult) -> Vec<String> {
+    let mut differences = Vec::new();
+    if recorded.trace_hash != result.trace_hash {
+        differences
+            .push(format!("trace hash {}, recorded {}", result.trace_hash, recorded.trace_hash));
+    }
+    if recorded.violations != result.violations {
+        let count = |result: &RunResult| result.violations.len();
+        differences.push(format!(
+            "{} violations, recorded {}; or the same number with other details",
+            count(result),
+            count(recorded)
+        ));
+    }
+    differences
+}
