@@ -42,15 +42,11 @@ impl Pending {
 
     fn is(&self, compact: &CompactBlock) -> bool {
         match self {
-            Self::Compact(known) => same(known, compact),
+            // Whole: a forgery with the genuine block's signature must not stand in its way.
+            Self::Compact(known) => **known == *compact,
             Self::Verified(block) => block.signature == compact.signature,
         }
     }
-}
-
-/// Two blocks with one signature are the same, if their parents are given alike.
-fn same(one: &CompactBlock, other: &CompactBlock) -> bool {
-    one.signature == other.signature && one.parents == other.parents
 }
 
 /// What was done with a block that lacks parents.
@@ -91,7 +87,7 @@ impl Intake {
         let waiting = self.by_slot.get(&slot).into_iter().flatten();
         let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
         waiting.any(|known| known.block.is(compact))
-            || verifying.into_iter().any(|known| same(known, compact))
+            || verifying.into_iter().any(|known| **known == *compact)
     }
 
     fn is_waiting(&self, reference: &BlockRef) -> bool {

@@ -35,6 +35,8 @@ pub mod recovery;
 pub mod rules;
 mod schedule;
 mod serve;
+#[cfg(test)]
+mod testing;
 mod time_rule;
 
 pub use commit::{Commit, CommitRecord};

@@ -28,6 +28,11 @@ use crate::serve::Server;
 use crate::time_rule;
 use crate::{BrokenRule, Config, Input, Message, Output, Rejection, Suspicion};
 
+/// From this count on, an author's missing blocks are asked for at once.
+const WITHHOLDING: u8 = 2;
+/// What the count of blocks that had to be asked for grows to.
+const MOST_WITHHELD: u8 = 8;
+
 /// The consensus of one validator in one committee.
 #[derive(Debug)]
 pub struct Machine {
@@ -53,6 +58,8 @@ pub struct Machine {
     held_back: BTreeMap<(u64, BlockRef), (ValidatorIndex, VerifiedBlock)>,
     /// The highest round of blocks that came from their own authors.
     claimed: Vec<Round>,
+    /// How often, of late, each author's blocks had to be asked for.
+    withheld: Vec<u8>,
     next_range_request: Time,
     behind_reported: Time,
 
@@ -123,6 +130,7 @@ impl Machine {
             wanted: BTreeSet::new(),
             held_back: BTreeMap::new(),
             claimed: vec![Round::GENESIS; members],
+            withheld: vec![0; members],
             next_range_request: now,
             behind_reported: Time::ZERO,
             proposer: Proposer::new(own, own_genesis, members, now),
@@ -345,6 +353,10 @@ impl Machine {
         if self.is_duplicate(&compact) || self.intake.knows(&compact) {
             return;
         }
+        if slot.author == from {
+            let withheld = &mut self.withheld[slot.author.position()];
+            *withheld = withheld.saturating_sub(1);
+        }
         self.rebuild(from, compact);
     }
 
@@ -412,9 +424,11 @@ impl Machine {
     fn wait(&mut self, from: ValidatorIndex, block: Pending, missing: &[Slot]) -> bool {
         let admission = self.intake.wait(from, block, missing);
         if admission == Admission::Admitted {
-            let at = self.now.plus_us(self.config.sync_delay_us);
             for slot in missing {
-                self.fetch.want(*slot, from, at);
+                // Whose blocks keep coming by way of others is not waited for.
+                let withheld = self.withheld[slot.author.position()] >= WITHHOLDING;
+                let delay_us = if withheld { 0 } else { self.config.sync_delay_us };
+                self.fetch.want(*slot, from, self.now.plus_us(delay_us));
             }
         } else if admission == Admission::OverBudget {
             self.reject(from, Rejection::OverBudget);
@@ -839,6 +853,10 @@ impl Machine {
         let pause = self.config.sync_delay_us;
         let members = self.committee().len();
         for (to, slots) in self.fetch.requests(self.now, pause, self.own, members) {
+            for slot in &slots {
+                let withheld = &mut self.withheld[slot.author.position()];
+                *withheld = withheld.saturating_add(2).min(MOST_WITHHELD);
+            }
             for part in slots.chunks(MAX_REQUESTED_SLOTS) {
                 let exact: Vec<BlockRef> = self
                     .wanted
