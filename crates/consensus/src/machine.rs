@@ -799,8 +799,10 @@ impl Machine {
             attestations,
         };
         // To sign an invalid block is to sign the evidence against oneself.
-        if qcn_light::check_block(&body, self.committee()).is_err() {
-            return self.proposer.abandon();
+        let valid = qcn_light::check_block(&body, self.committee()).is_ok();
+        if !valid && self.config.broken_rule.is_none() {
+            self.proposer.abandon();
+            return self.proposer.resume(round);
         }
         self.outputs.push_back(Output::Sign(Box::new(body)));
     }
