@@ -360,8 +360,8 @@ impl Machine {
         self.rebuild(from, compact);
     }
 
-    /// Whether the block is in the DAG or held back, or is a second block that nobody references of an author
-    /// whose fault is proven.
+    /// Whether the block is in the DAG or held back, or is a second block that nobody references
+    /// of an author whose fault is proven.
     fn is_duplicate(&self, compact: &CompactBlock) -> bool {
         let slot = compact.slot();
         if self.held_back.values().any(|(_, block)| block.signature == compact.signature) {
@@ -459,7 +459,7 @@ impl Machine {
                     let block =
                         block.with_parents(self.keys.chain(), self.keys.committee(), parents);
                     let evidence = Evidence::invalid_block(&block);
-                    // The parents may have been rebuilt otherwise when it was verified.
+                    // A jump to a later state in between may have changed what the slots hold.
                     if qcn_light::verify_evidence(&evidence, &self.keys).is_ok() {
                         self.prove(compact.author, evidence);
                     }

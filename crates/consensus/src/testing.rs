@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use qcn_crypto::{ChainId, Digest, Domain, PublicKey, Scheme, SeededRandomness, SigningKey, hash};
 use qcn_types::{
     Block, BlockBody, BlockHeader, BlockRef, Bounded, Committee, CommitteeKeys, Epoch, Member,
-    Payload, Round, ShardId, ValidatorIndex, VerifiedBlock, Weight, encode, genesis_ref,
+    Payload, Round, ShardId, ValidatorIndex, VerifiedBlock, Weight, genesis_ref,
 };
 
 pub(crate) const CHAIN: ChainId = ChainId(Digest([7; 32]));
@@ -95,9 +95,4 @@ pub(crate) fn sign(body: BlockBody) -> Block {
 /// Signs and verifies a block.
 pub(crate) fn verified(keys: &CommitteeKeys, body: BlockBody) -> VerifiedBlock {
     keys.verify_block(sign(body)).unwrap()
-}
-
-/// The encoded size of what stands for a message on the wire.
-pub(crate) fn encoded_bytes<T: borsh::BorshSerialize>(value: &T) -> usize {
-    encode(value).len()
 }

@@ -1,0 +1,169 @@
+//! Two and more blocks of one slot.
+
+use qcn_types::Offence;
+
+use super::*;
+
+/// Validator 3's blocks of round 1: it signs one for each time.
+fn fork(time_ms: u64) -> Block {
+    block_at(3, 1, &origin(4), time_ms)
+}
+
+/// A machine that knows one block of validator 3 and those of 1 and 2.
+fn hands() -> (Hands, Vec<BlockRef>) {
+    let mut hands = Hands::listening(4);
+    let others = first_blocks(4, &[1, 2]);
+    others.iter().for_each(|block| hands.receive(block.body.author.0, block));
+    hands.receive(3, &fork(0));
+    hands.drain();
+    (hands, references(&others))
+}
+
+/// A second block that nobody references proves its author guilty, once, and stays out.
+#[test]
+fn an_unreferenced_second_block_is_evidence_and_stays_out() {
+    let (mut hands, _) = hands();
+    hands.receive(3, &fork(1));
+    let outputs = hands.drain();
+    let [Output::Evidence(evidence), Output::Rejected { from, rejection }] = &outputs[..2] else {
+        panic!("{outputs:?}");
+    };
+    let offence = qcn_light::verify_evidence(evidence, &hands.keys).unwrap();
+    assert_eq!(offence, Offence::Equivocation(fork(0).body.slot()));
+    assert_eq!((from.0, *rejection), (3, Rejection::UnreferencedSibling));
+    // Whatever else it forks is not even verified.
+    for time_ms in 2..5 {
+        hands.receive(3, &fork(time_ms));
+        hands.receive_full(2, &fork(time_ms));
+    }
+    assert!(hands.drain().is_empty());
+    assert!(hands.has(&fork(0)) && !hands.has(&fork(1)));
+}
+
+/// A second block is taken in when another author's valid block names it.
+///
+/// Given a machine that knows validator 3's first block,
+/// when validator 1 builds on the second one,
+/// then its parents are asked for in full, then exactly the second one, and all are accepted.
+#[test]
+fn a_referenced_second_block_is_fetched_and_accepted() {
+    let (mut hands, mut below) = hands();
+    below.push(reference(&fork(1)));
+    let above = block(1, 2, &below);
+    hands.receive(1, &above);
+    assert_eq!(hands.sent(), [(1, Message::RequestFull(above.body.slot()))]);
+    hands.receive_full(1, &above);
+    let exactly = Message::RequestBlocks(Bounded::truncated(vec![reference(&fork(1))]));
+    assert_eq!(hands.sent(), [(1, exactly)]);
+    hands.receive_full(1, &fork(1));
+    assert!(hands.has(&fork(1)) && hands.has(&above));
+    assert_eq!(hands.evidence().len(), 1);
+    assert_eq!(hands.machine.load(), Load { dag_blocks: 5, ..Load::default() });
+}
+
+/// With two blocks of a slot here, only the sender can say which one its block names.
+#[test]
+fn an_ambiguous_parent_is_asked_for_in_full() {
+    let (mut hands, below) = hands();
+    let [on_first, on_second] = [(1, 0), (2, 1)].map(|(index, time_ms)| {
+        let mut below = below.clone();
+        below.push(reference(&fork(time_ms)));
+        block(index, 2, &below)
+    });
+    hands.receive_full(2, &on_second);
+    hands.receive_full(2, &fork(1));
+    assert!(hands.has(&on_second));
+    hands.drain();
+    hands.receive(1, &on_first);
+    assert_eq!(hands.sent(), [(1, Message::RequestFull(on_first.body.slot()))]);
+    hands.receive_full(1, &on_first);
+    assert!(hands.has(&on_first));
+}
+
+/// Nobody can open the door for a second block by naming it in a block that nobody signed.
+#[test]
+fn a_forged_reference_opens_nothing() {
+    let (mut hands, mut below) = hands();
+    below.push(reference(&fork(1)));
+    let mut forged = block(1, 2, &below);
+    forged.body.time_ms += 1;
+    hands.receive_full(2, &forged);
+    assert_eq!(hands.rejections(), [(2, Rejection::BadSignature)]);
+    hands.receive(3, &fork(1));
+    assert_eq!(hands.rejections(), [(3, Rejection::UnreferencedSibling)]);
+}
+
+/// An equivocator's own blocks do not make its forks welcome.
+#[test]
+fn an_equivocators_own_chain_is_not_followed() {
+    let (mut hands, mut below) = hands();
+    below.push(reference(&fork(1)));
+    let own_child = block(3, 2, &below);
+    hands.receive_full(3, &own_child);
+    assert_eq!(hands.rejections(), [(3, Rejection::UnreferencedSibling)]);
+    hands.receive(3, &fork(1));
+    assert!(!hands.has(&fork(1)) && hands.machine.load().waiting_blocks == 0);
+}
+
+/// An equivocator that shows each of many validators another block does not stop them.
+///
+/// Given sixteen validators, and validator 15 that signed a block for each of fourteen others,
+/// when all of these build on the one they saw,
+/// then every one of their blocks is accepted.
+#[test]
+fn every_honest_author_may_name_another_second_block() {
+    const MEMBERS: u16 = 16;
+    let mut hands = Hands::listening(usize::from(MEMBERS));
+    let honest: Vec<u16> = (1..15).collect();
+    let below = first_blocks(MEMBERS, &honest);
+    below.iter().for_each(|block| hands.receive(block.body.author.0, block));
+    let below = references(&below);
+    for index in honest {
+        let fork = block_at(15, 1, &origin(MEMBERS), u64::from(index));
+        let mut parents = below.clone();
+        parents.push(reference(&fork));
+        let above = block_at(index, 2, &parents, 14);
+        hands.receive_full(index, &above);
+        hands.receive_full(index, &fork);
+        assert!(hands.has(&above), "{index}");
+    }
+    assert_eq!(hands.evidence().len(), 1);
+}
+
+/// Of a slot one block at most waits for its time, so nobody fills the store alone.
+#[test]
+fn one_block_of_a_slot_is_held_back() {
+    let (mut hands, _) = hands();
+    let [one, other] = [1_100, 1_200].map(|time_ms| block_at(0, 1, &origin(4), time_ms));
+    hands.receive(1, &one);
+    assert_eq!(hands.machine.load().held_back, 1);
+    hands.receive(1, &other);
+    assert_eq!(hands.machine.load().held_back, 1);
+    let evidence = hands.evidence();
+    assert_eq!(evidence.len(), 1);
+    assert!(qcn_light::verify_evidence(&evidence[0], &hands.keys).is_ok());
+    hands.tick(100);
+    assert!(hands.has(&one) && !hands.has(&other));
+}
+
+/// All judge a block's time by the very parents it names, whichever fork they saw first.
+///
+/// Given validator 3's blocks of times 0 and 900, and others of 400,
+/// when validator 1 names the early fork and takes the median 400,
+/// then also who knows the late fork first accepts the block.
+#[test]
+fn a_median_is_that_of_the_parents_named() {
+    for first in [0, 900] {
+        let mut hands = Hands::listening(4);
+        let others: Vec<Block> =
+            [(1, 400), (2, 900)].map(|(index, ms)| block_at(index, 1, &origin(4), ms)).to_vec();
+        others.iter().for_each(|block| hands.receive(block.body.author.0, block));
+        hands.receive(3, &fork(first));
+        let mut below = references(&others);
+        below.push(reference(&fork(0)));
+        let above = block_at(1, 2, &below, 400);
+        hands.receive_full(1, &above);
+        hands.receive_full(1, &fork(0));
+        assert!(hands.has(&above), "{first} first");
+    }
+}
