@@ -43,7 +43,10 @@ fn main() {
     println!("rounds/s {} commits/s {}", result.rounds_per_second, result.commits_per_second);
     println!("transactions {:?}", result.transactions);
     let first = &result.validators[0];
-    println!("bytes per round {} cpu ms per round {}", first.bytes_sent_per_round, first.cpu_ms_per_round);
+    println!(
+        "bytes per round {} cpu ms per round {}",
+        first.bytes_sent_per_round, first.cpu_ms_per_round
+    );
     println!("slots {} of which skipped {}", first.leader_slots, first.leader_slots_skipped);
     for violation in &result.violations {
         println!("VIOLATION {violation:?}");

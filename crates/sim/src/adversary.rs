@@ -22,9 +22,7 @@ use std::sync::Arc;
 use qcn_consensus::Message as BlockMessage;
 use qcn_crypto::{SeededRandomness, SigningKey};
 use qcn_shard::{Input, Message, Output, Shard};
-use qcn_types::{
-    Block, BlockBody, BlockHeader, CommitteeKeys, CompactBlock, Time, ValidatorIndex, VerifiedBlock,
-};
+use qcn_types::{Block, BlockBody, BlockHeader, CommitteeKeys, CompactBlock, Time, ValidatorIndex};
 
 use crate::random::Random;
 
@@ -94,10 +92,7 @@ impl Adversary {
     /// Whether what it does proves its fault to honest validators.
     #[must_use]
     pub const fn leaves_proof(self) -> bool {
-        matches!(
-            self,
-            Self::Equivocator | Self::InvalidPayloadAuthor | Self::ConflictingAttester
-        )
+        matches!(self, Self::Equivocator | Self::InvalidPayloadAuthor | Self::ConflictingAttester)
     }
 
     /// What meddles with its machine; nothing for twins, who are two honest machines.
@@ -209,11 +204,6 @@ pub(crate) fn own_broadcast(output: &Output, own: ValidatorIndex) -> Option<&Arc
 
 pub(crate) fn block_message(block: &Arc<CompactBlock>) -> Message {
     Message::Consensus(BlockMessage::Block(Arc::clone(block)))
-}
-
-/// The newest own block, as an input that the machine does not expect.
-pub(crate) fn unexpected(block: &VerifiedBlock) -> Input {
-    Input::BlockSigned(block.clone())
 }
 
 #[cfg(test)]

@@ -133,7 +133,9 @@ impl Invariants {
                 self.quorum.proposed(findings, block);
             }
             Event::Accepted(block) => self.quorum.accepted(process, block),
-            Event::Executed { height, checkpoint, state_root, leaders, blocks, outcomes, .. } => {
+            Event::Executed {
+                height, checkpoint, state_root, leaders, blocks, outcomes, ..
+            } => {
                 self.agreement.executed(findings, validator, *height, *checkpoint);
                 self.state.executed(findings, validator, *height, *state_root);
                 let first = self.ancestry.executed(findings, process, validator, *height, blocks);

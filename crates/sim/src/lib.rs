@@ -30,6 +30,4 @@ pub use invariants::Violation;
 pub use metrics::Propagation;
 pub use network::{LatencyModel, LinkModel};
 pub use node::QuantumNode;
-pub use simulator::{
-    BuildError, QuantumNetworkSimulator, SimulatorBuilder, milliseconds, seconds,
-};
+pub use simulator::{BuildError, QuantumNetworkSimulator, SimulatorBuilder, milliseconds, seconds};

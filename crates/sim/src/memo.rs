@@ -56,8 +56,11 @@ impl Memo {
             return outcome;
         }
         self.misses += 1;
-        let block =
-            CompactBlock::clone(compact).with_parents(keys.chain(), keys.committee(), parents.clone());
+        let block = CompactBlock::clone(compact).with_parents(
+            keys.chain(),
+            keys.committee(),
+            parents.clone(),
+        );
         let outcome = keys.verify_block(block);
         let kept = outcome.clone().map_err(|error| (error, parents));
         self.keep(Entry { compact: Arc::clone(compact), outcome: kept });

@@ -91,7 +91,12 @@ struct Effective {
 }
 
 impl Network {
-    pub(crate) fn new(latency_us: Arc<[u32]>, processes: usize, model: LinkModel, seed: u64) -> Self {
+    pub(crate) fn new(
+        latency_us: Arc<[u32]>,
+        processes: usize,
+        model: LinkModel,
+        seed: u64,
+    ) -> Self {
         assert_eq!(latency_us.len(), processes * processes, "one latency per ordered pair");
         let bandwidth = vec![model.bandwidth_bits_per_second.unwrap_or(0); processes];
         let effective = Effective {

@@ -2,6 +2,8 @@
 
 mod builder;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use qcn_crypto::Digest;
 use qcn_shard::Shard;

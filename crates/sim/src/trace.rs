@@ -49,7 +49,14 @@ impl Trace {
     }
 
     /// Adds a record: when, what, at whom, and up to 18 bytes more.
-    pub(crate) fn record(&mut self, now: u64, kind: Kind, process: u16, other: u16, detail: [u64; 2]) {
+    pub(crate) fn record(
+        &mut self,
+        now: u64,
+        kind: Kind,
+        process: u16,
+        other: u16,
+        detail: [u64; 2],
+    ) {
         let mut record = [0; RECORD_BYTES];
         record[..8].copy_from_slice(&now.to_le_bytes());
         record[8] = kind as u8;

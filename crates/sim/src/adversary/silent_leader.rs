@@ -1,41 +1,43 @@
-//! Proposes nothing in the rounds in which it is a leader, and behaves otherwise.
+//! Keeps silent in the rounds in which it is a leader: nobody ever sees its block of them.
 
 use qcn_shard::{Input, Output};
-use qcn_types::{Round, VerifiedBlock};
+use qcn_types::{BlockRef, Round, genesis_ref};
 
-use super::{Behaviour, Hands, unexpected};
+use super::{Behaviour, Hands, own_broadcast};
 
-/// Its newest block, and the round in which it keeps silent.
+/// Its newest block, and the newest that it sent.
 #[derive(Debug, Default)]
 pub(super) struct SilentLeader {
-    newest: Option<VerifiedBlock>,
-    silent: Option<Round>,
+    signed: Option<BlockRef>,
+    sent: Option<BlockRef>,
 }
 
 impl Behaviour for SilentLeader {
-    fn output(&mut self, output: Output, hands: &mut Hands<'_>) {
-        if let Output::SignBlock(body) = &output
-            && self.newest.is_some()
-            && hands.shard.consensus().schedule().leaders(body.round).contains(&hands.own)
+    fn output(&mut self, mut output: Output, hands: &mut Hands<'_>) {
+        if let Output::SignBlock(body) = &mut output
+            && let Some(own_previous) = body.parents.first_mut()
         {
-            self.silent = Some(body.round);
-            return;
+            // A block that references one that was kept back would give it away.
+            let genesis = genesis_ref(body.chain, body.shard, body.epoch, hands.own);
+            *own_previous = self.sent.unwrap_or(genesis);
+        }
+        if let Some(block) = own_broadcast(&output, hands.own) {
+            if is_leader(hands, block.round) {
+                return;
+            }
+            self.sent = self.signed;
         }
         hands.emit(output);
     }
 
-    fn input(&mut self, input: Input, hands: &mut Hands<'_>) -> Vec<Input> {
+    fn input(&mut self, input: Input, _hands: &mut Hands<'_>) -> Vec<Input> {
         if let Input::BlockSigned(block) = &input {
-            self.newest = Some(block.clone());
-        }
-        // The machine waits for its signature. Once the others have gone on, an answer that it
-        // does not expect makes it give the round up.
-        if self.silent.is_some_and(|round| hands.shard.status().round > round)
-            && let Some(newest) = &self.newest
-        {
-            self.silent = None;
-            return vec![unexpected(newest), input];
+            self.signed = Some(block.reference());
         }
         vec![input]
     }
+}
+
+fn is_leader(hands: &Hands<'_>, round: Round) -> bool {
+    hands.shard.consensus().schedule().leaders(round).contains(&hands.own)
 }

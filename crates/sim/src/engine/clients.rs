@@ -128,7 +128,12 @@ impl Clients {
     }
 
     /// A signed transfer with the account's next nonce.
-    pub(crate) fn transfer(&mut self, from: usize, to: Address, amount: u64) -> Option<Transaction> {
+    pub(crate) fn transfer(
+        &mut self,
+        from: usize,
+        to: Address,
+        amount: u64,
+    ) -> Option<Transaction> {
         let client = self.clients.get_mut(from)?;
         let body = TransactionBody {
             sender: client.address,

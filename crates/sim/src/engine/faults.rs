@@ -58,7 +58,10 @@ impl Engine {
             }
             Fault::BandwidthCut { validators, bits_per_second, duration_us } => {
                 let processes = self.processes_of_or_all(&validators);
-                self.disturb_for(Disturbance::Bandwidth { processes, bits_per_second }, duration_us);
+                self.disturb_for(
+                    Disturbance::Bandwidth { processes, bits_per_second },
+                    duration_us,
+                );
             }
             Fault::LossBurst { per_million, duration_us } => {
                 self.disturb_for(Disturbance::Loss { per_million }, duration_us);
@@ -95,7 +98,8 @@ impl Engine {
 
     fn flap(&mut self, groups: &[Vec<usize>], period_us: u64, duration_us: u64) {
         let period_us = period_us.max(1_000);
-        let number = self.network.disturb(Disturbance::Partition(self.processes_in(groups.to_vec())));
+        let number =
+            self.network.disturb(Disturbance::Partition(self.processes_in(groups.to_vec())));
         let settle = Happening::Settle { disturbance: number as u32 };
         self.queue.push(self.now + period_us, settle);
         if duration_us > 2 * period_us {

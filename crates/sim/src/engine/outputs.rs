@@ -309,15 +309,11 @@ impl Engine {
             Event::Accepted(block) => (Kind::Accepted, block.author.0, short(&block.digest)),
             Event::Executed { checkpoint, .. } => (Kind::Executed, 0, short(checkpoint)),
             Event::Certified { checkpoint, .. } => (Kind::Certified, 0, short(checkpoint)),
-            Event::Skipped(skipped) => {
-                (Kind::Skipped, 0, slot(skipped.round.0, skipped.author.0))
-            }
+            Event::Skipped(skipped) => (Kind::Skipped, 0, slot(skipped.round.0, skipped.author.0)),
             Event::Proven(evidence) => (Kind::Proven, evidence.accused().0, [0; 2]),
             Event::Isolated { validator, .. } => (Kind::Isolated, validator.0, [0; 2]),
             Event::LyingSyncer(validator) => (Kind::Suspicion, validator.0, [1, 0]),
-            Event::Rejected { from, rejection } => {
-                (Kind::Rejected, from.0, [*rejection as u64, 0])
-            }
+            Event::Rejected { from, rejection } => (Kind::Rejected, from.0, [*rejection as u64, 0]),
             Event::Suspicion { against, .. } => (Kind::Suspicion, against.0, [0; 2]),
             Event::Refused { id, .. } => (Kind::Refused, 0, short(&id.0)),
             Event::Synchronised { checkpoint, .. } => (Kind::Synchronised, 0, short(checkpoint)),

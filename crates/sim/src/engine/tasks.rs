@@ -77,8 +77,7 @@ impl Engine {
     ) {
         let cpu = &mut self.processes[at as usize].cpu;
         let transactions = compact.payload.transactions.len() as u64;
-        let signatures =
-            costs::VERIFY_BLOCK_NS + transactions * costs::VERIFY_TRANSACTION_NS;
+        let signatures = costs::VERIFY_BLOCK_NS + transactions * costs::VERIFY_TRANSACTION_NS;
         let cost = cpu.charge(Work::Verify, signatures)
             + cpu.charge(Work::Hash, costs::hash_ns(parents.len() as u64 * REFERENCE_BYTES));
         self.submit_task(at, Task::Verify { from, compact, parents }, cost);
@@ -99,8 +98,8 @@ impl Engine {
     pub(super) fn submit_sign(&mut self, at: u16, body: Box<BlockBody>) {
         let cpu = &mut self.processes[at as usize].cpu;
         let bytes = body.parents.len() as u64 * REFERENCE_BYTES + encoded_bytes(&body.payload);
-        let cost = cpu.charge(Work::Sign, costs::SIGN_NS)
-            + cpu.charge(Work::Hash, costs::hash_ns(bytes));
+        let cost =
+            cpu.charge(Work::Sign, costs::SIGN_NS) + cpu.charge(Work::Hash, costs::hash_ns(bytes));
         self.submit_task(at, Task::Sign(body), cost);
     }
 

@@ -58,8 +58,7 @@ impl Agreement {
             (known(&self.executed), known(&self.certified))
             && executed != certified
         {
-            let detail =
-                format!("height {height}: executed {executed:?}, certified {certified:?}");
+            let detail = format!("height {height}: executed {executed:?}, certified {certified:?}");
             findings.report(NAME, Some(validator), detail);
         }
     }

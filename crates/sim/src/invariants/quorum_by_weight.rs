@@ -41,11 +41,7 @@ pub(crate) struct QuorumByWeight {
 
 impl QuorumByWeight {
     pub(crate) const fn new(committee: Committee) -> Self {
-        Self {
-            committee,
-            rounds: BTreeMap::new(),
-            newest_leader: Round::GENESIS,
-        }
+        Self { committee, rounds: BTreeMap::new(), newest_leader: Round::GENESIS }
     }
 
     /// An honest validator proposes a block.
@@ -143,7 +139,9 @@ impl QuorumByWeight {
     fn at(&self, process: u16, round: Round) -> impl Iterator<Item = &VerifiedBlock> {
         let blocks = self.rounds.get(&round).into_iter().flatten().flatten();
         let (word, bit) = (process as usize / 64, process % 64);
-        blocks.filter(move |known| known.accepted_by[word] >> bit & 1 == 1).map(|known| &known.block)
+        blocks
+            .filter(move |known| known.accepted_by[word] >> bit & 1 == 1)
+            .map(|known| &known.block)
     }
 
     fn is_old(&self, round: Round) -> bool {

@@ -52,18 +52,15 @@ fn jitter_stays_in_its_share_and_reorders() {
 #[test]
 fn a_lost_packet_costs_time_but_not_the_message() {
     let mut network = network(2, LinkModel { loss_per_million: 100_000, ..quiet() });
-    let late = (0..20_000)
-        .filter(|_| network.send(0, 0, 1, 100) != Fate::Arrives(10_000))
-        .count();
+    let late = (0..20_000).filter(|_| network.send(0, 0, 1, 100) != Fate::Arrives(10_000)).count();
     assert!((1_800..2_200).contains(&late), "{late}");
 }
 
 #[test]
 fn some_messages_arrive_twice() {
     let mut network = network(2, LinkModel { duplication_per_million: 500_000, ..quiet() });
-    let twice = (0..1_000)
-        .filter(|_| matches!(network.send(0, 0, 1, 100), Fate::ArrivesTwice(..)))
-        .count();
+    let twice =
+        (0..1_000).filter(|_| matches!(network.send(0, 0, 1, 100), Fate::ArrivesTwice(..))).count();
     assert!((400..600).contains(&twice), "{twice}");
 }
 

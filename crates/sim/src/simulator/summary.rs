@@ -17,9 +17,13 @@ pub(super) fn blocks_of(shard: &Shard) -> Vec<BlockRef> {
     let mut blocks = Vec::new();
     let mut round = dag.floor().next();
     while round <= dag.highest_round() {
-        for author in shard.consensus().dag().layer(round).iter().flat_map(|layer| layer.present().iter()) {
+        for author in
+            shard.consensus().dag().layer(round).iter().flat_map(|layer| layer.present().iter())
+        {
             let slot = qcn_types::Slot { round, author };
-            blocks.extend(dag.in_slot(slot).filter_map(|vertex| dag.node(vertex)).map(|node| node.reference));
+            blocks.extend(
+                dag.in_slot(slot).filter_map(|vertex| dag.node(vertex)).map(|node| node.reference),
+            );
         }
         round = round.next();
     }
