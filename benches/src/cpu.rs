@@ -1,15 +1,14 @@
 //! The time that this thread has computed, which other programs on the machine do not stretch.
 
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+use rustix::time::{ClockId, clock_gettime};
 
-/// The processor time of this thread so far, to a few milliseconds; real time where the system
-/// does not tell.
+/// The processor time of this thread so far.
 #[must_use]
 pub fn cpu_time() -> Duration {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.as_deref().and_then(|text| text.split_whitespace().next()?.parse().ok());
-    nanoseconds.map_or_else(|| START.elapsed(), Duration::from_nanos)
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // The clock starts at zero with the thread.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
