@@ -36,4 +36,4 @@ pub const MAX_HELD_BACK: usize = 1_024;
 pub const MAX_COMMIT_BLOCKS: usize = 1 << 17;
 
 /// Layers this far below the floor are kept, for peers that resume from a snapshot.
-pub const RETENTION_ROUNDS: u64 = 128;
+pub const RETENTION_ROUNDS: u64 = 64;

@@ -919,7 +919,8 @@ impl Machine {
         let claimed = &mut self.claimed[from.position()];
         *claimed = (*claimed).max(round);
         // Nearer than this, blocks can still be fetched: peers keep them.
-        let reach = self.proposer.round().plus(self.config.gc_depth.saturating_mul(2));
+        let reach =
+            self.proposer.round().plus(self.config.gc_depth.saturating_add(RETENTION_ROUNDS / 2));
         if round <= reach || self.now < self.behind_reported.plus_us(self.config.resend_interval_us)
         {
             return;

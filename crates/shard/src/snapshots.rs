@@ -14,9 +14,9 @@ use qcn_types::{Bounded, Certificate, Checkpoint, Height, Round};
 use crate::SyncPackage;
 
 /// How many certified snapshots are kept to be served.
-const KEPT: usize = 3;
+const KEPT: usize = 2;
 /// How many snapshots may wait for their certificate.
-const MAX_PENDING: usize = 8;
+const MAX_PENDING: usize = 4;
 
 #[derive(Debug)]
 struct Snapshot {

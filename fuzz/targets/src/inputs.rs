@@ -1,8 +1,38 @@
 //! What people hand in: documents, and signatures of others.
 
 use qcn_crypto::{Scheme, verify_raw as verify};
+use qcn_sim::scenario::Scenario;
 
 use crate::Bytes;
+use crate::dag::graph::Graph;
+use crate::dag::{decide, document, draw};
+
+/// What `qcn dag` does with a file.
+pub(crate) fn dag_document(bytes: &[u8]) {
+    let Ok(document) = document::parse(bytes) else {
+        return;
+    };
+    let Ok(graph) = Graph::check(document) else {
+        return;
+    };
+    let text = decide::decide(&graph).to_json(&graph);
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "it prints JSON");
+    let _ = draw::draw(&graph, true);
+}
+
+/// What `qcn sim` does with a file before anything runs.
+pub(crate) fn scenario(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(scenario) = Scenario::parse("fuzz.toml", text) else {
+        return;
+    };
+    let _ = scenario.plan(1);
+    if let Ok(written) = scenario.to_toml() {
+        assert!(Scenario::parse("fuzz.toml", &written).is_ok(), "what it writes, it reads");
+    }
+}
 
 pub(crate) fn layered_hash(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {

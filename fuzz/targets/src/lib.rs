@@ -4,12 +4,22 @@
 //! valid inputs, so that they are run wherever the tests are.
 
 mod bytes;
+// The command line is a program, not a library, so what it does with a DAG is included here.
+#[path = "../../../crates/cli/src/dag"]
+mod dag {
+    pub(crate) mod compact;
+    pub(crate) mod decide;
+    pub(crate) mod document;
+    pub(crate) mod draw;
+    pub(crate) mod graph;
+}
 mod decoders;
 mod door;
 mod inputs;
 mod samples;
 
 pub use bytes::Bytes;
+pub use door::commits_of_quiet_rounds;
 pub use samples::samples;
 
 /// A property that must hold for any bytes.
@@ -38,9 +48,11 @@ pub const TARGETS: &[Target] = &[
     target("state_chunk", decoders::state_chunk),
     target("sync_package", decoders::sync_package),
     target("transaction", decoders::transaction),
+    Target { name: "dag_document", check: inputs::dag_document, smoke_runs: 100 },
     target("layered_hash", inputs::layered_hash),
     target("verify_raw", inputs::verify_raw),
     Target { name: "machine", check: door::machine, smoke_runs: 40 },
+    Target { name: "scenario", check: inputs::scenario, smoke_runs: 100 },
 ];
 
 const fn target(name: &'static str, check: fn(&[u8])) -> Target {

@@ -9,6 +9,7 @@ use qcn_crypto::{
 };
 use qcn_ledger::{GenesisAccount, Ledger};
 use qcn_shard::SyncPackage;
+use qcn_sim::scenario::BUILTIN;
 use qcn_types::{
     Action, Address, Amount, Attestation, AttestationProof, Block, BlockBody, BlockHeader,
     BlockRef, Bounded, Certificate, Checkpoint, Committee, CommitteeKeys, CompactBlock, Epoch,
@@ -215,6 +216,17 @@ fn documents() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
+fn drawn_dags() -> Vec<Vec<u8>> {
+    [
+        &include_bytes!("../../../scenarios/dags/commit.json")[..],
+        include_bytes!("../../../scenarios/dags/equivocation.json"),
+        include_bytes!("../../../scenarios/dags/indirect.json"),
+        include_bytes!("../../../scenarios/dags/skip.json"),
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec()
+}
+
 /// Valid inputs of a target.
 ///
 /// # Panics
@@ -229,9 +241,11 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
         "committee" => vec![encode(&**keys().committee())],
         "compact_block" => blocks().iter().map(encode).collect(),
         "consensus_message" => consensus_messages().iter().map(encode).collect(),
+        "dag_document" => drawn_dags(),
         "evidence" => evidence().iter().map(encode).collect(),
         "inclusion_proof" => (0..7).filter_map(|leaf| Some(encode(&tree.prove(leaf)?))).collect(),
         "public_key" => SECRETS.iter().map(|key| encode(key.public_key())).collect(),
+        "scenario" => BUILTIN.iter().map(|scenario| scenario.text.into()).collect(),
         "shard_message" => shard_messages().iter().map(encode).collect(),
         "signature" => vec![encode(&Signature::new(vec![5; 666]).expect("short enough"))],
         "state_chunk" => vec![encode(&LEDGER.chunk(0).expect("the state has a chunk"))],

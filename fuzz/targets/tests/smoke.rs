@@ -1,7 +1,7 @@
 //! Every fuzz target on mutated valid inputs: the same few thousand on every machine.
 
 use qcn_crypto::SeededRandomness;
-use qcn_fuzz_targets::{TARGETS, Target, samples};
+use qcn_fuzz_targets::{TARGETS, Target, commits_of_quiet_rounds, samples};
 
 fn try_mutations(target: &Target) {
     for (number, sample) in samples(target.name).iter().enumerate() {
@@ -59,11 +59,13 @@ smoke_tests![
     committee,
     compact_block,
     consensus_message,
+    dag_document,
     evidence,
     inclusion_proof,
     layered_hash,
     machine,
     public_key,
+    scenario,
     shard_message,
     signature,
     state_chunk,
@@ -83,4 +85,11 @@ fn every_target_has_a_program() {
     let mut names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     names.sort_unstable();
     assert_eq!(programs, names);
+}
+
+/// The well-behaved part of the machine's world gets somewhere, or nothing deep is tried.
+#[test]
+fn quiet_rounds_commit() {
+    let commits = commits_of_quiet_rounds(30);
+    assert!(commits > 20, "{commits} commits in 30 rounds");
 }
