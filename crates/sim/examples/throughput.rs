@@ -1,6 +1,12 @@
 //! What simulating costs on the host: `cargo run --release -p qcn-sim --example throughput --
 //! [validators] [virtual seconds] [transactions per second]`.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a tool that measures the host"
+)]
+
 use std::time::Instant;
 
 use qcn_sim::{QuantumNetworkSimulator, seconds};

@@ -85,6 +85,7 @@ impl<T> Cpu<T> {
     }
 
     /// How many tasks wait or run.
+    #[cfg(test)]
     pub(crate) fn backlog(&self) -> usize {
         self.waiting.len() + usize::from(self.running.is_some())
     }

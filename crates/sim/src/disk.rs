@@ -150,6 +150,7 @@ impl<R: LogRecord> Disk<R> {
     }
 
     /// How many records the log holds.
+    #[cfg(test)]
     pub(crate) fn records(&self) -> usize {
         self.durable.len() + self.written.len()
     }

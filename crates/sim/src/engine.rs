@@ -185,11 +185,6 @@ impl Engine {
         self.instances.get(validator).map_or(&[], Vec::as_slice)
     }
 
-    /// How many events wait.
-    pub(crate) fn pending_events(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Runs everything that happens up to and including `until`.
     pub(crate) fn run_to(&mut self, until: u64) {
         while self.queue.next_time().is_some_and(|next| next <= until) {

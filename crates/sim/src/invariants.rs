@@ -167,8 +167,8 @@ impl Invariants {
             Event::Diverged { height, own, certified } => {
                 self.agreement.diverged(findings, validator, *height, *own, *certified);
             }
-            Event::Skipped(_)
-            | Event::Rejected { .. }
+            Event::Skipped(slot) => self.quorum.skipped(findings, process, validator, *slot),
+            Event::Rejected { .. }
             | Event::Suspicion { .. }
             | Event::Refused { .. }
             | Event::Resumed { .. } => {}

@@ -1,5 +1,7 @@
 //! What a run counts, for its result. Nothing here influences the run.
 
+#![expect(clippy::disallowed_types, reason = "asked by key, never walked")]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use qcn_consensus::Message as BlockMessage;
@@ -191,20 +193,18 @@ impl Metrics {
                 own.certified = own.certified.max(*height);
                 self.certified(now, validator, *height);
             }
-            Event::Skipped(slot) if honest => {
-                if self.decided.insert(*slot) {
-                    self.validators[slot.author.position()].slots_skipped += 1;
-                }
+            Event::Skipped(slot) if honest && self.decided.insert(*slot) => {
+                self.validators[slot.author.position()].slots_skipped += 1;
             }
             Event::Synchronised { height, .. } => {
                 own.height = *height;
                 own.certified = own.certified.max(*height);
             }
-            Event::Isolated { validator: accused, offence } if honest => {
-                if self.isolated.entry(*accused).or_default().insert(*offence) {
-                    let text = format!("validator {accused} is isolated: {offence:?}");
-                    self.note(now, EventKind::Isolation, text);
-                }
+            Event::Isolated { validator: accused, offence }
+                if honest && self.isolated.entry(*accused).or_default().insert(*offence) =>
+            {
+                let text = format!("validator {accused} is isolated: {offence:?}");
+                self.note(now, EventKind::Isolation, text);
             }
             Event::Rejected { .. } => own.rejections += 1,
             _ => {}

@@ -49,6 +49,7 @@ impl<E> EventQueue<E> {
     }
 
     /// How many events wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.current.len() + self.in_wheel + self.far.len()
     }

@@ -80,6 +80,7 @@ impl Trace {
     }
 
     /// How many records were made.
+    #[cfg(test)]
     pub(crate) const fn records(&self) -> u64 {
         self.records
     }

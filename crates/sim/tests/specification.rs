@@ -448,11 +448,19 @@ fn test_quantum_attack_resistance() {
         assert!(verifying.verify(&replayed, &bytes, &genuine.signature).is_err());
     }
 
-    // The same in a running network: blocks tampered with, and signed for another chain.
-    let mut network = QuantumNetworkSimulator::new(42).validators(4).load(5, 8).build().unwrap();
+    tampered_blocks_are_refused();
+}
+
+/// Blocks of a running network, tampered with or taken to another chain.
+fn tampered_blocks_are_refused() {
+    let mut network = QuantumNetworkSimulator::new(42)
+        .validators(4)
+        .load(5, 8)
+        .build()
+        .expect("valid parameters");
     network.run_for(seconds(3));
     let keys = network.keys().clone();
-    let shard = network.shard(0).unwrap();
+    let shard = network.shard(0).expect("it runs");
     let round = shard.status().round.minus(4);
     let layer = shard.consensus().dag().layer(round).expect("a recent round");
     for author in layer.present().iter() {

@@ -290,8 +290,8 @@ fn genesis_id(name: &str) -> String {
 
 /// Bounds what the DAG takes in memory.
 fn check_size(blocks: &[Block], members: usize) -> anyhow::Result<()> {
-    let slots = blocks.chunk_by(|a, b| (a.round, a.author) == (b.round, b.author));
-    if let Some(slot) = slots.filter(|slot| slot.len() > MAX_BLOCKS_IN_SLOT).last() {
+    let mut slots = blocks.chunk_by(|a, b| (a.round, a.author) == (b.round, b.author));
+    if let Some(slot) = slots.rfind(|slot| slot.len() > MAX_BLOCKS_IN_SLOT) {
         bail!(
             "blocks: {:?} and {} others fill one slot; at most {MAX_BLOCKS_IN_SLOT} may",
             slot[0].id,

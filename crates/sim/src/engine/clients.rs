@@ -122,11 +122,6 @@ impl Clients {
         self.clients.get(account).map(|client| client.validator)
     }
 
-    /// How many transactions are under way.
-    pub(crate) fn under_way(&self) -> usize {
-        self.by_id.len()
-    }
-
     /// A signed transfer with the account's next nonce.
     pub(crate) fn transfer(
         &mut self,

@@ -79,11 +79,6 @@ impl Engine {
         self.release_held();
     }
 
-    /// Cuts the network into groups of processes at once.
-    pub(crate) fn partition_processes(&mut self, groups: Vec<Vec<usize>>) {
-        self.network.disturb(Disturbance::Partition(groups));
-    }
-
     pub(super) fn settle(&mut self, disturbance: u64) {
         self.network.settle(disturbance);
         self.invariants.fault_until(self.now);

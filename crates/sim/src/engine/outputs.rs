@@ -259,10 +259,10 @@ impl Engine {
     }
 
     fn hold(&mut self, parcel: u32, from: u16, to: u16) {
-        if self.held.len() >= MAX_HELD_MESSAGES {
-            if let Some((_, _, oldest)) = self.held.pop_front() {
-                self.parcels.take_copy(oldest);
-            }
+        if self.held.len() >= MAX_HELD_MESSAGES
+            && let Some((_, _, oldest)) = self.held.pop_front()
+        {
+            self.parcels.take_copy(oldest);
         }
         self.held.push_back((from, to, parcel));
     }

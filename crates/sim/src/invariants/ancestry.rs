@@ -1,6 +1,8 @@
 //! **Ancestry** (DESIGN section 5.2): every honest validator executes a prefix of one global
 //! sequence of blocks, height after height, and no block is in it twice.
 
+#![expect(clippy::disallowed_types, reason = "asked by key, never walked")]
+
 use std::collections::HashSet;
 
 use qcn_types::{BlockRef, Height, ValidatorIndex};

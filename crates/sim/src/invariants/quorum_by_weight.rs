@@ -2,17 +2,21 @@
 //! than two thirds of the weight, counted here anew from the blocks themselves.
 //!
 //! - an honest block of round r has parents of round r-1 that carry a quorum;
-//! - a committed leader of round r is certified by at least one block of round r+2 that the
-//!   executing validator had accepted: one whose parents of round r+1 that vote for the leader
-//!   carry a quorum. Without one, another validator could have skipped the slot.
+//! - a committed leader of round r is certified by blocks of round r+2 whose authors carry a
+//!   quorum (direct), or by at least one while blocks of round r+5 carry one (indirect: somebody
+//!   must have committed an anchor of round r+3 or above directly);
+//! - a slot of round r is skipped when, for every block in it, authors of a quorum have a block
+//!   of round r+1 that does not vote for it, or again while blocks of round r+5 carry one.
+//!
+//! What counts is what the deciding validator had accepted by then.
 //!
 //! The code shares nothing with `qcn_consensus`: authors are counted in sets, weights come from
-//! the committee. Only the first validator to execute a height is judged; the others must have
+//! the committee. Only the first validator to decide a slot is judged; the others must have
 //! executed the same blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use qcn_types::{AuthorSet, BlockRef, Committee, Round, ValidatorIndex, VerifiedBlock};
+use qcn_types::{AuthorSet, BlockRef, Committee, Round, Slot, ValidatorIndex, VerifiedBlock};
 
 use super::Findings;
 
@@ -37,11 +41,17 @@ pub(crate) struct QuorumByWeight {
     committee: Committee,
     rounds: BTreeMap<Round, Vec<Vec<Known>>>,
     newest_leader: Round,
+    skipped: BTreeSet<Slot>,
 }
 
 impl QuorumByWeight {
     pub(crate) const fn new(committee: Committee) -> Self {
-        Self { committee, rounds: BTreeMap::new(), newest_leader: Round::GENESIS }
+        Self {
+            committee,
+            rounds: BTreeMap::new(),
+            newest_leader: Round::GENESIS,
+            skipped: BTreeSet::new(),
+        }
     }
 
     /// An honest validator proposes a block.
@@ -97,6 +107,34 @@ impl QuorumByWeight {
         let lowest = self.newest_leader.minus(ROUNDS_KEPT);
         if self.rounds.first_key_value().is_some_and(|(round, _)| *round < lowest) {
             self.rounds = self.rounds.split_off(&lowest);
+            self.skipped.retain(|slot| slot.round >= lowest);
+        }
+    }
+
+    /// A process leaves a leader slot empty.
+    pub(crate) fn skipped(
+        &mut self,
+        findings: &mut Findings,
+        process: u16,
+        validator: ValidatorIndex,
+        slot: Slot,
+    ) {
+        if self.is_old(slot.round) || !self.skipped.insert(slot) {
+            return;
+        }
+        let non_voting = |candidate: Option<&VerifiedBlock>| {
+            let above = self.at(process, slot.round.plus(1)).filter(|block| {
+                candidate.is_none_or(|leader| !block.body.parents.contains(&leader.reference()))
+            });
+            above.map(|block| block.reference().author).collect()
+        };
+        let mut candidates =
+            self.at(process, slot.round).filter(|block| block.reference().author == slot.author);
+        let none = || self.is_quorum(&non_voting(None));
+        let direct = candidates.all(|leader| self.is_quorum(&non_voting(Some(leader)))) && none();
+        if !direct && !self.may_be_indirect(process, slot.round) {
+            let detail = format!("{slot:?} was skipped without a quorum");
+            findings.report(NAME, Some(validator), detail);
         }
     }
 
@@ -110,14 +148,29 @@ impl QuorumByWeight {
         if self.is_old(leader.round) {
             return;
         }
-        if !self.is_certified(process, leader) {
-            let detail = format!("{leader:?} was committed without a certificate");
+        let certifiers = self.certifiers(process, leader);
+        let indirect = !certifiers.is_empty() && self.may_be_indirect(process, leader.round);
+        if !indirect && !self.is_quorum(&certifiers) {
+            let detail = format!(
+                "{leader:?} was committed, certified by blocks of weight {}",
+                self.committee.weight_of(&certifiers)
+            );
             findings.report(NAME, Some(validator), detail);
         }
     }
 
-    /// Whether some block of round r+2 at a process has parents that carry a quorum of votes.
-    fn is_certified(&self, process: u16, leader: &BlockRef) -> bool {
+    fn is_quorum(&self, authors: &AuthorSet) -> bool {
+        self.committee.weight_of(authors) >= self.committee.quorum_weight()
+    }
+
+    /// Whether an anchor of a slot of this round can have been committed directly.
+    fn may_be_indirect(&self, process: u16, round: Round) -> bool {
+        let above = self.at(process, round.plus(5)).map(|block| block.reference().author);
+        self.is_quorum(&above.collect())
+    }
+
+    /// Whose blocks of round r+2 at a process have parents that carry a quorum of votes.
+    fn certifiers(&self, process: u16, leader: &BlockRef) -> AuthorSet {
         // By author, since a set of references would cost as much as all other invariants.
         let mut votes: Vec<Vec<BlockRef>> = vec![Vec::new(); self.committee.len()];
         for block in self.at(process, leader.round.plus(1)) {
@@ -129,10 +182,10 @@ impl QuorumByWeight {
             let voting = block.body.parents.iter().filter(|parent| {
                 votes.get(parent.author.position()).is_some_and(|votes| votes.contains(parent))
             });
-            let authors: AuthorSet = voting.map(|parent| parent.author).collect();
-            self.committee.weight_of(&authors) >= self.committee.quorum_weight()
+            self.is_quorum(&voting.map(|parent| parent.author).collect())
         };
-        self.at(process, leader.round.plus(2)).any(certifies)
+        let candidates = self.at(process, leader.round.plus(2));
+        candidates.filter(|block| certifies(block)).map(|block| block.reference().author).collect()
     }
 
     /// The blocks of a round that a process has accepted.

@@ -217,43 +217,76 @@ fn on(keys: &CommitteeKeys, round: u64, author: u16, parents: &[&VerifiedBlock])
     keys.verify_block(Block { body, signature }).unwrap()
 }
 
-/// Given a leader with votes of so many authors, when it is committed on a certificate that
-/// needs three, then two are noticed.
+/// A small history: a leader of author 0, `voters` of four authors that vote for it, and
+/// certificates by `certifiers` of four authors; what process 0 accepted of it.
+fn history(keys: &CommitteeKeys, voters: u16, certifiers: u16) -> (QuorumByWeight, BlockRef) {
+    let leader = on(keys, 1, 0, &[]);
+    let other = on(keys, 1, 1, &[]);
+    let votes: Vec<VerifiedBlock> = (0..4)
+        .map(|author| on(keys, 2, author, &[if author < voters { &leader } else { &other }]))
+        .collect();
+    let all: Vec<&VerifiedBlock> = votes.iter().collect();
+    let certificates: Vec<VerifiedBlock> =
+        (0..certifiers).map(|author| on(keys, 3, author, &all)).collect();
+    let mut quorum = QuorumByWeight::new(Committee::clone(keys.committee()));
+    for block in votes.iter().chain(&certificates).chain([&leader, &other]) {
+        quorum.kept(block);
+        quorum.accepted(0, &block.reference());
+    }
+    (quorum, leader.reference())
+}
+
 #[test]
-fn quorum_by_weight_fires_on_a_commit_with_too_few_votes() {
+fn quorum_by_weight_fires_on_a_commit_with_too_few_votes_or_certificates() {
     let keys = committee_keys();
-    for (voters, sound) in [(2_u16, false), (3, true), (4, true)] {
+    let cases = [(2, 4, false), (3, 4, true), (4, 3, true), (4, 2, false)];
+    for (voters, certifiers, sound) in cases {
         let mut findings = Findings::default();
-        let mut quorum = QuorumByWeight::new(Committee::clone(keys.committee()));
-        let leader = on(&keys, 1, 0, &[]);
-        let other = on(&keys, 1, 1, &[]);
-        let votes: Vec<VerifiedBlock> = (0..4)
-            .map(|author| on(&keys, 2, author, &[if author < voters { &leader } else { &other }]))
-            .collect();
-        let certificate = on(&keys, 3, 0, &votes.iter().collect::<Vec<_>>());
-        for block in votes.iter().chain([&leader, &other, &certificate]) {
-            quorum.kept(block);
-            quorum.accepted(0, &block.reference());
-        }
-        quorum.executed(&mut findings, 0, A, &[leader.reference()]);
-        assert_eq!(findings.violations.is_empty(), sound, "{voters} voters");
+        let (mut quorum, leader) = history(&keys, voters, certifiers);
+        quorum.executed(&mut findings, 0, A, &[leader]);
+        assert_eq!(
+            findings.violations.is_empty(),
+            sound,
+            "{voters} votes, {certifiers} certificates"
+        );
     }
 }
 
-/// Only what the executing validator has accepted counts.
+/// Given too few certificates, when an anchor may have decided, then one is enough.
+#[test]
+fn quorum_by_weight_allows_an_indirect_commit_with_a_certificate() {
+    let keys = committee_keys();
+    for (certifiers, sound) in [(1, true), (0, false)] {
+        let mut findings = Findings::default();
+        let (mut quorum, leader) = history(&keys, 3, certifiers);
+        for author in 0..3 {
+            let late = on(&keys, 6, author, &[]);
+            quorum.kept(&late);
+            quorum.accepted(0, &late.reference());
+        }
+        quorum.executed(&mut findings, 0, A, &[leader]);
+        assert_eq!(findings.violations.is_empty(), sound);
+    }
+}
+
+#[test]
+fn quorum_by_weight_fires_on_a_skip_with_too_few_non_votes() {
+    let keys = committee_keys();
+    for (voters, sound) in [(0, true), (1, true), (2, false), (4, false)] {
+        let mut findings = Findings::default();
+        let (mut quorum, leader) = history(&keys, voters, 0);
+        quorum.skipped(&mut findings, 0, A, leader.slot());
+        assert_eq!(findings.violations.is_empty(), sound, "{voters} votes");
+    }
+}
+
+/// Only what the deciding validator has accepted counts.
 #[test]
 fn quorum_by_weight_counts_what_was_accepted_there() {
     let keys = committee_keys();
     let mut findings = Findings::default();
-    let mut quorum = QuorumByWeight::new(Committee::clone(keys.committee()));
-    let leader = on(&keys, 1, 0, &[]);
-    let votes: Vec<VerifiedBlock> = (0..4).map(|author| on(&keys, 2, author, &[&leader])).collect();
-    let certificate = on(&keys, 3, 0, &votes.iter().collect::<Vec<_>>());
-    for block in votes.iter().chain([&leader, &certificate]) {
-        quorum.kept(block);
-        quorum.accepted(1, &block.reference());
-    }
-    quorum.executed(&mut findings, 0, A, &[leader.reference()]);
+    let (mut quorum, leader) = history(&keys, 4, 4);
+    quorum.executed(&mut findings, 1, B, &[leader]);
     assert_eq!(names(&findings), ["quorum_by_weight"]);
 }
 

@@ -1,5 +1,7 @@
 //! **Once** (DESIGN section 6): a transaction is applied at most once in the chain.
 
+#![expect(clippy::disallowed_types, reason = "asked by key, never walked")]
+
 use std::collections::HashSet;
 
 use qcn_ledger::Outcome;

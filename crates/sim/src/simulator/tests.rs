@@ -88,8 +88,8 @@ fn without_a_quorum_nothing_is_finalized() {
     network.run_for(seconds(1));
     let stalled: Vec<Height> = (0..7).map(|validator| network.height(validator)).collect();
     network.run_for(seconds(5));
-    for validator in 0..7 {
-        assert_eq!(network.height(validator), stalled[validator]);
+    for (validator, before) in stalled.iter().enumerate() {
+        assert_eq!(network.height(validator), *before);
     }
     assert_eq!(network.nodes()[5].peers, [4, 6]);
     network.heal();

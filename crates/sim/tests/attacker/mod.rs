@@ -39,9 +39,11 @@ impl QuantumAttacker {
 
         // Textbook RSA with a modulus that this machine factors, as Shor's algorithm any.
         let (modulus, exponent) = (3_233_u64, 17_u64);
-        let factor = (2..modulus).find(|factor| modulus.is_multiple_of(*factor)).unwrap();
+        let factor = (2..modulus).find(|factor| modulus.is_multiple_of(*factor));
+        let factor = factor.expect("a composite modulus");
         let order = (factor - 1) * (modulus / factor - 1);
-        let secret = (1..order).find(|secret| secret * exponent % order == 1).unwrap();
+        let secret = (1..order).find(|secret| secret * exponent % order == 1);
+        let secret = secret.expect("an invertible exponent");
         let message = 65;
         let forged = power(message, secret, modulus);
         assert_eq!(power(forged, exponent, modulus), message, "the classical key is broken");
