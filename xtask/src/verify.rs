@@ -53,6 +53,7 @@ fn format() -> Result<Outcome> {
 fn text() -> Result<Outcome> {
     let sources = source::all()?;
     let mut findings = source::overlong_files(&sources);
+    findings.extend(source::stale_exceptions(&sources));
     findings.extend(source::forbidden_text(&sources));
     Ok(judge(&findings, format!("{} files", sources.len())))
 }

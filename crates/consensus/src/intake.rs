@@ -160,6 +160,14 @@ impl Intake {
         Some((slot.round, block.from))
     }
 
+    /// Whether a block of another author waits for this slot.
+    #[must_use]
+    pub fn is_awaited_by_another(&self, slot: Slot) -> bool {
+        let waiting = self.by_missing.get(&slot).into_iter().flatten();
+        let mut authors = waiting.filter_map(|id| Some(self.waiting.get(id)?.block.slot().author));
+        authors.any(|author| author != slot.author)
+    }
+
     /// Notes that a block is being verified; refuses over budget.
     pub fn begin_verification(
         &mut self,

@@ -37,3 +37,9 @@ pub const MAX_COMMIT_BLOCKS: usize = 1 << 17;
 
 /// Layers this far below the floor are kept, for peers that resume from a snapshot.
 pub const RETENTION_ROUNDS: u64 = 64;
+
+/// From this count on, an author's missing blocks are asked for at once.
+pub const WITHHOLDING: u8 = 2;
+
+/// What the count of an author's blocks that had to be asked for grows to.
+pub const MOST_WITHHELD: u8 = 8;

@@ -18,7 +18,7 @@ use crate::commit::{Commit, CommitRecord};
 use crate::commit_rule::{CommitRule, Outcome};
 use crate::dag::{Dag, InsertError, Vertex};
 use crate::intake::{Admission, Fetch, Intake, Pending, Waiting};
-use crate::limits::{HORIZON_ROUNDS, MAX_HELD_BACK, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
+use crate::limits::{self, HORIZON_ROUNDS, MAX_HELD_BACK, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
 use crate::linearizer::Linearizer;
 use crate::proposer::{Proposer, Readiness};
 use crate::recovery::Recovery;
@@ -27,11 +27,6 @@ use crate::schedule::{Schedule, ScheduleState, WindowEnd};
 use crate::serve::Server;
 use crate::time_rule;
 use crate::{BrokenRule, Config, Input, Message, Output, Rejection, Suspicion};
-
-/// From this count on, an author's missing blocks are asked for at once.
-const WITHHOLDING: u8 = 2;
-/// What the count of blocks that had to be asked for grows to.
-const MOST_WITHHELD: u8 = 8;
 
 /// The consensus of one validator in one committee.
 #[derive(Debug)]
@@ -426,7 +421,7 @@ impl Machine {
         if admission == Admission::Admitted {
             for slot in missing {
                 // Whose blocks keep coming by way of others is not waited for.
-                let withheld = self.withheld[slot.author.position()] >= WITHHOLDING;
+                let withheld = self.withheld[slot.author.position()] >= limits::WITHHOLDING;
                 let delay_us = if withheld { 0 } else { self.config.sync_delay_us };
                 self.fetch.want(*slot, from, self.now.plus_us(delay_us));
             }
@@ -537,7 +532,9 @@ impl Machine {
         let own_fork = missing.iter().any(|parent| {
             parent.author == reference.author && self.dag.in_slot(parent.slot()).next().is_some()
         });
-        if own_fork && !self.wanted.contains(&reference) {
+        let awaited =
+            self.wanted.contains(&reference) || self.intake.is_awaited_by_another(reference.slot());
+        if own_fork && !awaited {
             return self.reject(from, Rejection::UnreferencedSibling);
         }
         let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
@@ -857,7 +854,7 @@ impl Machine {
         for (to, slots) in self.fetch.requests(self.now, pause, self.own, members) {
             for slot in &slots {
                 let withheld = &mut self.withheld[slot.author.position()];
-                *withheld = withheld.saturating_add(2).min(MOST_WITHHELD);
+                *withheld = withheld.saturating_add(2).min(limits::MOST_WITHHELD);
             }
             for part in slots.chunks(MAX_REQUESTED_SLOTS) {
                 let exact: Vec<BlockRef> = self

@@ -67,6 +67,7 @@ fn looking_changes_nothing() {
 #[test]
 fn a_transfer_is_executed_everywhere() {
     let mut network = small(4).load(0, 4).build().unwrap();
+    network.run_for(seconds(1));
     let before = network.balance(0, 1).unwrap();
     let id = network.transfer(0, 1, 250).unwrap();
     assert!(network.run_until(|network| network.is_certified(id), seconds(5)));
