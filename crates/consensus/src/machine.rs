@@ -532,9 +532,8 @@ impl Machine {
         let own_fork = missing.iter().any(|parent| {
             parent.author == reference.author && self.dag.in_slot(parent.slot()).next().is_some()
         });
-        let awaited =
-            self.wanted.contains(&reference) || self.intake.is_awaited_by_another(reference.slot());
-        if own_fork && !awaited {
+        let awaited = self.intake.is_awaited_by_another(reference.slot());
+        if own_fork && !awaited && !self.wanted.contains(&reference) {
             return self.reject(from, Rejection::UnreferencedSibling);
         }
         let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
