@@ -202,6 +202,7 @@ impl Invariants {
     /// A process has died: it may execute again what it had executed.
     pub(crate) fn stopped(&mut self, process: u16, validator: ValidatorIndex) {
         self.ancestry.stopped(process);
+        self.quorum.stopped(process);
         self.isolation.stopped(validator);
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct QuorumByWeight {
     rounds: BTreeMap<Round, Vec<Vec<Known>>>,
     newest_leader: Round,
     skipped: BTreeSet<Slot>,
+    /// Processes that came back from a log: what they hold was accepted unseen.
+    unseen: Processes,
 }
 
 impl QuorumByWeight {
@@ -51,7 +53,17 @@ impl QuorumByWeight {
             rounds: BTreeMap::new(),
             newest_leader: Round::GENESIS,
             skipped: BTreeSet::new(),
+            unseen: [0; 9],
         }
+    }
+
+    /// A process stopped. What it reads back from its log is not seen, so it is judged no more.
+    pub(crate) const fn stopped(&mut self, process: u16) {
+        self.unseen[process as usize / 64] |= 1 << (process % 64);
+    }
+
+    const fn is_unseen(&self, process: u16) -> bool {
+        self.unseen[process as usize / 64] >> (process % 64) & 1 == 1
     }
 
     /// An honest validator proposes a block.
@@ -101,7 +113,9 @@ impl QuorumByWeight {
         leaders: &[BlockRef],
     ) {
         for leader in leaders {
-            self.check_leader(findings, process, validator, leader);
+            if !self.is_unseen(process) {
+                self.check_leader(findings, process, validator, leader);
+            }
             self.newest_leader = self.newest_leader.max(leader.round);
         }
         let lowest = self.newest_leader.minus(ROUNDS_KEPT);
@@ -119,7 +133,7 @@ impl QuorumByWeight {
         validator: ValidatorIndex,
         slot: Slot,
     ) {
-        if self.is_old(slot.round) || !self.skipped.insert(slot) {
+        if self.is_old(slot.round) || self.is_unseen(process) || !self.skipped.insert(slot) {
             return;
         }
         let non_voting = |candidate: Option<&VerifiedBlock>| {

@@ -135,10 +135,8 @@ fn bounded_memory_fires_above_a_bound() {
     status.load.held_back = 1_000_000;
     memory.check(&mut findings, A, &status);
     assert_eq!(names(&findings), ["bounded_memory"]);
-    status.load.dag_blocks = 1_000_000;
+    status.load.dag_blocks = usize::MAX;
     memory.check(&mut findings, A, &status);
-    // Once for what it holds back, which it still does, and once for the DAG.
-    assert!(findings.violations.len() >= 2);
     assert!(findings.violations.iter().any(|it| it.detail.contains("blocks in the DAG")));
 }
 
