@@ -162,8 +162,8 @@ impl Engine {
         }
         if let Some(first) = self.clients.first_submission() {
             self.queue.push(first, Happening::Client);
-            self.queue.push(first, Happening::Patience);
         }
+        self.queue.push(0, Happening::Patience);
     }
 
     /// Makes a fault happen at `at`.

@@ -1,7 +1,7 @@
 //! The simulator's own stream of random numbers: fast, integer only, decided by the seed.
 //!
 //! It is xoshiro256++ (Blackman and Vigna, 2018), seeded from
-//! [`SeededRandomness`](qcn_crypto::SeededRandomness). It drives delays and faults only;
+//! [`SeededRandomness`]. It drives delays and faults only;
 //! keys and signatures draw from the cryptographic stream itself.
 
 use qcn_crypto::SeededRandomness;

@@ -2,9 +2,9 @@
 //! that leave it, no two fill one slot, whatever it crashed through in between.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use qcn_types::{BlockRef, CompactBlock, CompactParents, Round};
+use qcn_crypto::{Digest, Domain, hash};
+use qcn_types::{BlockRef, CompactBlock, CompactParents, Round, encode};
 
 use super::Findings;
 
@@ -17,7 +17,15 @@ const ROUNDS_KEPT: usize = 2_048;
 #[derive(Debug)]
 pub(crate) struct NoHonestDoubleSign {
     proposed: Vec<BTreeMap<Round, BlockRef>>,
-    left: Vec<BTreeMap<Round, Arc<CompactBlock>>>,
+    left: Vec<BTreeMap<Round, Contents>>,
+}
+
+/// What a block that left says, by the form in which its parents travelled: the two forms
+/// cannot be compared without the DAG.
+#[derive(Clone, Copy, Debug, Default)]
+struct Contents {
+    by_slot: Option<Digest>,
+    in_full: Option<Digest>,
 }
 
 impl NoHonestDoubleSign {
@@ -39,10 +47,15 @@ impl NoHonestDoubleSign {
     }
 
     /// An own block leaves its author, in whatever message.
-    pub(crate) fn leaving(&mut self, findings: &mut Findings, block: &Arc<CompactBlock>) {
+    pub(crate) fn leaving(&mut self, findings: &mut Findings, block: &CompactBlock) {
         let own = &mut self.left[block.author.position()];
-        let known = own.entry(block.round).or_insert_with(|| Arc::clone(block));
-        if !Arc::ptr_eq(known, block) && differ(known, block) {
+        let contents = own.entry(block.round).or_default();
+        let same_form = match block.parents {
+            CompactParents::Slots { .. } => &mut contents.by_slot,
+            CompactParents::Full(_) => &mut contents.in_full,
+        };
+        let says = says(block);
+        if *same_form.get_or_insert(says) != says {
             let detail = format!("sent a second block in its slot of round {}", block.round);
             findings.report(NAME, Some(block.author), detail);
         }
@@ -52,13 +65,8 @@ impl NoHonestDoubleSign {
     }
 }
 
-/// Whether two blocks of one slot have different digests, as far as their packed forms tell.
-fn differ(one: &CompactBlock, other: &CompactBlock) -> bool {
-    let full = |block: &CompactBlock| matches!(block.parents, CompactParents::Full(_));
-    let comparable = full(one) == full(other);
-    one.signature != other.signature
-        && (one.time_ms != other.time_ms
-            || one.payload != other.payload
-            || one.attestations != other.attestations
-            || (comparable && one.parents != other.parents))
+/// All but the signature: two signatures of one block are no second block.
+fn says(block: &CompactBlock) -> Digest {
+    let said = encode(&(block.time_ms, &block.parents, &block.payload, &block.attestations));
+    hash(Domain::Block, &said)
 }

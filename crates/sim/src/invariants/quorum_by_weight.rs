@@ -23,7 +23,7 @@ use super::Findings;
 const NAME: &str = "quorum_by_weight";
 
 /// How many rounds below the newest committed leader blocks are remembered.
-const ROUNDS_KEPT: u64 = 160;
+const ROUNDS_KEPT: u64 = 48;
 
 /// A set of processes.
 type Processes = [u64; 9];

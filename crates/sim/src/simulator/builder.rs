@@ -178,11 +178,12 @@ impl SimulatorBuilder {
     /// So many generated transfers per second between so many accounts, during the whole run.
     #[must_use]
     pub const fn load(self, transactions_per_second: u64, accounts: usize) -> Self {
-        let builder = self.accounts(accounts);
-        if transactions_per_second == 0 {
-            return builder;
-        }
-        builder.generated_load(Load::per_second(transactions_per_second))
+        let mut builder = self.accounts(accounts);
+        builder.load = match transactions_per_second {
+            0 => None,
+            some => Some(Load::per_second(some)),
+        };
+        builder
     }
 
     /// Generated transfers.
