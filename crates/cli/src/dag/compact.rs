@@ -42,3 +42,6 @@ impl CompactRounds {
         self.numbers.last().copied().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;

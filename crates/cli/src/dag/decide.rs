@@ -33,7 +33,7 @@ pub enum SlotOutcome {
 pub fn decide(graph: &Graph) -> Decisions {
     let rounds = graph.blocks.iter().map(|block| block.round);
     let rounds = CompactRounds::new(rounds.chain(graph.slots.iter().map(|slot| slot.round)));
-    let (dag, _) = build(graph, &rounds);
+    let dag = build(graph, &rounds);
     let mut rule =
         CommitRule::with_thresholds(Thresholds::of_total(graph.total_weight()), Round::GENESIS);
     schedule(graph, &rounds, &dag, &mut rule);
@@ -46,7 +46,7 @@ pub fn decide(graph: &Graph) -> Decisions {
 }
 
 /// The DAG of all blocks, each of which carries its position.
-fn build(graph: &Graph, rounds: &CompactRounds) -> (Dag<usize>, Vec<BlockRef>) {
+fn build(graph: &Graph, rounds: &CompactRounds) -> Dag<usize> {
     let weights = graph.members.iter().map(|member| member.weight).collect();
     let mut dag = Dag::with_weights(weights, usize::from(u16::MAX));
     let mut names: Vec<BlockRef> = Vec::with_capacity(graph.blocks.len());
@@ -65,7 +65,7 @@ fn build(graph: &Graph, rounds: &CompactRounds) -> (Dag<usize>, Vec<BlockRef>) {
             .expect("parents are of lower rounds and so come first; slots are not over the limit");
         names.push(name);
     }
-    (dag, names)
+    dag
 }
 
 fn schedule(graph: &Graph, rounds: &CompactRounds, dag: &Dag<usize>, rule: &mut CommitRule) {

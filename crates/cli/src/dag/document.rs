@@ -58,6 +58,7 @@ pub fn parse(bytes: &[u8]) -> anyhow::Result<Document> {
         let (line, column) = (error.line(), error.column());
         let place = format!(" at line {line} column {column}");
         let problem = text.strip_suffix(&place).unwrap_or(&text);
+        let problem = problem.replace("expected u64", "expected a whole number below 2^64");
         anyhow::anyhow!(
             "line {line}, column {column}: {problem}; `qcn dag decide --help` shows the format"
         )

@@ -170,22 +170,22 @@ impl Picture<'_> {
         svg.push_str("<g class=\"links\">\n");
         for (child, block) in self.graph.blocks.iter().enumerate() {
             for parent in &block.parents {
-                let (from, weak, verdict) = match *parent {
+                let (from, weak, vote) = match *parent {
                     Parent::Genesis(author) => (self.layout.genesis(author), block.round > 1, None),
                     Parent::Block(at) => {
                         let above = block.round - self.graph.blocks[at].round;
-                        let verdict = self.meaning.leader_blocks[at].filter(|_| above == 1);
-                        (self.layout.right_of(at), above > 1, verdict)
+                        let votes = above == 1 && self.meaning.leader_blocks[at].is_some();
+                        let class = self.meaning.shown_verdict(at).map_or("lost", Verdict::class);
+                        (self.layout.right_of(at), above > 1, votes.then_some(class))
                     }
                 };
                 let curve = curve(from, self.layout.left_of(child));
-                match verdict {
+                match vote {
                     None => {
                         let class = if weak { " class=\"weak\"" } else { "" };
                         let _ = writeln!(svg, "<path{class} d=\"{curve}\"/>");
                     }
-                    Some(verdict) => {
-                        let class = verdict.class();
+                    Some(class) => {
                         let _ = writeln!(votes, "<path class=\"vote {class}\" d=\"{curve}\"/>");
                     }
                 }

@@ -11,13 +11,14 @@ const MARGIN: i64 = 24;
 const HEADING_HEIGHT: i64 = 40;
 const NODE_HEIGHT: i64 = 26;
 const NODE_WIDTH_MIN: i64 = 40;
-const NODE_GAP: i64 = 16;
-const ROW_GAP: i64 = 34;
+const NODE_GAP: i64 = 20;
+const ROW_GAP: i64 = 44;
 const COLUMN_GAP: i64 = 74;
 const GAP_COLUMN_WIDTH: i64 = 40;
-const FRAME_PADDING: i64 = 7;
+const FRAME_PADDING: i64 = 8;
+/// Room below a block for its place in the sequence.
+const FRAME_FOOT: i64 = 15;
 const LEGEND_HEIGHT: i64 = 46;
-const LEGEND_WIDTH: i64 = 940;
 
 /// Longer gaps between rounds are not drawn out.
 const LONGEST_DRAWN_GAP: u64 = 3;
@@ -161,7 +162,7 @@ impl Layout {
 
     /// The width and height of the picture.
     pub fn size(&self) -> (i64, i64) {
-        let width = (self.row_extent().1 + MARGIN).max(LEGEND_WIDTH + MARGIN);
+        let width = (self.row_extent().1 + MARGIN).max(2 * MARGIN + super::legend::width());
         let notes = if self.note_lines == 0 { 0 } else { (self.note_lines + 1) * NOTE_HEIGHT };
         (width, self.bottom + LEGEND_HEIGHT + notes + MARGIN)
     }
@@ -220,7 +221,7 @@ impl Layout {
             x: x - self.node_width / 2 - FRAME_PADDING,
             y: y - height / 2 - FRAME_PADDING,
             width: self.node_width + 2 * FRAME_PADDING,
-            height: height + 2 * FRAME_PADDING,
+            height: height + FRAME_PADDING + FRAME_FOOT,
         }
     }
 }

@@ -21,6 +21,11 @@ const ENTRIES: [(Sample, i64, &str); 8] = [
     (fork, 22, "equivocation"),
 ];
 
+/// How wide the legend is.
+pub fn width() -> i64 {
+    ENTRIES.iter().map(|(_, width, label)| entry_width(*width, label)).sum::<i64>() - SPACE
+}
+
 /// Draws all signs with their names, from left to right.
 pub fn draw(svg: &mut String, left: i64, y: i64) {
     let mut x = left;
@@ -33,9 +38,13 @@ pub fn draw(svg: &mut String, left: i64, y: i64) {
             x + width + 6,
             y + 4,
         );
-        x += width + 6 + text_width(label, TEXT_SIZE) + SPACE;
+        x += entry_width(width, label);
     }
     svg.push_str("</g>\n");
+}
+
+fn entry_width(sign: i64, label: &str) -> i64 {
+    sign + 6 + text_width(label, TEXT_SIZE) + SPACE
 }
 
 fn badge(class: &str, sign: &str, x: i64, y: i64) -> String {
