@@ -1,5 +1,7 @@
 //! `qcn dag` as a person or a script runs it.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod bad_input;
 mod decide;
 mod draw;
