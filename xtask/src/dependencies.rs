@@ -10,13 +10,14 @@ use crate::cargo::root;
 use crate::licence;
 
 /// The layers, lowest first. A crate depends on lower layers only, also in its tests.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["qcn-crypto"],
     &["qcn-types"],
     &["qcn-light"],
     &["qcn-consensus", "qcn-ledger"],
     &["qcn-shard"],
     &["qcn-sim"],
+    &["qcn-node"],
     &["qcn"],
 ];
 

@@ -6,8 +6,8 @@ use qcn_consensus::{Rejection, Suspicion};
 use qcn_crypto::Digest;
 use qcn_ledger::{Ledger, Outcome};
 use qcn_types::{
-    BlockBody, BlockRef, CompactBlock, Evidence, Height, Offence, Round, Slot, Time, Transaction,
-    TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
+    BlockBody, BlockRef, Checkpoint, CompactBlock, Evidence, Height, Offence, Round, Slot, Time,
+    Transaction, TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
 };
 
 use crate::{Message, Refused, SyncPackage};
@@ -138,6 +138,8 @@ pub enum Event {
         checkpoint: Digest,
         /// The checkpoint's state root.
         state_root: Digest,
+        /// The whole checkpoint, for drivers that keep a history.
+        header: Checkpoint,
         /// The committed leaders in order; the last is the checkpoint's.
         leaders: Vec<BlockRef>,
         /// The blocks in order.

@@ -7,8 +7,8 @@ use qcn_consensus::{Commit, Config, ConfigError, Load, Machine};
 use qcn_crypto::Digest;
 use qcn_ledger::{GenesisAccount, GenesisError, Ledger};
 use qcn_types::{
-    AuthorSet, Bounded, Checkpoint, CommitteeKeys, Evidence, Height, MAX_BLOCK_EVIDENCE, Payload,
-    Round, Time, Transaction, ValidatorIndex, Verified, VerifiedBlock,
+    AuthorSet, Bounded, Certificate, Checkpoint, CommitteeKeys, Evidence, Height,
+    MAX_BLOCK_EVIDENCE, Payload, Round, Time, Transaction, ValidatorIndex, Verified, VerifiedBlock,
 };
 
 use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contradiction};
@@ -40,6 +40,9 @@ pub struct ShardConfig {
     pub snapshot_interval: u64,
     /// Unpredictable and new at every start: recovery answers repeat it.
     pub nonce: u64,
+    /// Whether events of what is executed again from the log are given once more, for drivers
+    /// that keep a history which may end before the log does.
+    pub replays_events: bool,
 }
 
 /// Why a shard cannot start.
@@ -191,6 +194,12 @@ impl Shard {
         self.checkpoints.last()
     }
 
+    /// The certificate of an executed checkpoint, while the blocks that attest it are kept.
+    #[must_use]
+    pub fn certificate(&self, checkpoint: Checkpoint) -> Option<Certificate> {
+        collect_certificate(self.machine.dag(), self.config.keys.committee(), checkpoint)
+    }
+
     /// Consensus, for invariants and drawings.
     #[must_use]
     pub const fn consensus(&self) -> &Machine {
@@ -261,7 +270,8 @@ impl Shard {
             }
         }
         // What happened again was said and done before.
-        self.outputs.clear();
+        let replays_events = self.config.replays_events;
+        self.outputs.retain(|output| replays_events && matches!(output, Output::Event(_)));
     }
 
     /// Takes over a certified state.
@@ -556,6 +566,7 @@ impl Shard {
             height: checkpoint.height,
             checkpoint: self.checkpoints.last_digest(),
             state_root: checkpoint.state_root,
+            header: checkpoint,
             leaders: batch.iter().map(|commit| commit.leader).collect(),
             blocks: blocks().map(VerifiedBlock::reference).collect(),
             outcomes: execution.outcomes,

@@ -79,6 +79,7 @@ impl Lab {
             accounts: Arc::clone(&self.accounts),
             snapshot_interval: 1,
             nonce: 5,
+            replays_events: false,
         };
         Shard::new(now, config, start).unwrap()
     }

@@ -195,6 +195,7 @@ impl Engine {
             accounts: self.setup.accounts.clone(),
             snapshot_interval: self.setup.snapshot_interval,
             nonce: process.random.next_u64(),
+            replays_events: false,
         };
         let local = process.clock.local(self.now);
         let validator = process.validator;

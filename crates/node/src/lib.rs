@@ -1,0 +1,16 @@
+//! The real driver: the machine of a shard on real sockets, disks, clocks and keys (DESIGN
+//! section 8).
+//!
+//! - [`genesis`], [`config`], [`keyfile`]: what a node is started from;
+//! - [`transport`]: one QUIC endpoint with post-quantum handshakes, and the mesh over it;
+//! - [`storage`]: the block log, which is the source of truth, and the snapshots beside it;
+//! - [`archive`]: the history of checkpoints, blocks and transactions that clients ask for;
+//! - [`runtime`]: the loop that carries out what the machine asks for;
+//! - [`view`]: what a running node shows to [`api`] and [`explorer`].
+//!
+//! **Invariants**
+//! - what must be durable before a message leaves is durable (`Output::Persist` barriers);
+//! - nothing a peer or client sends is fatal; every queue between two parts has a named bound;
+//! - protocol decisions are taken below this crate: it executes, measures and shows.
+
+pub mod view;

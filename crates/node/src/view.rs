@@ -1,0 +1,297 @@
+//! What a running node shows to its API, and the door through which clients hand things in.
+//!
+//! The runtime writes, the API reads; neither waits for the other. A reader sees a certified
+//! state together with the certificate for it, never a mixture of two heights.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use qcn_crypto::{ChainId, Digest};
+use qcn_ledger::{Ledger, Outcome};
+use qcn_types::{
+    AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, Transaction, TransactionId,
+    ValidatorIndex,
+};
+use serde::Serialize;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// The most submissions that wait for the runtime; beyond it clients are told to try again.
+pub const MAX_WAITING_SUBMISSIONS: usize = 1_024;
+
+/// How many notices a subscriber may lag behind before it misses some, and is told so.
+pub const MAX_NOTICE_LAG: usize = 4_096;
+
+/// Where a node stands.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NodeStatus {
+    /// The local round.
+    pub round: u64,
+    /// The garbage-collection floor.
+    pub floor: u64,
+    /// The height of the newest executed checkpoint.
+    pub height: u64,
+    /// The highest certified height.
+    pub certified_height: u64,
+    /// Transactions that wait to be proposed.
+    pub mempool: usize,
+    /// Blocks that consensus holds in the DAG.
+    pub dag_blocks: usize,
+    /// Blocks that wait for their parents or verification.
+    pub waiting_blocks: usize,
+    /// Whether it is finding out what it has signed, after a lost disk.
+    pub recovering: bool,
+    /// Whether it is synchronising state.
+    pub synchronising: bool,
+    /// Why it stopped, if it did: a full disk, or a result that differs from a certified one.
+    pub stopped: Option<String>,
+    /// When the newest checkpoint was executed here, in milliseconds since the Unix epoch.
+    pub last_checkpoint_unix_ms: u64,
+}
+
+/// A state that anyone can check: the ledger after a checkpoint, and the certificate for it.
+#[derive(Clone, Debug)]
+pub struct CertifiedState {
+    /// Certifies the checkpoint whose state root is the ledger's.
+    pub certificate: Arc<Certificate>,
+    /// The state after the checkpoint. A clone of the machine's, which costs nothing.
+    pub ledger: Ledger,
+}
+
+/// A connection to another validator, as this node sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerStatus {
+    /// Its index in the committee.
+    pub index: u16,
+    /// Its name in the genesis.
+    pub name: String,
+    /// Where it was reached or would be dialled.
+    pub address: Option<String>,
+    /// Whether a connection stands.
+    pub connected: bool,
+    /// Smoothed round-trip time in milliseconds, while connected.
+    pub rtt_ms: Option<f64>,
+    /// Bytes received from it since the node started.
+    pub bytes_in: u64,
+    /// Bytes sent to it since the node started.
+    pub bytes_out: u64,
+    /// Frames to it that were dropped because its queue was full.
+    pub frames_dropped: u64,
+    /// Messages of it that were refused.
+    pub refused: u64,
+}
+
+/// What subscribers are told as it happens.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// A block entered the DAG.
+    Block {
+        /// Its name.
+        block: qcn_types::BlockRef,
+        /// How many transactions it carries.
+        transactions: usize,
+    },
+    /// A round's commits were executed.
+    Executed {
+        /// The height of the checkpoint.
+        height: Height,
+        /// Its digest.
+        checkpoint: Digest,
+        /// The committed leaders, in order.
+        leaders: Vec<qcn_types::BlockRef>,
+        /// The committed blocks, in order.
+        blocks: Vec<qcn_types::BlockRef>,
+        /// What became of each transaction, in order.
+        outcomes: Arc<Vec<(TransactionId, Outcome)>>,
+    },
+    /// A leader slot was decided to stay empty.
+    Skipped {
+        /// Its round.
+        round: Round,
+        /// Whose it was.
+        author: ValidatorIndex,
+    },
+    /// A quorum attests a checkpoint; all below it are thereby final, too.
+    Certified {
+        /// Its height.
+        height: Height,
+        /// Its digest.
+        checkpoint: Digest,
+    },
+    /// A validator's fault was proven here.
+    Evidence(Arc<Evidence>),
+    /// Committed evidence isolated a validator.
+    Isolated(ValidatorIndex),
+    /// A connection came up or went down.
+    Peer {
+        /// Whose.
+        validator: ValidatorIndex,
+        /// Whether it stands now.
+        connected: bool,
+    },
+}
+
+/// Why a transaction was not taken in.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Its signature is not that of the key it carries.
+    #[error("the signature is not that of the transaction's key for this chain")]
+    WrongSignature,
+    /// The network does not allow this scheme for accounts.
+    #[error("this network does not allow the scheme {0} for accounts")]
+    SchemeNotAllowed(qcn_crypto::Scheme),
+    /// The mempool or the ledger refused it.
+    #[error(transparent)]
+    Refused(#[from] qcn_shard::Refused),
+    /// Too much waits already.
+    #[error("the node is busy: try again in a moment")]
+    Busy,
+    /// The node is stopping or has stopped.
+    #[error("the node is not running any more")]
+    Stopped,
+}
+
+/// Transactions from a client, and where the answers go.
+#[derive(Debug)]
+pub struct Submission {
+    /// What is handed in, in order; a sender's transactions in the order of their nonces.
+    pub transactions: Vec<Transaction>,
+    /// One answer each, in order.
+    pub reply: oneshot::Sender<Vec<Result<TransactionId, SubmitError>>>,
+}
+
+/// The public face of a running node. Clones show the same node.
+#[derive(Clone, Debug)]
+pub struct View(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    keys: CommitteeKeys,
+    own: ValidatorIndex,
+    status: RwLock<NodeStatus>,
+    certified: RwLock<Option<CertifiedState>>,
+    isolated: RwLock<AuthorSet>,
+    peers: RwLock<Vec<PeerStatus>>,
+    notices: broadcast::Sender<Notice>,
+    submissions: mpsc::Sender<Submission>,
+}
+
+impl View {
+    /// A view of a node that is about to run, and the other end of its client door.
+    #[must_use]
+    pub fn new(keys: CommitteeKeys, own: ValidatorIndex) -> (Self, mpsc::Receiver<Submission>) {
+        let (submissions, waiting) = mpsc::channel(MAX_WAITING_SUBMISSIONS);
+        let (notices, _) = broadcast::channel(MAX_NOTICE_LAG);
+        let inner = Inner {
+            keys,
+            own,
+            status: RwLock::default(),
+            certified: RwLock::default(),
+            isolated: RwLock::default(),
+            peers: RwLock::default(),
+            notices,
+            submissions,
+        };
+        (Self(Arc::new(inner)), waiting)
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn chain(&self) -> ChainId {
+        self.0.keys.chain()
+    }
+
+    /// The committee with its keys.
+    #[must_use]
+    pub fn keys(&self) -> &CommitteeKeys {
+        &self.0.keys
+    }
+
+    /// Which member of the committee this node is.
+    #[must_use]
+    pub fn own(&self) -> ValidatorIndex {
+        self.0.own
+    }
+
+    /// Where the node stands.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        read(&self.0.status)
+    }
+
+    /// The newest certified state; none before the first certificate since the start.
+    #[must_use]
+    pub fn certified(&self) -> Option<CertifiedState> {
+        read(&self.0.certified)
+    }
+
+    /// Whom committed evidence has isolated.
+    #[must_use]
+    pub fn isolated(&self) -> AuthorSet {
+        read(&self.0.isolated)
+    }
+
+    /// The connections to the other validators.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        read(&self.0.peers)
+    }
+
+    /// Everything that happens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Notice> {
+        self.0.notices.subscribe()
+    }
+
+    /// Hands in transactions and waits for what the node says to each.
+    ///
+    /// A transaction that was taken in is not final yet: follow it in the archive or the notices.
+    ///
+    /// # Errors
+    /// [`SubmitError::Busy`] or [`SubmitError::Stopped`] for all of them.
+    pub async fn submit(
+        &self,
+        transactions: Vec<Transaction>,
+    ) -> Result<Vec<Result<TransactionId, SubmitError>>, SubmitError> {
+        let (reply, answers) = oneshot::channel();
+        let submission = Submission { transactions, reply };
+        self.0.submissions.try_send(submission).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
+        })?;
+        answers.await.map_err(|_| SubmitError::Stopped)
+    }
+
+    /// For the runtime: where the node stands now.
+    pub fn set_status(&self, status: NodeStatus) {
+        write(&self.0.status, status);
+    }
+
+    /// For the runtime: a newer certified state.
+    pub fn set_certified(&self, state: CertifiedState) {
+        write(&self.0.certified, Some(state));
+    }
+
+    /// For the runtime: whom committed evidence has isolated.
+    pub fn set_isolated(&self, isolated: AuthorSet) {
+        write(&self.0.isolated, isolated);
+    }
+
+    /// For the runtime: the connections.
+    pub fn set_peers(&self, peers: Vec<PeerStatus>) {
+        write(&self.0.peers, peers);
+    }
+
+    /// For the runtime: tells subscribers, if there are any.
+    pub fn notify(&self, notice: Notice) {
+        // Without subscribers there is nobody to tell.
+        let _ = self.0.notices.send(notice);
+    }
+}
+
+// A writer replaces the whole value, so that a panic elsewhere cannot leave half of one.
+fn read<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn write<T>(lock: &RwLock<T>, value: T) {
+    *lock.write().unwrap_or_else(PoisonError::into_inner) = value;
+}
