@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use qcn_ledger::{Ledger, Refusal};
-use qcn_types::{Address, MAX_BLOCK_TRANSACTIONS, Round, Transaction};
+use qcn_types::{Address, Amount, MAX_BLOCK_TRANSACTIONS, Round, Transaction};
 
 /// The most transactions that wait.
 pub const MAX_WAITING: usize = 50_000;
@@ -18,27 +18,52 @@ pub const MAX_NONCE_AHEAD: u64 = 256;
 pub const MAX_PAYLOAD_BYTES: usize = 1_500_000;
 
 /// The mempool of one validator.
+///
+/// Each sender's transactions wait by nonce. A sender whose next nonce waits stands once in the
+/// queue of those who are ready, so that taking a block's worth costs what is taken, however
+/// many wait, and a sender with many does not hold up the others.
 #[derive(Debug, Default)]
 pub struct Mempool {
-    /// In order of arrival.
-    waiting: VecDeque<Transaction>,
+    senders: BTreeMap<Address, Sender>,
+    /// Senders whose next nonce waits, in the order in which that came about.
+    ready: VecDeque<Address>,
+    /// How many transactions wait.
+    waiting: usize,
     /// By own block, until it is committed or falls below the floor.
     proposed: BTreeMap<Round, Vec<Transaction>>,
-    /// The nonce after the last one proposed, by sender.
-    next_nonce: BTreeMap<Address, u64>,
+    /// What own committed blocks carried and the ledger has not executed yet.
+    settling: Vec<(Address, u64)>,
+}
+
+/// What the pool knows of one sender.
+#[derive(Debug, Default)]
+struct Sender {
+    /// The nonce after the last one proposed; what the ledger says may be higher.
+    next: u64,
+    waiting: BTreeMap<u64, Transaction>,
+    /// Whether it stands in the queue of those who are ready.
+    is_queued: bool,
 }
 
 impl Mempool {
     /// How many transactions wait to be proposed.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    pub const fn len(&self) -> usize {
+        self.waiting
     }
 
-    /// Takes in a transaction.
+    /// Whether a transaction could be proposed now. One that waits for a missing nonce is no
+    /// reason to hurry.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes in a transaction. The same one twice is taken in once.
     ///
     /// # Errors
-    /// Why the ledger would refuse it; nothing if the pool is full.
+    /// Why the ledger would refuse it; that another one waits with its nonce; that the pool is
+    /// full.
     pub fn submit(&mut self, transaction: Transaction, ledger: &Ledger) -> Result<(), Refused> {
         match ledger.admit(&transaction) {
             Ok(()) => {}
@@ -46,43 +71,45 @@ impl Mempool {
                 if transaction.body.nonce <= expected.saturating_add(MAX_NONCE_AHEAD) => {}
             Err(refusal) => return Err(Refused::ByLedger(refusal)),
         }
-        if self.waiting.len() >= MAX_WAITING {
-            return Err(Refused::Full);
+        let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
+        let other = self.senders.get(&address).and_then(|sender| sender.waiting.get(&nonce));
+        match other {
+            Some(other) if other.body == transaction.body => return Ok(()),
+            Some(other) if other.body.fee >= transaction.body.fee => {
+                return Err(Refused::NonceTaken { nonce, fee: other.body.fee });
+            }
+            Some(_) => {}
+            None if self.waiting >= MAX_WAITING => return Err(Refused::Full),
+            None => self.waiting += 1,
         }
-        self.waiting.push_back(transaction);
+        self.senders.entry(address).or_default().waiting.insert(nonce, transaction);
+        self.settle(address, ledger);
         Ok(())
     }
 
-    /// Takes transactions for the own block of `round`: in order of arrival, each sender's in
-    /// order of nonces.
+    /// Takes transactions for the own block of `round`: one of each sender in turn, each
+    /// sender's in order of nonces.
     pub fn take(&mut self, round: Round, ledger: &Ledger) -> Vec<Transaction> {
         let mut taken: Vec<Transaction> = Vec::new();
         let mut bytes = 0;
-        // As long as a pass finds a nonce that another transaction was waiting for.
-        loop {
-            let before = taken.len();
-            for transaction in std::mem::take(&mut self.waiting) {
-                let size = approximate_bytes(&transaction);
-                let room =
-                    taken.len() < MAX_BLOCK_TRANSACTIONS && bytes + size <= MAX_PAYLOAD_BYTES;
-                let sender = transaction.body.sender;
-                let executed = ledger.account(&sender).map_or(0, |account| account.nonce);
-                let next =
-                    self.next_nonce.get(&sender).map_or(executed, |next| executed.max(*next));
-                if transaction.body.nonce < executed {
-                    continue;
+        while let Some(address) = self.ready.pop_front() {
+            let Some(sender) = self.senders.get_mut(&address) else {
+                continue;
+            };
+            let next = sender.next.max(executed_nonce(ledger, &address));
+            if let Some(transaction) = sender.waiting.get(&next) {
+                let size = approximate_bytes(transaction);
+                if taken.len() == MAX_BLOCK_TRANSACTIONS || bytes + size > MAX_PAYLOAD_BYTES {
+                    self.ready.push_front(address);
+                    break;
                 }
-                if room && transaction.body.nonce == next {
-                    bytes += size;
-                    self.next_nonce.insert(sender, next.saturating_add(1));
-                    taken.push(transaction);
-                } else {
-                    self.waiting.push_back(transaction);
-                }
+                bytes += size;
+                sender.next = next.saturating_add(1);
+                taken.extend(sender.waiting.remove(&next));
+                self.waiting -= 1;
             }
-            if taken.len() == before || self.waiting.is_empty() {
-                break;
-            }
+            sender.is_queued = false;
+            self.settle(address, ledger);
         }
         if !taken.is_empty() {
             self.proposed.insert(round, taken.clone());
@@ -90,33 +117,82 @@ impl Mempool {
         taken
     }
 
-    /// An own block was committed.
+    /// An own block was committed: it will not come back.
     pub fn committed(&mut self, round: Round) {
-        let Some(transactions) = self.proposed.remove(&round) else {
-            return;
-        };
-        for transaction in transactions {
-            let sender = transaction.body.sender;
-            let last = self.next_nonce.get(&sender) == Some(&(transaction.body.nonce + 1));
-            if last {
-                self.next_nonce.remove(&sender);
+        let transactions = self.proposed.remove(&round).unwrap_or_default();
+        let settling = transactions.iter().map(|it| (it.body.sender, it.body.nonce));
+        self.settling.extend(settling);
+    }
+
+    /// The ledger has executed transactions of these senders.
+    pub fn executed(&mut self, senders: impl Iterator<Item = Address>, ledger: &Ledger) {
+        for (address, nonce) in std::mem::take(&mut self.settling) {
+            // Whatever became of the last one proposed, the ledger now says what comes next.
+            if let Some(sender) = self.senders.get_mut(&address)
+                && sender.next == nonce.saturating_add(1)
+            {
+                sender.next = 0;
             }
+            self.settle(address, ledger);
+        }
+        for address in senders {
+            self.settle(address, ledger);
         }
     }
 
-    /// Own blocks at or below the floor will never be committed: their transactions wait again,
-    /// before all others.
-    pub fn raise_floor(&mut self, floor: Round) {
+    /// Own blocks at or below the floor will never be committed: their transactions wait again.
+    pub fn raise_floor(&mut self, floor: Round, ledger: &Ledger) {
         while let Some(entry) = self.proposed.first_entry() {
             if *entry.key() > floor {
                 break;
             }
-            for transaction in entry.remove().into_iter().rev() {
-                self.next_nonce.remove(&transaction.body.sender);
-                self.waiting.push_front(transaction);
+            for transaction in entry.remove() {
+                let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
+                let sender = self.senders.entry(address).or_default();
+                sender.next = 0;
+                if sender.waiting.insert(nonce, transaction).is_none() {
+                    self.waiting += 1;
+                }
+                self.settle(address, ledger);
             }
         }
     }
+
+    /// The ledger is another one: it was synchronised.
+    pub fn synchronised(&mut self, ledger: &Ledger) {
+        let senders: Vec<Address> = self.senders.keys().copied().collect();
+        for address in senders {
+            self.settle(address, ledger);
+        }
+    }
+
+    /// Drops what the ledger has gone past, queues the sender if its next nonce waits, and
+    /// forgets it if there is nothing left to know.
+    fn settle(&mut self, address: Address, ledger: &Ledger) {
+        let Some(sender) = self.senders.get_mut(&address) else {
+            return;
+        };
+        let executed = executed_nonce(ledger, &address);
+        while let Some(entry) = sender.waiting.first_entry() {
+            if *entry.key() >= executed {
+                break;
+            }
+            entry.remove();
+            self.waiting -= 1;
+        }
+        let next = sender.next.max(executed);
+        if !sender.is_queued && sender.waiting.contains_key(&next) {
+            sender.is_queued = true;
+            self.ready.push_back(address);
+        }
+        if sender.waiting.is_empty() && sender.next <= executed && !sender.is_queued {
+            self.senders.remove(&address);
+        }
+    }
+}
+
+fn executed_nonce(ledger: &Ledger, address: &Address) -> u64 {
+    ledger.account(address).map_or(0, |account| account.nonce)
 }
 
 /// Why a transaction was not taken in.
@@ -125,6 +201,17 @@ pub enum Refused {
     /// The ledger would refuse it.
     #[error(transparent)]
     ByLedger(Refusal),
+    /// Another transaction of the sender waits with this nonce.
+    #[error(
+        "another transaction with nonce {nonce} waits already: pay more than its fee of {fee} to \
+         replace it, or use the next nonce"
+    )]
+    NonceTaken {
+        /// The nonce.
+        nonce: u64,
+        /// What the other pays.
+        fee: Amount,
+    },
     /// Too many wait already.
     #[error("{MAX_WAITING} transactions wait already: try again later")]
     Full,

@@ -279,7 +279,8 @@ impl Shard {
         self.machine.resume(&package.commits, &package.schedule);
         self.snapshots = Snapshots::resume(package, &ledger);
         self.checkpoints = Checkpoints::new(package.certificate.checkpoint);
-        self.mempool.raise_floor(self.machine.floor());
+        self.mempool.raise_floor(self.machine.floor(), &ledger);
+        self.mempool.synchronised(&ledger);
         self.isolated = *self.machine.schedule().isolated();
         self.batch.clear();
         self.newest_used_height = Height(0);
@@ -515,7 +516,7 @@ impl Shard {
         }
         let gc_depth = self.config.consensus.gc_depth;
         let floor = qcn_consensus::rules::collection_floor(commit.leader.round, gc_depth);
-        self.mempool.raise_floor(floor);
+        self.mempool.raise_floor(floor, &self.ledger);
         self.snapshots.note_commit(commit.record.clone(), floor);
         for (validator, offence) in &commit.isolated {
             self.isolated.insert(*validator);
@@ -539,6 +540,9 @@ impl Shard {
         let blocks = || batch.iter().flat_map(|commit| &commit.blocks);
         let execution =
             self.ledger.execute(blocks().flat_map(|block| &block.body.payload.transactions));
+        let transactions = blocks().flat_map(|block| &block.body.payload.transactions);
+        let senders = transactions.map(|transaction| transaction.body.sender);
+        self.mempool.executed(senders, &self.ledger);
         self.sync.stop_asking();
         let parent = *self.checkpoints.last();
         let checkpoint = Checkpoint {
@@ -582,7 +586,7 @@ impl Shard {
 
     fn say_busy(&mut self) {
         let uncertified = self.newest_used_height > self.checkpoints.certified();
-        let busy = self.mempool.len() > 0 || !self.evidence.is_empty() || uncertified;
+        let busy = self.mempool.is_ready() || !self.evidence.is_empty() || uncertified;
         if busy != self.busy {
             self.busy = busy;
             self.feed(qcn_consensus::Input::Busy(busy));
