@@ -11,6 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Subcommand;
 
+pub use batch::answer_line;
+pub use keys::parse_key;
+
 /// Work with post-quantum keys, signatures and hashes.
 #[derive(Debug, Subcommand)]
 pub enum CryptoCommand {

@@ -13,7 +13,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use graph::Graph;
+pub use decide::{Decisions, SlotOutcome, decide};
+pub use draw::draw;
+pub use graph::Graph;
 
 /// Longest document that is read.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
@@ -89,13 +91,12 @@ pub fn run(command: DagCommand) -> anyhow::Result<ExitCode> {
     match command {
         DagCommand::Decide(args) => {
             let graph = read(&args.file)?;
-            let text = decide::decide(&graph).to_json(&graph);
+            let text = decide(&graph).to_json(&graph);
             print(&text)?;
         }
         DagCommand::Draw(args) => {
             let graph = read(&args.file)?;
-            let picture =
-                draw::draw(&graph, args.decisions).with_context(|| name_of(&args.file))?;
+            let picture = draw(&graph, args.decisions).with_context(|| name_of(&args.file))?;
             match &args.out {
                 Some(path) => std::fs::write(path, picture)
                     .with_context(|| format!("cannot write {}", path.display()))?,
@@ -109,8 +110,7 @@ pub fn run(command: DagCommand) -> anyhow::Result<ExitCode> {
 fn read(path: &Path) -> anyhow::Result<Graph> {
     let name = name_of(path);
     let bytes = read_bytes(path).with_context(|| format!("cannot read {name}"))?;
-    let document = document::parse(&bytes).with_context(|| name.clone())?;
-    Graph::check(document).with_context(|| name)
+    Graph::parse(&bytes).with_context(|| name)
 }
 
 fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,45 +1,7 @@
-//! The `qcn` command line.
-
-mod crypto;
-mod dag;
-mod sim;
+//! The `qcn` program: all of it is in the library beside it, where the fuzz targets reach it.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// Simulate, inspect and verify a post-quantum ledger.
-#[derive(Debug, Parser)]
-#[command(name = "qcn", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Work with post-quantum keys, signatures and hashes.
-    #[command(subcommand)]
-    Crypto(crypto::CryptoCommand),
-    /// Inspect the commit rule: decide and draw DAGs.
-    #[command(subcommand)]
-    Dag(dag::DagCommand),
-    /// Simulate a network of validators in virtual time.
-    #[command(subcommand)]
-    Sim(sim::SimCommand),
-}
-
-/// Exit code of bad input, the same as that of a wrong command line.
-const EXIT_BAD_INPUT: u8 = 2;
-
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Crypto(command) => crypto::run(command),
-        Command::Dag(command) => dag::run(command),
-        Command::Sim(command) => sim::run(command),
-    };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::from(EXIT_BAD_INPUT)
-    })
+    qcn_cli::main()
 }

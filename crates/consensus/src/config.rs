@@ -112,6 +112,6 @@ pub enum BrokenRule {
     SmallQuorum,
     /// An author counts once per block, not once.
     NoVoteDeduplication,
-    /// Own blocks are not written to the log, and recovery does not ask the committee.
+    /// What it has signed is not read back from the log, nor is the committee asked for it.
     NoRoundLog,
 }

@@ -607,8 +607,10 @@ impl Machine {
     }
 
     fn replay(&mut self, block: VerifiedBlock) {
-        let own = block.reference().author == self.own;
-        if own && self.config.broken_rule != Some(BrokenRule::NoRoundLog) {
+        if block.reference().author == self.own {
+            if self.config.broken_rule == Some(BrokenRule::NoRoundLog) {
+                return;
+            }
             self.proposer.note_own(&block, Time::ZERO);
         }
         if self.missing_of(&block.body.parents).is_empty() {
@@ -815,9 +817,7 @@ impl Machine {
             }
             return;
         }
-        if self.config.broken_rule != Some(BrokenRule::NoRoundLog) {
-            self.outputs.push_back(Output::PersistOwn(block.clone()));
-        }
+        self.outputs.push_back(Output::PersistOwn(block.clone()));
         let compact = Arc::new(CompactBlock::pack(&block));
         self.outputs.push_back(Output::Broadcast(Message::Block(compact)));
         self.proposer.note_own(&block, self.now);

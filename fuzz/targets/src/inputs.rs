@@ -1,23 +1,39 @@
 //! What people hand in: documents, and signatures of others.
 
-use qcn_crypto::{Scheme, verify_raw as verify};
+use qcn_cli::crypto::{answer_line, parse_key};
+use qcn_cli::dag::{Graph, decide, draw};
+use qcn_crypto::{Scheme, SigningKey, verify_raw as verify};
 use qcn_sim::scenario::Scenario;
 
 use crate::Bytes;
-use crate::dag::graph::Graph;
-use crate::dag::{decide, document, draw};
 
 /// What `qcn dag` does with a file.
 pub(crate) fn dag_document(bytes: &[u8]) {
-    let Ok(document) = document::parse(bytes) else {
+    let Ok(graph) = Graph::parse(bytes) else {
         return;
     };
-    let Ok(graph) = Graph::check(document) else {
-        return;
-    };
-    let text = decide::decide(&graph).to_json(&graph);
+    let text = decide(&graph).to_json(&graph);
     assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "it prints JSON");
-    let _ = draw::draw(&graph, true);
+    let _ = draw(&graph, true);
+}
+
+/// What `qcn crypto verify --batch` does with a line.
+pub(crate) fn batch_line(bytes: &[u8]) {
+    let answer = answer_line(bytes);
+    let answer: serde_json::Value = serde_json::from_str(&answer).expect("it prints JSON");
+    let kind = [answer["valid"].is_boolean(), answer["error"].is_string()];
+    assert_eq!(kind.iter().filter(|holds| **holds).count(), 1, "a verdict or an error: {answer}");
+}
+
+/// What `qcn crypto sign` does with a key file before it signs.
+pub(crate) fn key_file(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    if let Ok(key) = parse_key(text) {
+        let again = SigningKey::from_seed(key.scheme(), key.expose_seed()).expect("it was read");
+        assert_eq!(again.public_key(), key.public_key(), "the file's key is the seed's");
+    }
 }
 
 /// What `qcn sim` does with a file before anything runs.

@@ -4,15 +4,6 @@
 //! valid inputs, so that they are run wherever the tests are.
 
 mod bytes;
-// The command line is a program, not a library, so what it does with a DAG is included here.
-#[path = "../../../crates/cli/src/dag"]
-mod dag {
-    pub(crate) mod compact;
-    pub(crate) mod decide;
-    pub(crate) mod document;
-    pub(crate) mod draw;
-    pub(crate) mod graph;
-}
 mod decoders;
 mod door;
 mod inputs;
@@ -49,6 +40,8 @@ pub const TARGETS: &[Target] = &[
     target("sync_package", decoders::sync_package),
     target("transaction", decoders::transaction),
     Target { name: "dag_document", check: inputs::dag_document, smoke_runs: 100 },
+    target("batch_line", inputs::batch_line),
+    Target { name: "key_file", check: inputs::key_file, smoke_runs: 100 },
     target("layered_hash", inputs::layered_hash),
     target("verify_raw", inputs::verify_raw),
     Target { name: "machine", check: door::machine, smoke_runs: 40 },

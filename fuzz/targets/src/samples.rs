@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use qcn_consensus::{CommitRecord, Message, Schedule};
 use qcn_crypto::{
     ChainId, Digest, Domain, MerkleTree, Role, Scheme, SeededRandomness, Signature, SigningKey,
-    hash, prove_possession,
+    hash, prove_possession, to_hex,
 };
 use qcn_ledger::{GenesisAccount, Ledger};
 use qcn_shard::SyncPackage;
@@ -16,6 +16,7 @@ use qcn_types::{
     Evidence, Height, Member, Payload, Round, ShardId, Slot, Transaction, TransactionBody,
     ValidatorIndex, Weight, encode, genesis_ref,
 };
+use serde_json::json;
 
 pub(crate) const CHAIN: ChainId = ChainId(Digest([7; 32]));
 const MEMBERS: u16 = 4;
@@ -206,6 +207,34 @@ fn signatures_to_verify() -> Vec<Vec<u8>> {
     inputs
 }
 
+/// A line of a batch with a good signature.
+fn batch_lines() -> Vec<Vec<u8>> {
+    let key = &SECRETS[0];
+    let signature = key.sign_raw(b"message", b"context").expect("a good key signs");
+    let line = json!({
+        "scheme": key.scheme().name(),
+        "public_key": key.public_key().to_string(),
+        "message": to_hex(b"message"),
+        "context": to_hex(b"context"),
+        "signature": to_hex(signature.as_bytes()),
+    });
+    vec![line.to_string().into_bytes()]
+}
+
+/// What `qcn crypto keygen` writes.
+fn key_files() -> Vec<Vec<u8>> {
+    let file = |scheme| {
+        let key = SigningKey::from_seed(scheme, &[1; 32]).expect("a seed gives a key");
+        let file = json!({
+            "scheme": key.scheme().name(),
+            "public_key": key.public_key().to_string(),
+            "secret_seed": to_hex(key.expose_seed()),
+        });
+        file.to_string().into_bytes()
+    };
+    [Scheme::Falcon512, Scheme::MlDsa44].map(file).to_vec()
+}
+
 fn documents() -> Vec<Vec<u8>> {
     [
         r#"{"b": [1, -0.0, 1e300, 1.5E-7, NaN, -Infinity], "a": "\u00e9\ud83d\ude00\ud800", "hash": 1}"#,
@@ -251,6 +280,8 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
         "state_chunk" => vec![encode(&LEDGER.chunk(0).expect("the state has a chunk"))],
         "sync_package" => vec![encode(&sync_package())],
         "transaction" => vec![encode(&transaction(0, false)), encode(&transaction(1, true))],
+        "batch_line" => batch_lines(),
+        "key_file" => key_files(),
         "layered_hash" => documents(),
         "verify_raw" => signatures_to_verify(),
         "machine" => crate::door::scripts(),

@@ -55,6 +55,7 @@ macro_rules! smoke_tests {
 
 smoke_tests![
     account_proof,
+    batch_line,
     certificate,
     committee,
     compact_block,
@@ -62,6 +63,7 @@ smoke_tests![
     dag_document,
     evidence,
     inclusion_proof,
+    key_file,
     layered_hash,
     machine,
     public_key,

@@ -113,11 +113,21 @@ fn answer(line: &Line) -> String {
             *number,
             &format!("the line is longer than {MAX_LINE_BYTES} bytes; sign a digest instead"),
         ),
-        Line::Whole { number, bytes } => match Request::parse(bytes) {
-            Ok(request) => request.verify().to_json(),
-            Err(problem) => malformed(*number, &problem),
-        },
+        Line::Whole { number, bytes } => answer_numbered(*number, bytes),
     }
+}
+
+fn answer_numbered(number: u64, line: &[u8]) -> String {
+    match Request::parse(line) {
+        Ok(request) => request.verify().to_json(),
+        Err(problem) => malformed(number, &problem),
+    }
+}
+
+/// Answers a batch of one line: with a verdict, or an error if the line is malformed.
+#[must_use]
+pub fn answer_line(line: &[u8]) -> String {
+    answer_numbered(1, line)
 }
 
 fn malformed(number: u64, problem: &str) -> String {

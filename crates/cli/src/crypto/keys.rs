@@ -164,7 +164,11 @@ fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
     })
 }
 
-fn parse_key(text: &str) -> anyhow::Result<SigningKey> {
+/// Reads what stands in a key file.
+///
+/// # Errors
+/// What is wrong, and with which member.
+pub fn parse_key(text: &str) -> anyhow::Result<SigningKey> {
     let file: KeyFile = serde_json::from_str(text)?;
     let scheme: Scheme = file.scheme.parse().context("member scheme")?;
     let seed = from_hex(&file.secret_seed).context("member secret_seed")?;

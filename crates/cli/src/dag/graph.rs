@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 use qcn_types::MAX_MEMBERS;
 
-use super::document::{BlockEntry, Document, Leaders, MemberEntry, Object};
+use super::document::{BlockEntry, Document, Leaders, MemberEntry, Object, parse};
 
 /// The most blocks that one author may have in one round.
 const MAX_BLOCKS_IN_SLOT: usize = 1 << 16;
@@ -65,11 +65,15 @@ pub struct LeaderSlot {
 }
 
 impl Graph {
-    /// Checks a document.
+    /// Reads a document and checks it.
     ///
     /// # Errors
-    /// The first rule that is broken, where, and what to do.
-    pub fn check(document: Document) -> anyhow::Result<Self> {
+    /// The first rule of the format that is broken, where, and what to do.
+    pub fn parse(document: &[u8]) -> anyhow::Result<Self> {
+        Self::check(parse(document)?)
+    }
+
+    fn check(document: Document) -> anyhow::Result<Self> {
         let members = check_committee(document.committee)?;
         let by_name: BTreeMap<&str, usize> =
             members.iter().enumerate().map(|(at, member)| (member.name.as_str(), at)).collect();
@@ -80,6 +84,7 @@ impl Graph {
     }
 
     /// W, the weight of all.
+    #[must_use]
     pub fn total_weight(&self) -> u64 {
         self.members.iter().map(|member| member.weight).sum()
     }
