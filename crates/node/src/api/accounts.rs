@@ -1,0 +1,121 @@
+//! Accounts and the supply, out of the newest certified state.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use qcn_ledger::Account;
+use qcn_types::{Address, Amount};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::bodies::{Segment, digest};
+use super::problem::{Problem, ProblemBody};
+use super::shared::Shared;
+use crate::proof_document::ProofDocument;
+use crate::view::CertifiedState;
+
+/// An account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountBody {
+    /// Its address.
+    pub address: String,
+    /// Whether it was ever paid.
+    pub exists: bool,
+    /// What it can spend.
+    pub balance: String,
+    /// How many transactions it has sent.
+    pub nonce: u64,
+    /// The nonce for the next transaction: after those that this node is about to execute.
+    pub next_nonce: u64,
+    /// The digest of the key that may sign.
+    pub key: String,
+    /// The certified height at which it is read.
+    pub height: u64,
+}
+
+/// Where all units of the currency are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SupplyBody {
+    /// On accounts.
+    pub balances: String,
+    /// Paid as fees.
+    pub fees: String,
+    /// On the way to other shards.
+    pub in_flight: String,
+    /// At genesis.
+    pub genesis: String,
+    /// The certified height at which it is read.
+    pub height: u64,
+}
+
+/// An account at the newest certified height.
+#[utoipa::path(get, path = "/v1/accounts/{address}", tag = "accounts", params(
+    ("address" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = AccountBody), (status = 400, body = ProblemBody),
+        (status = 503, body = ProblemBody)))]
+pub async fn account(
+    State(shared): State<Arc<Shared>>,
+    Segment(address): Segment,
+) -> Result<Json<AccountBody>, Problem> {
+    account_body(&shared, Address(digest(&address)?)).map(Json)
+}
+
+pub fn account_body(shared: &Shared, address: Address) -> Result<AccountBody, Problem> {
+    let state = certified(shared)?;
+    let found = state.ledger.account(&address);
+    let account = found.unwrap_or_else(|| Account::new(address, Amount(0)));
+    Ok(AccountBody {
+        address: address.to_string(),
+        exists: found.is_some(),
+        balance: account.balance.to_string(),
+        nonce: account.nonce,
+        next_nonce: shared.next_nonce(address, account.nonce),
+        key: account.key.to_string(),
+        height: state.certificate.checkpoint.height.0,
+    })
+}
+
+/// A proof of what an account has, or that there is none, for anyone with the genesis.
+#[utoipa::path(get, path = "/v1/accounts/{address}/proof", tag = "accounts", params(
+    ("address" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
+        (status = 503, body = ProblemBody)))]
+pub async fn account_proof(
+    State(shared): State<Arc<Shared>>,
+    Segment(address): Segment,
+) -> Result<Json<ProofDocument>, Problem> {
+    account_document(&shared, Address(digest(&address)?)).map(Json)
+}
+
+pub fn account_document(shared: &Shared, address: Address) -> Result<ProofDocument, Problem> {
+    let state = certified(shared)?;
+    let proof = state.ledger.prove(&address);
+    let account = state.ledger.account(&address);
+    let keys = shared.view.keys();
+    Ok(ProofDocument::account(keys, &state.certificate, address, &proof, account))
+}
+
+/// Where all units of the currency are, at the newest certified height.
+#[utoipa::path(get, path = "/v1/supply", tag = "accounts", responses(
+    (status = 200, body = SupplyBody), (status = 503, body = ProblemBody)))]
+pub async fn supply(State(shared): State<Arc<Shared>>) -> Result<Json<SupplyBody>, Problem> {
+    supply_body(&shared).map(Json)
+}
+
+pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
+    let state = certified(shared)?;
+    let supply = state.ledger.supply();
+    Ok(SupplyBody {
+        balances: supply.balances.to_string(),
+        fees: supply.fees.to_string(),
+        in_flight: supply.in_flight.to_string(),
+        genesis: supply.genesis.to_string(),
+        height: state.certificate.checkpoint.height.0,
+    })
+}
+
+fn certified(shared: &Shared) -> Result<CertifiedState, Problem> {
+    let none = || Problem::unavailable("no_certified_state", "no certified state is known yet");
+    shared.view.certified().ok_or_else(none)
+}

@@ -1,0 +1,224 @@
+//! The shapes of what several answers contain.
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use qcn_crypto::{Digest, to_hex};
+use qcn_ledger::Outcome;
+use qcn_types::{Action, BlockRef, Height};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::problem::Problem;
+use crate::archive::{Position, TransactionRecord};
+
+/// How many entries a list has when the client does not say.
+const DEFAULT_LIMIT: usize = 50;
+
+/// The most entries of a list.
+const MAX_LIMIT: usize = 500;
+
+/// The name of a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefBody {
+    /// The round.
+    pub round: u64,
+    /// The author's index in the committee.
+    pub author: u16,
+    /// The digest in hexadecimal.
+    pub digest: String,
+}
+
+impl From<&BlockRef> for RefBody {
+    fn from(block: &BlockRef) -> Self {
+        Self { round: block.round.0, author: block.author.0, digest: block.digest.to_string() }
+    }
+}
+
+pub fn refs(blocks: &[BlockRef]) -> Vec<RefBody> {
+    blocks.iter().map(RefBody::from).collect()
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OutcomeBody {
+    /// `applied`, `failed` (the fee is paid, the action is not done) or `skipped` (nothing
+    /// changed).
+    pub result: String,
+    /// Why it was not applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<Outcome> for OutcomeBody {
+    fn from(outcome: Outcome) -> Self {
+        let (result, reason) = match outcome {
+            Outcome::Applied => ("applied", None),
+            Outcome::Failed(failure) => ("failed", Some(failure.to_string())),
+            Outcome::Skipped(refusal) => ("skipped", Some(refusal.to_string())),
+        };
+        Self { result: result.to_owned(), reason }
+    }
+}
+
+/// What a transaction does: one of the two.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionBody {
+    /// Moves an amount.
+    Transfer {
+        /// Who receives.
+        to: String,
+        /// How much.
+        amount: String,
+    },
+    /// Replaces the key of the account.
+    RotateKey {
+        /// The new key's scheme.
+        scheme: String,
+        /// The new key in hexadecimal.
+        key: String,
+    },
+}
+
+impl From<&Action> for ActionBody {
+    fn from(action: &Action) -> Self {
+        match action {
+            Action::Transfer { to, amount } => {
+                Self::Transfer { to: to.to_string(), amount: amount.to_string() }
+            }
+            Action::RotateKey { key, .. } => {
+                Self::RotateKey { scheme: key.scheme().to_string(), key: to_hex(key.as_bytes()) }
+            }
+        }
+    }
+}
+
+/// An executed transaction in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TransactionLineBody {
+    /// Its name.
+    pub id: String,
+    /// The checkpoint's height.
+    pub height: u64,
+    /// Its place among the checkpoint's transactions.
+    pub position: u32,
+    /// What became of it.
+    pub outcome: OutcomeBody,
+    /// Who sent it.
+    pub sender: String,
+    /// Who is paid, if it is a transfer.
+    pub to: Option<String>,
+    /// How much, if it is a transfer.
+    pub amount: Option<String>,
+}
+
+impl From<&TransactionRecord> for TransactionLineBody {
+    fn from(record: &TransactionRecord) -> Self {
+        let (to, amount) = match &record.action {
+            Action::Transfer { to, amount } => (Some(to.to_string()), Some(amount.to_string())),
+            Action::RotateKey { .. } => (None, None),
+        };
+        Self {
+            id: record.id.to_string(),
+            height: record.height.0,
+            position: record.position,
+            outcome: record.outcome.into(),
+            sender: record.sender.to_string(),
+            to,
+            amount,
+        }
+    }
+}
+
+/// Which part of a list is asked for.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// At most so many entries; 50 unless told, at most 500.
+    pub limit: Option<usize>,
+    /// Only entries below this height, or below this `height.position`: a list's `next`.
+    pub before: Option<String>,
+}
+
+impl ListQuery {
+    /// The limit, within the bounds.
+    pub fn limit(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(DEFAULT_LIMIT) {
+            limit @ 1..=MAX_LIMIT => Ok(limit),
+            limit => Err(Problem::malformed(
+                format!("a list cannot have {limit} entries"),
+                format!("ask for 1 to {MAX_LIMIT}"),
+            )),
+        }
+    }
+
+    /// The height below which to begin.
+    pub fn before_height(&self) -> Result<Height, Problem> {
+        self.before.as_deref().map_or(Ok(Height(u64::MAX)), |text| number(text).map(Height))
+    }
+
+    /// The position below which to begin.
+    pub fn before_position(&self) -> Result<Position, Problem> {
+        let Some(text) = &self.before else {
+            return Ok(Position::END);
+        };
+        let Some((height, position)) = text.split_once('.') else {
+            return Ok(Position { height: Height(number(text)?), position: 0 });
+        };
+        let position = u32::try_from(number(position)?).unwrap_or(u32::MAX);
+        Ok(Position { height: Height(number(height)?), position })
+    }
+}
+
+/// Reads a number.
+pub fn number(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| {
+        Problem::malformed(format!("{} is not a number", quoted(text)), "use decimal digits only")
+    })
+}
+
+/// Reads a digest.
+pub fn digest(text: &str) -> Result<Digest, Problem> {
+    text.parse().map_err(|error| {
+        Problem::malformed(
+            format!("{} is not a digest: {error}", quoted(text)),
+            "use 64 hexadecimal digits, without 0x",
+        )
+    })
+}
+
+/// A client's text as it may stand in a message.
+pub fn quoted(text: &str) -> String {
+    const SHOWN_CHARACTERS: usize = 80;
+    format!("{:?}", text.chars().take(SHOWN_CHARACTERS).collect::<String>())
+}
+
+/// Parameters after the question mark, refused as a [`Problem`].
+pub struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        query.map(|Query(params)| Self(params)).map_err(|rejection| {
+            Problem::malformed(rejection.body_text(), "see /openapi.json for the parameters")
+        })
+    }
+}
+
+/// The variable part of a path, refused as a [`Problem`].
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(text)| Self(text)).map_err(|rejection| {
+            Problem::malformed(rejection.body_text(), "see /openapi.json for the paths")
+        })
+    }
+}

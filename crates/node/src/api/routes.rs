@@ -1,0 +1,71 @@
+//! Every path that is served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+
+use super::problem::Problem;
+use super::shared::Shared;
+use super::{accounts, chain, node, submit, transactions};
+
+/// The API's paths, each documented in `/openapi.json`.
+pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
+    let batch = post(submit::submit_batch).layer(DefaultBodyLimit::max(batch_body_bytes));
+    vec![
+        ("/health", get(node::health)),
+        ("/ready", get(node::ready)),
+        ("/metrics", get(node::metrics)),
+        ("/v1/status", get(node::status)),
+        ("/v1/validators", get(node::validators)),
+        ("/v1/peers", get(node::peers)),
+        ("/v1/genesis", get(node::genesis)),
+        ("/v1/checkpoints", get(chain::checkpoints)),
+        ("/v1/checkpoints/{height}", get(chain::checkpoint)),
+        ("/v1/checkpoints/{height}/proof", get(chain::checkpoint_proof)),
+        ("/v1/blocks", get(chain::blocks)),
+        ("/v1/blocks/{digest}", get(chain::block)),
+        ("/v1/evidence", get(chain::evidence)),
+        ("/v1/evidence/{digest}/proof", get(chain::evidence_proof)),
+        ("/v1/transactions", get(transactions::transactions).post(submit::submit)),
+        ("/v1/transactions/batch", batch),
+        ("/v1/transactions/{id}", get(transactions::transaction)),
+        ("/v1/transactions/{id}/proof", get(transactions::transaction_proof)),
+        ("/v1/accounts/{address}", get(accounts::account)),
+        ("/v1/accounts/{address}/proof", get(accounts::account_proof)),
+        ("/v1/accounts/{address}/transactions", get(transactions::account_transactions)),
+        ("/v1/supply", get(accounts::supply)),
+    ]
+}
+
+/// The API and the explorer on one router.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let limits = shared.config.limits;
+    let mut router = Router::new();
+    for (path, methods) in routes(limits.batch_body_bytes) {
+        router = router.route(path, methods.fallback(node::wrong_method));
+    }
+    router
+        .with_state(shared)
+        .merge(crate::explorer::router())
+        .fallback(node::not_found)
+        .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(middleware::from_fn_with_state(limits.request_timeout, in_time))
+}
+
+/// Ends what takes too long, be it the client's body or the answer.
+async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let message = format!("the request took longer than {} s", limit.as_secs());
+            let remedy = "send its body faster, or ask for less at once";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", message, remedy).into_response()
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The accept loop: connections are counted, heads of requests have a deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::Limits;
+
+/// The longest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// How much a connection buffers, in bytes.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// How many connections above the limit may be told so at once; the others are just closed.
+const MAX_REFUSALS: usize = 16;
+
+/// How long a refusal may take to be sent.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long requests that run may take to end when the node stops.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long to wait when the system has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+const TOO_MANY_CONNECTIONS: &str = "HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/json\r\nconnection: close\r\ncontent-length: 140\r\n\r\n\
+    {\"error\":{\"code\":\"too_many_connections\",\"message\":\"the node serves as many \
+    connections as it may\",\"remedy\":\"close some, or try again later\"}}";
+
+/// Serves until told to close.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    mut closing: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+    let mut connections = JoinSet::new();
+    loop {
+        // Ended connections are forgotten as they end.
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of file descriptors, most likely: one that is closed makes room.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        // Answers are small and waited for.
+        let _ = stream.set_nodelay(true);
+        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+            let connection = serve_one(stream, router.clone(), limits, closing.clone());
+            connections.spawn(async move {
+                connection.await;
+                drop(permit);
+            });
+        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            connections.spawn(async move {
+                refuse(stream).await;
+                drop(permit);
+            });
+        }
+    }
+    let all_end = async { while connections.join_next().await.is_some() {} };
+    // Who is not done by then is cut off when the set is dropped.
+    let _ = tokio::time::timeout(CLOSING_TIMEOUT, all_end).await;
+}
+
+async fn serve_one(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    mut closing: watch::Receiver<bool>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(BUFFER_BYTES);
+    let service = TowerToHyperService::new(router);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // How a connection ends is the client's business.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = closing.wait_for(|closing| *closing) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// Says why and closes. The request is not read: its sender may see a reset instead.
+async fn refuse(mut stream: TcpStream) {
+    let answer = async {
+        stream.write_all(TOO_MANY_CONNECTIONS.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, answer).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_states_its_length() {
+        let (head, body) = TOO_MANY_CONNECTIONS.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok(), "{body}");
+    }
+}

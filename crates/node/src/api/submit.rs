@@ -1,0 +1,236 @@
+//! Handing in transactions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use qcn_crypto::from_hex;
+use qcn_ledger::Outcome;
+use qcn_types::{Bounded, Transaction, TransactionId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::problem::{Problem, ProblemDetail};
+use super::shared::{Entry, Shared, Submitted, ask};
+use crate::view::SubmitError;
+
+/// The most transactions in one batch: as many as a block carries.
+pub const MAX_BATCH: usize = 2_000;
+
+/// A transaction to hand in.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitBody {
+    /// Its canonical bytes in hexadecimal.
+    pub transaction: String,
+}
+
+/// Transactions to hand in.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitBatchBody {
+    /// Their canonical bytes in hexadecimal; a sender's in the order of nonces. At most 2,000.
+    pub transactions: Vec<String>,
+}
+
+/// A transaction was taken in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubmittedBody {
+    /// Its name, under which to follow it.
+    pub id: String,
+}
+
+/// What was said to each transaction of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubmittedBatchBody {
+    /// In the order of the batch.
+    pub results: Vec<BatchResultBody>,
+}
+
+/// What was said to one of them: one of the two.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BatchResultBody {
+    /// It was taken in.
+    Taken {
+        /// Its name.
+        id: String,
+    },
+    /// It was not.
+    Refused {
+        /// Why not.
+        error: ProblemDetail,
+    },
+}
+
+/// Hands in a transaction. With `Content-Type: application/octet-stream` the body is its
+/// canonical bytes.
+#[utoipa::path(post, path = "/v1/transactions", tag = "transactions",
+    request_body(content((SubmitBody = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 202, body = SubmittedBody), (status = 400, body = super::problem::ProblemBody),
+        (status = 413, body = super::problem::ProblemBody),
+        (status = 422, body = super::problem::ProblemBody),
+        (status = 503, body = super::problem::ProblemBody)))]
+pub async fn submit(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = whole_body(body, shared.config.limits.body_bytes)?;
+    let transaction = if is_binary(&headers) {
+        from_bytes(&body)?
+    } else {
+        transaction_from_hex(&json::<SubmitBody>(&body)?.transaction)?
+    };
+    let id = submit_one(&shared, transaction).await?;
+    let body = Json(SubmittedBody { id: id.to_string() });
+    Ok((StatusCode::ACCEPTED, body).into_response())
+}
+
+pub async fn submit_one(
+    shared: &Arc<Shared>,
+    transaction: Transaction,
+) -> Result<TransactionId, Problem> {
+    let results = submit_all(shared, vec![transaction]).await?;
+    let result = results.into_iter().next();
+    result.unwrap_or_else(|| Err(Problem::unavailable("stopped", "the node gave no answer")))
+}
+
+/// Hands in several transactions. With `Content-Type: application/octet-stream` the body is the
+/// canonical bytes of their list.
+#[utoipa::path(post, path = "/v1/transactions/batch", tag = "transactions",
+    request_body(content((SubmitBatchBody = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, body = SubmittedBatchBody),
+        (status = 400, body = super::problem::ProblemBody),
+        (status = 413, body = super::problem::ProblemBody),
+        (status = 503, body = super::problem::ProblemBody)))]
+pub async fn submit_batch(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<SubmittedBatchBody>, Problem> {
+    let body = whole_body(body, shared.config.limits.batch_body_bytes)?;
+    let binary = is_binary(&headers);
+    let transactions = ask(Arc::clone(&shared), move |_| batch(&body, binary)).await?;
+    let results = submit_all(&shared, transactions).await?;
+    let body = |result| match result {
+        Ok(TransactionId(id)) => BatchResultBody::Taken { id: id.to_string() },
+        Err(problem) => BatchResultBody::Refused { error: Problem::detail(&problem) },
+    };
+    Ok(Json(SubmittedBatchBody { results: results.into_iter().map(body).collect() }))
+}
+
+fn batch(body: &[u8], binary: bool) -> Result<Vec<Transaction>, Problem> {
+    if binary {
+        return from_bytes::<Bounded<Transaction, MAX_BATCH>>(body).map(Bounded::into_inner);
+    }
+    let texts = json::<SubmitBatchBody>(body)?.transactions;
+    if texts.len() > MAX_BATCH {
+        let remedy = format!("hand in at most {MAX_BATCH} at once");
+        return Err(Problem::malformed("these are too many transactions", remedy));
+    }
+    texts.iter().map(|text| transaction_from_hex(text)).collect()
+}
+
+/// Hands in transactions and says what became of each. All are refused together only if the
+/// node cannot take anything in.
+async fn submit_all(
+    shared: &Arc<Shared>,
+    transactions: Vec<Transaction>,
+) -> Result<Vec<Result<TransactionId, Problem>>, Problem> {
+    let entries: Vec<Entry> = transactions.iter().map(Entry::of).collect();
+    // Those of schemes that are not allowed are not even handed in.
+    let allowed = |transaction: &Transaction| {
+        shared.config.account_schemes.contains(&transaction.key.scheme())
+    };
+    let schemes: Vec<_> = transactions
+        .iter()
+        .map(|transaction| (allowed(transaction), transaction.key.scheme()))
+        .collect();
+    let handed_in: Vec<Transaction> = transactions.into_iter().filter(allowed).collect();
+    let answers =
+        if handed_in.is_empty() { Vec::new() } else { shared.view.submit(handed_in).await? };
+    let mut answers = answers.into_iter();
+    let mut results = Vec::with_capacity(entries.len());
+    for (entry, (is_allowed, scheme)) in entries.into_iter().zip(schemes) {
+        let answer = if is_allowed {
+            answers.next().unwrap_or(Err(SubmitError::Stopped))
+        } else {
+            Err(SubmitError::SchemeNotAllowed(scheme))
+        };
+        results.push(noted(shared, entry, answer).await);
+    }
+    Ok(results)
+}
+
+/// Remembers the answer to a transaction. Who hands one in again that was executed already, say
+/// because the first answer got lost, is told its name again.
+async fn noted(
+    shared: &Arc<Shared>,
+    entry: Entry,
+    answer: Result<TransactionId, SubmitError>,
+) -> Result<TransactionId, Problem> {
+    let refusal = match answer {
+        Ok(id) => {
+            shared.remember(entry, Submitted::Pending);
+            return Ok(id);
+        }
+        Err(refusal) => refusal,
+    };
+    let id = entry.id;
+    let executed = ask(Arc::clone(shared), move |shared| Ok(shared.archive.transaction(id)?));
+    let executed = executed.await?.is_some_and(|record| !is_skipped(record.outcome));
+    if executed {
+        return Ok(id);
+    }
+    shared.remember(entry, Submitted::Refused(refusal.clone()));
+    Err(refusal.into())
+}
+
+const fn is_skipped(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Skipped(_))
+}
+
+/// Reads a transaction out of a request.
+pub fn transaction_from_hex(text: &str) -> Result<Transaction, Problem> {
+    let bytes = from_hex(text).map_err(|error| {
+        let remedy = "use hexadecimal digits only, without 0x";
+        Problem::malformed(format!("the transaction is not hexadecimal: {error}"), remedy)
+    })?;
+    from_bytes(&bytes)
+}
+
+fn from_bytes<T: borsh::BorshDeserialize>(bytes: &[u8]) -> Result<T, Problem> {
+    borsh::from_slice(bytes).map_err(|error| {
+        let remedy = "send the canonical Borsh encoding of a signed transaction";
+        Problem::malformed(format!("the bytes do not decode: {error}"), remedy)
+    })
+}
+
+/// Reads the JSON body of a request.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let remedy = "see /openapi.json for the body";
+        Problem::malformed(format!("the body is not the JSON that is expected: {error}"), remedy)
+    })
+}
+
+/// The body, if it came in time and within the limit.
+pub fn whole_body(
+    body: Result<Bytes, BytesRejection>,
+    limit_bytes: usize,
+) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(limit_bytes),
+        _ => Problem::malformed("the body did not arrive whole", "send it again"),
+    })
+}
+
+fn is_binary(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream")
+}

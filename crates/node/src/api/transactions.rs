@@ -1,0 +1,186 @@
+//! Executed transactions, and those on their way.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use qcn_types::{Address, TransactionId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::bodies::{
+    ActionBody, ListQuery, OutcomeBody, Params, RefBody, Segment, TransactionLineBody, digest,
+};
+use super::problem::{Problem, ProblemBody};
+use super::shared::{Shared, Submitted, ask};
+use crate::archive::TransactionRecord;
+use crate::proof_document::ProofDocument;
+
+/// A list of transactions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionsBody {
+    /// Newest first.
+    pub transactions: Vec<TransactionLineBody>,
+    /// Where the list goes on: the `before` of the next request. Nothing at its end.
+    pub next: Option<String>,
+}
+
+/// What is known of a transaction.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionBody {
+    /// Its name.
+    pub id: String,
+    /// `pending` (taken in here, not executed), `executed`, `final` (executed and certified),
+    /// `refused` (by this node) or `unknown`.
+    pub status: &'static str,
+    /// The checkpoint's height.
+    pub height: Option<u64>,
+    /// Its place among the checkpoint's transactions.
+    pub position: Option<u32>,
+    /// What became of it.
+    pub outcome: Option<OutcomeBody>,
+    /// The block that carried it.
+    pub block: Option<RefBody>,
+    /// The checkpoint's time.
+    pub checkpoint_time_unix_ms: Option<u64>,
+    /// What it says.
+    pub transaction: Option<TransactionDetailBody>,
+    /// Why this node refused it.
+    pub refusal: Option<String>,
+}
+
+/// What a transaction says.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TransactionDetailBody {
+    /// Who pays and acts.
+    pub sender: String,
+    /// The sender's count.
+    pub nonce: u64,
+    /// What is paid for it.
+    pub fee: String,
+    /// What it does.
+    pub action: ActionBody,
+    /// Of the key that signed.
+    pub scheme: String,
+    /// Its length with key and signature.
+    pub bytes: u32,
+}
+
+/// A transaction and where it stands. Unknown ones are answered, too.
+#[utoipa::path(get, path = "/v1/transactions/{id}", tag = "transactions", params(
+    ("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = TransactionBody), (status = 400, body = ProblemBody)))]
+pub async fn transaction(
+    State(shared): State<Arc<Shared>>,
+    Segment(id): Segment,
+) -> Result<Json<TransactionBody>, Problem> {
+    ask(shared, move |shared| transaction_body(shared, TransactionId(digest(&id)?)).map(Json)).await
+}
+
+pub fn transaction_body(shared: &Shared, id: TransactionId) -> Result<TransactionBody, Problem> {
+    if let Some(record) = shared.archive.transaction(id)? {
+        return executed_body(shared, &record);
+    }
+    let (status, refusal) = match shared.submitted(id) {
+        Some(Submitted::Pending) => ("pending", None),
+        Some(Submitted::Refused(refusal)) => ("refused", Some(refusal.to_string())),
+        None => ("unknown", None),
+    };
+    Ok(TransactionBody {
+        id: id.to_string(),
+        status,
+        height: None,
+        position: None,
+        outcome: None,
+        block: None,
+        checkpoint_time_unix_ms: None,
+        transaction: None,
+        refusal,
+    })
+}
+
+fn executed_body(shared: &Shared, record: &TransactionRecord) -> Result<TransactionBody, Problem> {
+    let checkpoint = shared.archive.checkpoint(record.height)?;
+    let is_final = record.height <= shared.final_height();
+    Ok(TransactionBody {
+        id: record.id.to_string(),
+        status: if is_final { "final" } else { "executed" },
+        height: Some(record.height.0),
+        position: Some(record.position),
+        outcome: Some(record.outcome.into()),
+        block: Some(RefBody::from(&record.block)),
+        checkpoint_time_unix_ms: checkpoint.map(|checkpoint| checkpoint.header.time_ms),
+        transaction: Some(TransactionDetailBody {
+            sender: record.sender.to_string(),
+            nonce: record.nonce,
+            fee: record.fee.to_string(),
+            action: ActionBody::from(&record.action),
+            scheme: record.scheme.to_string(),
+            bytes: record.bytes,
+        }),
+        refusal: None,
+    })
+}
+
+/// Executed transactions, newest first.
+#[utoipa::path(get, path = "/v1/transactions", tag = "transactions", params(ListQuery), responses(
+    (status = 200, body = TransactionsBody), (status = 400, body = ProblemBody)))]
+pub async fn transactions(
+    State(shared): State<Arc<Shared>>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<TransactionsBody>, Problem> {
+    ask(shared, move |shared| {
+        let limit = query.limit()?;
+        let records = shared.archive.transactions(query.before_position()?, limit)?;
+        Ok(Json(transactions_body(&records, limit)))
+    })
+    .await
+}
+
+/// The transactions of an account, newest first.
+#[utoipa::path(get, path = "/v1/accounts/{address}/transactions", tag = "accounts", params(
+    ("address" = String, Path, description = "64 hexadecimal digits"), ListQuery),
+    responses((status = 200, body = TransactionsBody), (status = 400, body = ProblemBody)))]
+pub async fn account_transactions(
+    State(shared): State<Arc<Shared>>,
+    Segment(address): Segment,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<TransactionsBody>, Problem> {
+    ask(shared, move |shared| {
+        let (address, limit) = (Address(digest(&address)?), query.limit()?);
+        let before = query.before_position()?;
+        let records = shared.archive.account_transactions(address, before, limit)?;
+        Ok(Json(transactions_body(&records, limit)))
+    })
+    .await
+}
+
+fn transactions_body(records: &[TransactionRecord], limit: usize) -> TransactionsBody {
+    let last = records.last().filter(|_| records.len() == limit);
+    TransactionsBody {
+        transactions: records.iter().map(TransactionLineBody::from).collect(),
+        next: last.map(|record| format!("{}.{}", record.height, record.position)),
+    }
+}
+
+/// A proof of what became of a transaction, for anyone with the genesis.
+#[utoipa::path(get, path = "/v1/transactions/{id}/proof", tag = "transactions", params(
+    ("id" = String, Path, description = "64 hexadecimal digits")),
+    responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
+        (status = 404, body = ProblemBody)))]
+pub async fn transaction_proof(
+    State(shared): State<Arc<Shared>>,
+    Segment(id): Segment,
+) -> Result<Json<ProofDocument>, Problem> {
+    ask(shared, move |shared| transaction_document(shared, TransactionId(digest(&id)?)).map(Json))
+        .await
+}
+
+pub fn transaction_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument, Problem> {
+    if shared.archive.transaction(id)?.is_none() {
+        return Err(Problem::not_found("this transaction"));
+    }
+    let proven = shared.archive.transaction_proof(id)?;
+    let proven = proven.ok_or_else(|| Problem::not_certified("this transaction"))?;
+    Ok(ProofDocument::transaction(shared.view.keys(), proven))
+}
