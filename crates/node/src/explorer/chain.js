@@ -1,0 +1,165 @@
+// Checkpoints and blocks.
+
+import { h, fill } from "./dom.js";
+import { get, path } from "./api.js";
+import { bytes, count, moment, share, short, whole } from "./format.js";
+import { DagModel } from "./dag-model.js";
+import { DagView } from "./dag-view.js";
+import { checkpointRow } from "./overview.js";
+import { badge, cell, certifiedBadge, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, since, table, validatorLink, validatorName, weightBar } from "./parts.js";
+
+const PAGE = 50;
+const TRANSACTIONS_SHOWN = 200;
+const AROUND = { before: 5, after: 4 };
+const MAX_ROUNDS_DRAWN = 20;
+
+export function checkpointsView() {
+  const list = table("Checkpoints, newest first", ["Height", "Leader", { label: "Blocks", number: true }, { label: "Transactions", number: true }, "State", "When"]);
+  const fetchPage = async (before) => (await get(`/v1/checkpoints?limit=${PAGE}${before === null ? "" : `&before=${before}`}`)).checkpoints ?? [];
+  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first"), panel("All checkpoints", { class: "tight" }, paged(list, fetchPage, (one) => one.height, checkpointRow, PAGE))) };
+}
+
+export function checkpointView(live, height) {
+  const view = loaded(`Checkpoint ${short(height)}`, (signal) => get(path("checkpoints", height), { signal }), (checkpoint) => {
+    view.certified = Boolean(checkpoint.certificate);
+    view.drawing?.dispose();
+    view.drawing = commitDrawing(live, checkpoint);
+    return renderCheckpoint(live, checkpoint, view.drawing);
+  });
+  // A certificate takes a moment; until it is there, each one that arrives may be it.
+  const off = live.on("certified", (event) => view.certified === false && event.height >= Number(height) && view.reload());
+  return withEnd(view, off);
+}
+
+function withEnd(view, off) {
+  const end = view.dispose;
+  view.dispose = () => {
+    off();
+    view.drawing?.dispose();
+    end();
+  };
+  return view;
+}
+
+function renderCheckpoint(live, one, drawing) {
+  const height = Number(one.height);
+  const steps = h("nav", { class: "steps", "aria-label": "Neighbouring checkpoints" },
+    height > 1 ? h("a", { class: "button", href: `#/checkpoint/${height - 1}`, rel: "prev" }, `\u2190 ${whole(height - 1)}`) : null,
+    h("a", { class: "button", href: `#/checkpoint/${height + 1}`, rel: "next" }, `${whole(height + 1)} \u2192`));
+  return [
+    heading(`Checkpoint ${whole(one.height)}`, null, certifiedBadge(Boolean(one.certificate)), steps),
+    h("div", { class: "columns two" },
+      h("div", { class: "stack" },
+        panel("What it states", {}, facts([
+          ["Executed", [since(one.time_unix_ms), h("span", { class: "muted" }, ` ${moment(one.time_unix_ms)}`)]],
+          ["Leader", one.leader ? [validatorLink(one.leader.author), `, round ${whole(one.leader.round)} `, hashLink("block", one.leader.digest)] : none()],
+          ["Shard and epoch", `${whole(one.shard)}, ${whole(one.epoch)}`],
+          ["Digest", fullHash(one.digest, "the checkpoint's digest")],
+          ["State root", fullHash(one.state_root, "the state root")],
+          ["Transactions root", fullHash(one.transactions_root, "the transactions root")],
+          ["Outbox root", fullHash(one.outbox_root, "the outbox root")],
+          ["Commit", fullHash(one.commit, "the commit's digest")],
+          ["Parent", fullHash(one.parent, "the parent's digest")],
+        ])),
+        panel(`${count(one.transactions?.length ?? 0, "transaction")}, in order`, { class: "tight" }, outcomes(one))),
+      h("div", { class: "stack" }, certificatePanel(live, one.certificate), drawing.element, blocksPanel(one)))];
+}
+
+function certificatePanel(live, certificate) {
+  if (!certificate) return panel("Certificate", {}, h("p", { class: "empty" }, "Not certified yet. A quorum's attestations arrive in the next blocks."));
+  const { total } = live.reach();
+  const attested = new Set(certificate.authors);
+  const chips = live.validators.map((one) => h("li", { class: attested.has(one.index) ? "in" : "out" }, h("span", { "aria-hidden": "true" }, attested.has(one.index) ? "\u2713 " : "\u2013 "), one.name, h("span", { class: "hidden" }, attested.has(one.index) ? " attested" : " did not attest in it")));
+  return panel("Certificate", {},
+    weightBar(certificate.weight, total, certificate.quorum_weight, `${share(certificate.weight, total)} of the weight attested; a quorum is ${share(certificate.quorum_weight, total)}`),
+    h("p", { class: "under-bar" }, `${whole(certificate.authors.length)} validators with ${share(certificate.weight, total)} of the weight attested the same result; ${share(certificate.quorum_weight, total)} were needed.`),
+    h("ul", { class: "chips" }, chips), h("p", { class: "muted" }, `${bytes((certificate.bytes?.length ?? 0) / 2)} of signatures, checkable offline.`));
+}
+
+function outcomes(one) {
+  const list = table("Transactions", [{ label: "Position", number: true }, "Transaction", "Outcome", "Reason"], { empty: "It carries no transactions." });
+  const all = one.transactions ?? [];
+  list.body.append(...all.slice(0, TRANSACTIONS_SHOWN).map((entry, position) =>
+    h("tr", {}, cell(whole(position), "number"), cell(hashLink("tx", entry.id, 8)), cell(outcomeBadge(entry.outcome)), cell(entry.outcome?.reason ?? "", "muted"))));
+  list.done();
+  const rest = all.length - TRANSACTIONS_SHOWN;
+  return [list.element, rest > 0 ? h("p", { class: "muted more" }, `and ${whole(rest)} more, which the API lists.`) : null];
+}
+
+function blocksPanel(one) {
+  const list = table("Blocks, in their committed order", [{ label: "Round", number: true }, "Validator", "Block"]);
+  list.body.append(...(one.blocks ?? []).slice(0, TRANSACTIONS_SHOWN).map((block) => h("tr", {}, cell(whole(block.round), "number"), cell(validatorLink(block.author)), cell(hashLink("block", block.digest)))));
+  list.done();
+  return panel(`Brings in ${count(one.blocks?.length ?? 0, "block")}`, { class: "tight" }, list.element);
+}
+
+function commitDrawing(live, one) {
+  const rounds = (one.blocks ?? []).map((block) => block.round);
+  const to = Math.max(one.leader?.round ?? 1, ...rounds.slice(0, 1000)) + 2;
+  const from = Math.max(1, Math.min(...rounds.slice(0, 1000), to - 4), to - MAX_ROUNDS_DRAWN);
+  return drawing(live, "In the DAG", { from, to }, () => new Set((one.blocks ?? []).map((block) => block.digest)));
+}
+
+/** Some rounds of the DAG as they are, with some blocks standing out. */
+function drawing(live, title, { from, to }, markedOf) {
+  const model = new DagModel();
+  const box = h("div", { class: "drawing" });
+  const element = panel(title, { class: "strip" }, box);
+  let view = null;
+  let off = () => {};
+  get(`/v1/blocks?from_round=${from}&to_round=${to}`, { exact: false }).then((answer) => {
+    model.merge(answer);
+    if (!model.blocks) {
+      fill(box, h("p", { class: "empty" }, "This node does not hold these rounds any more."));
+      return;
+    }
+    model.head = Math.min(Math.max(model.head, from), to);
+    view = new DagView({ model, live, compact: true, fixed: { from, to: model.head }, marked: markedOf(model) });
+    off = live.on("validators", () => view.draw());
+    fill(box, view.element, legend());
+  }, () => fill(box, h("p", { class: "empty" }, "The rounds around it could not be fetched.")));
+  return {
+    element,
+    dispose() {
+      off();
+      view?.dispose();
+    },
+  };
+}
+
+export function blockView(live, digest) {
+  const view = loaded(`Block ${short(digest)}`, (signal) => get(path("blocks", digest), { signal }), (block) => {
+    view.pending = block.state === "pending";
+    view.drawing?.dispose();
+    view.drawing = drawing(live, "Its history", { from: Math.max(1, block.round - AROUND.before), to: block.round + AROUND.after }, (model) => model.history(block.digest));
+    return renderBlock(block, view.drawing);
+  });
+  const off = live.on("executed", (event) => view.pending && (event.blocks ?? []).some((one) => one.digest === digest) && view.reload());
+  return withEnd(view, off);
+}
+
+function renderBlock(block, drawn) {
+  const committed = block.state === "committed";
+  const parents = table("Parents", [{ label: "Round", number: true }, "Validator", "Block"], { empty: "A block of the first round has no parents." });
+  parents.body.append(...(block.parents ?? []).map((one) => h("tr", {}, cell(whole(one.round), "number"), cell(validatorLink(one.author)), cell(hashLink("block", one.digest)))));
+  parents.done();
+  const ids = block.transaction_ids ?? [];
+  const list = table("Transactions it proposes", [{ label: "Position", number: true }, "Transaction"], { empty: "It proposes no transactions." });
+  list.body.append(...ids.slice(0, TRANSACTIONS_SHOWN).map((id, position) => h("tr", {}, cell(whole(position), "number"), cell(hashLink("tx", id, 12)))));
+  list.done();
+  return [
+    heading(`Block of ${validatorName(block.author)}, round ${whole(block.round)}`, null, block.leader ? badge("lead", "leader") : null, committed ? badge("good", "committed") : badge("wait", "pending")),
+    h("div", { class: "columns two" },
+      h("div", { class: "stack" },
+        panel("What it says", {}, facts([
+          ["Author", validatorLink(block.author)],
+          ["Committed in", committed ? heightLink(block.height) : "not yet"],
+          ["Signed", [since(block.time_unix_ms), h("span", { class: "muted" }, ` ${moment(block.time_unix_ms)}`)]],
+          ["Carries", `${count(block.transactions, "transaction")}, ${count(block.attestations, "attestation")}, ${count(block.evidence, "proof of misbehaviour", "proofs of misbehaviour")}`],
+          ["Size", bytes(block.bytes)],
+          ["Digest", fullHash(block.digest, "the block's digest")],
+          ["Signature", block.signature ? h("details", { class: "inline" }, h("summary", {}, `${bytes(block.signature.length / 2)}, show`), fullHash(block.signature, "the signature")) : none()],
+        ])),
+        panel(`${count(ids.length, "transaction")}`, { class: "tight" }, list.element, ids.length > TRANSACTIONS_SHOWN ? h("p", { class: "muted more" }, `and ${whole(ids.length - TRANSACTIONS_SHOWN)} more`) : null)),
+      h("div", { class: "stack" }, drawn.element, panel(count(block.parents?.length ?? 0, "parent"), { class: "tight" }, parents.element)))];
+}

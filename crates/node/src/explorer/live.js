@@ -1,0 +1,267 @@
+// What the node is doing now: one event stream, a little polling, bounded memory.
+//
+// The stream says that something happened; lists are fetched anew at most once a second, which
+// is as fast as anyone reads. After a gap (reconnected, or told `missed`) everything is fetched.
+
+import { get } from "./api.js";
+
+const STATUS_EVERY_MS = 1000;
+const VALIDATORS_EVERY_MS = 3000;
+const SLOW_EVERY_MS = 30000;
+const SILENT_AFTER_MS = 5000;
+const MAX_WAITING_HEIGHTS = 512;
+const MAX_LATENCIES = 160;
+const MAX_INCIDENTS = 20;
+const SECONDS_KEPT = 60;
+const RETRY_MS = [1000, 15000];
+const EVENTS = ["block", "executed", "skipped", "certified", "evidence", "isolated", "peer", "missed"];
+
+export class Live {
+  constructor() {
+    this.status = null;
+    this.validators = [];
+    this.evidence = [];
+    this.isolated = new Set();
+    this.stream = "connecting"; // connecting | open | lost
+    this.unreachable = null; // the ApiError, while the node does not answer
+    this.answeredAt = 0;
+    this.clockAhead = 0; // this browser's clock minus the node's
+    this.latencies = [];
+    this.perSecond = []; // {second, transactions, rounds}
+    this.incidents = []; // newest first: {kind, text, from, to}
+    this.listeners = new Map();
+    this.executedAt = new Map();
+    this.rounds = []; // {at, round} of the last seconds
+    this.certifiedAt = 0;
+    this.wantsBlocks = 0;
+    this.retry = RETRY_MS[0];
+  }
+
+  start() {
+    this.connect();
+    this.pollStatus();
+    this.pollValidators();
+    this.pollEvidence();
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.tell("gap");
+    });
+  }
+
+  /** Calls `listener` on "change" (at most once a frame), "gap", "status" or an event's name. */
+  on(kind, listener) {
+    if (!this.listeners.has(kind)) this.listeners.set(kind, new Set());
+    this.listeners.get(kind).add(listener);
+    return () => this.listeners.get(kind).delete(listener);
+  }
+
+  tell(kind, detail) {
+    for (const listener of this.listeners.get(kind) ?? []) listener(detail);
+  }
+
+  changed() {
+    if (this.pending) return;
+    this.pending = true;
+    const run = () => {
+      this.pending = false;
+      this.tell("change");
+    };
+    if (document.hidden) setTimeout(run, 500);
+    else requestAnimationFrame(run);
+  }
+
+  /** Block events are many; they are asked for only while something draws them. */
+  needBlocks() {
+    this.wantsBlocks += 1;
+    if (this.wantsBlocks === 1) this.connect();
+    return () => {
+      this.wantsBlocks -= 1;
+      // A change of view releases and asks again at once: decide after it.
+      setTimeout(() => {
+        if (this.wantsBlocks === 0 && this.streamed.includes("blocks")) this.connect();
+      }, 1000);
+    };
+  }
+
+  connect() {
+    const topics = `${this.wantsBlocks > 0 ? "blocks," : ""}checkpoints,evidence,peers`;
+    if (this.source && this.source.readyState !== EventSource.CLOSED && this.streamed === topics) return;
+    clearTimeout(this.reconnect);
+    this.source?.close();
+    this.streamed = topics;
+    const source = new EventSource(`/v1/events?topics=${topics}`);
+    this.source = source;
+    source.onopen = () => {
+      this.stream = "open";
+      this.retry = RETRY_MS[0];
+      this.tell("gap");
+      this.changed();
+    };
+    source.onerror = () => {
+      if (source !== this.source) return;
+      this.stream = "lost";
+      this.changed();
+      source.close();
+      this.reconnect = setTimeout(() => this.connect(), this.retry * (0.75 + Math.random() / 2));
+      this.retry = Math.min(this.retry * 2, RETRY_MS[1]);
+    };
+    for (const name of EVENTS) {
+      source.addEventListener(name, (event) => {
+        let detail;
+        try {
+          detail = JSON.parse(event.data);
+        } catch {
+          return;
+        }
+        this.take(name, detail);
+      });
+    }
+  }
+
+  take(name, detail) {
+    const now = performance.now();
+    if (name === "executed") {
+      this.executedAt.set(detail.height, now);
+      if (this.executedAt.size > MAX_WAITING_HEIGHTS) this.executedAt.delete(this.executedAt.keys().next().value);
+      this.bucket().transactions += Number(detail.transactions) || 0;
+      if (this.status && detail.height > this.status.height) this.status.height = detail.height;
+    } else if (name === "certified") {
+      this.certified(detail.height, now);
+    } else if (name === "evidence") {
+      this.pollEvidence();
+    } else if (name === "isolated") {
+      this.isolated.add(detail.index);
+      this.pollValidators();
+    } else if (name === "peer") {
+      const validator = this.validators.find((one) => one.index === detail.index);
+      if (validator) validator.connected = detail.connected;
+    } else if (name === "missed") {
+      this.tell("gap");
+    }
+    this.tell(name, detail);
+    this.changed();
+  }
+
+  certified(height, now) {
+    this.certifiedAt = now;
+    for (const [executed, at] of this.executedAt) {
+      if (executed > height) continue;
+      this.latencies.push(now - at);
+      this.executedAt.delete(executed);
+    }
+    if (this.latencies.length > MAX_LATENCIES) this.latencies.splice(0, this.latencies.length - MAX_LATENCIES);
+    if (this.status && height > this.status.certified_height) this.status.certified_height = height;
+  }
+
+  bucket() {
+    const second = Math.floor(Date.now() / 1000);
+    let last = this.perSecond.at(-1);
+    while (!last || last.second < second) {
+      const next = last && second - last.second < SECONDS_KEPT ? last.second + 1 : second;
+      last = { second: next, transactions: 0 };
+      this.perSecond.push(last);
+    }
+    if (this.perSecond.length > SECONDS_KEPT) this.perSecond.splice(0, this.perSecond.length - SECONDS_KEPT);
+    return last;
+  }
+
+  async pollStatus() {
+    clearTimeout(this.statusTimer);
+    try {
+      const status = await get("/v1/status", { timeout: 6000 });
+      const before = this.status;
+      this.status = status;
+      this.answeredAt = Date.now();
+      if (status.now_unix_ms) this.clockAhead = Date.now() - status.now_unix_ms;
+      if (!before || status.certified_height > before.certified_height || !this.certifiedAt) this.certifiedAt = performance.now();
+      this.rounds.push({ at: performance.now(), round: status.round });
+      if (this.rounds.length > 12) this.rounds.shift();
+      this.bucket();
+      if (this.unreachable) {
+        this.unreachable = null;
+        this.tell("gap");
+      }
+      this.tell("status", status);
+    } catch (error) {
+      this.unreachable = error;
+    }
+    this.watch();
+    this.changed();
+    this.statusTimer = setTimeout(() => this.pollStatus(), document.hidden ? 5000 : STATUS_EVERY_MS);
+  }
+
+  async pollValidators() {
+    clearTimeout(this.validatorsTimer);
+    try {
+      const answer = await get("/v1/validators");
+      this.validators = answer.validators ?? [];
+      for (const one of this.validators) if (one.isolated) this.isolated.add(one.index);
+      this.tell("validators");
+      this.changed();
+    } catch {
+      // The status poll says so.
+    }
+    this.validatorsTimer = setTimeout(() => this.pollValidators(), VALIDATORS_EVERY_MS);
+  }
+
+  async pollEvidence() {
+    clearTimeout(this.evidenceTimer);
+    try {
+      this.evidence = (await get("/v1/evidence?limit=100")).evidence ?? [];
+      this.changed();
+    } catch {
+      // The status poll says so.
+    }
+    this.evidenceTimer = setTimeout(() => this.pollEvidence(), SLOW_EVERY_MS);
+  }
+
+  /** The weight this node can exchange messages with, itself included, and what it needs. */
+  reach() {
+    const total = this.status?.committee?.total_weight ?? this.validators.reduce((sum, one) => sum + one.weight, 0);
+    const quorum = this.status?.committee?.quorum_weight ?? NaN;
+    const up = this.validators.filter((one) => one.own || one.connected);
+    return { total, quorum, weight: up.reduce((sum, one) => sum + one.weight, 0), up: up.length, size: this.validators.length };
+  }
+
+  roundsPerSecond() {
+    const first = this.rounds[0];
+    const last = this.rounds.at(-1);
+    return first && last.at > first.at ? ((last.round - first.round) * 1000) / (last.at - first.at) : NaN;
+  }
+
+  transactionsPerSecond(seconds = 5) {
+    const full = this.perSecond.slice(-seconds - 1, -1);
+    return full.length ? full.reduce((sum, one) => sum + one.transactions, 0) / full.length : NaN;
+  }
+
+  /** Notes when trouble starts and ends. */
+  watch() {
+    const trouble = this.trouble();
+    const open = this.incidents.find((one) => one.to === null);
+    if (open && open.kind !== trouble?.kind) open.to = Date.now();
+    if (trouble && open?.kind !== trouble.kind) {
+      this.incidents.unshift({ ...trouble, from: Date.now(), to: null });
+      this.incidents.length = Math.min(this.incidents.length, MAX_INCIDENTS);
+    } else if (trouble && open) {
+      open.text = trouble.text;
+    }
+  }
+
+  /** What is wrong with the network as this node sees it, if anything; the gravest first. */
+  trouble() {
+    const status = this.status;
+    if (this.unreachable) return { kind: "unreachable", text: "The node did not answer." };
+    if (!status) return null;
+    if (status.stopped) return { kind: "stopped", text: `The node stopped: ${status.stopped}` };
+    const { weight, quorum, total, up, size } = this.reach();
+    if (size > 0 && weight < quorum) {
+      return { kind: "partition", text: `This node reaches ${up} of ${size} validators, ${Math.round((100 * weight) / total)}% of the weight. A quorum needs more than two thirds.` };
+    }
+    if (status.recovering) return { kind: "recovering", text: "The node is finding out what it signed before it lost its disk." };
+    if (status.synchronising) return { kind: "synchronising", text: "The node is fetching state from the others." };
+    const silent = performance.now() - this.certifiedAt;
+    if (this.certifiedAt && silent > SILENT_AFTER_MS) {
+      return { kind: "silent", text: "No checkpoint has been certified for some seconds, though a quorum is connected." };
+    }
+    return null;
+  }
+}

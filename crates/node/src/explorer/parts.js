@@ -1,0 +1,220 @@
+// The pieces that views are made of.
+
+import { h, svg, fill, announce } from "./dom.js";
+import { ago, moment, share, short, whole } from "./format.js";
+import { drawSlot, readColours } from "./dag-draw.js";
+import { ApiError } from "./api.js";
+
+let live = null;
+
+/** Given once by main.js: names of validators come from it. */
+export function use(store) {
+  live = store;
+}
+
+export const nowMs = () => Date.now() - (live?.clockAhead ?? 0);
+
+export function heading(title, sub = null, ...end) {
+  return h("header", { class: "page-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), sub ? h("p", { class: "sub" }, sub) : null), end.length ? h("div", { class: "page-end" }, end) : null);
+}
+
+export function panel(title, attributes, ...children) {
+  const id = `panel-${(panel.next = (panel.next ?? 0) + 1)}`;
+  const { end, ...rest } = attributes ?? {};
+  return h("section", { ...rest, class: `panel ${rest.class ?? ""}`.trim(), "aria-labelledby": id },
+    h("div", { class: "panel-head" }, h("h2", { id }, title), end), children);
+}
+
+/** Label and value pairs. */
+export function facts(pairs) {
+  return h("dl", { class: "facts" }, pairs.filter(Boolean).map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value))));
+}
+
+/** A table with a caption for screen readers; `columns` are texts or {label, number, narrow}. */
+export function table(caption, columns, { empty = "Nothing here yet." } = {}) {
+  const body = h("tbody");
+  const none = h("p", { class: "empty", hidden: true }, empty);
+  const head = columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : column.wide ? "wide-only" : null }, column.label ?? column));
+  const element = h("div", { class: "table-box" }, h("table", {}, h("caption", { class: "hidden" }, caption), h("thead", {}, h("tr", {}, head)), body), none);
+  return {
+    element,
+    body,
+    done() {
+      none.hidden = body.childElementCount > 0;
+      element.firstChild.hidden = !none.hidden;
+    },
+  };
+}
+
+export const cell = (content, kind = null) => h("td", { class: kind }, content);
+
+const link = (kind, id, text, attributes) => h("a", { href: `#/${kind}/${encodeURIComponent(id)}`, ...attributes }, text);
+
+/** A hash that leads somewhere, shortened to its ends. */
+export const hashLink = (kind, hex, ends = 6) => (hex ? link(kind, hex, short(hex, ends), { class: "hash", title: hex }) : none());
+export const heightLink = (height) => (height === null || height === undefined ? none() : link("checkpoint", height, whole(height), { class: "height" }));
+export const none = () => h("span", { class: "muted" }, "\u2013");
+
+/** A hash in full, with a button that copies it. */
+export const fullHash = (hex, what) => (hex ? h("span", { class: "full-hash" }, h("code", {}, hex), copyButton(hex, what)) : none());
+
+export function copyButton(text, what) {
+  const button = h("button", {
+    type: "button", class: "copy", "aria-label": `Copy ${what}`, title: `Copy ${what}`,
+    onclick: async () => {
+      try {
+        await navigator.clipboard.writeText(text);
+        button.classList.add("done");
+        announce(`Copied ${what}`);
+        setTimeout(() => button.classList.remove("done"), 1500);
+      } catch {
+        announce("The browser does not allow copying here");
+      }
+    },
+  }, svg("svg", { viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" },
+    svg("path", { class: "sheets", d: "M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z" }), svg("path", { class: "tick", d: "M3 8.5l3.5 3.5L13 4.5" })));
+  return button;
+}
+
+export function validatorName(index) {
+  return live?.validators.find((one) => one.index === index)?.name ?? `validator ${index}`;
+}
+
+export const validatorLink = (index) => link("validator", index, validatorName(index), { class: "name" });
+
+/** How long ago, kept current by main.js; the moment itself is in the title. */
+export function since(unixMs) {
+  if (!unixMs) return none();
+  return h("time", { datetime: new Date(Number(unixMs)).toISOString(), "data-at": unixMs, title: moment(unixMs) }, ago(unixMs, nowMs()));
+}
+
+export function tick() {
+  for (const element of document.querySelectorAll("time[data-at]")) {
+    const text = ago(Number(element.dataset.at), nowMs());
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+const SIGNS = { good: "\u25cf", wait: "\u25cb", bad: "\u2715", warn: "\u25b2", off: "\u2013" };
+
+/** A state in words with a sign of its own; colour only repeats it. */
+export const badge = (kind, text) => h("span", { class: `badge ${kind}` }, h("span", { "aria-hidden": "true" }, SIGNS[kind] ?? ""), text);
+
+export function outcomeBadge(outcome) {
+  if (!outcome) return badge("wait", "pending");
+  if (outcome.result === "applied") return badge("good", "applied");
+  return badge(outcome.result === "failed" ? "bad" : "warn", outcome.result);
+}
+
+export const certifiedBadge = (certified) => (certified ? badge("good", "final") : badge("wait", "executed"));
+
+/** Weight present against the quorum it takes. */
+export function weightBar(weight, total, quorum, label) {
+  const part = total > 0 ? Math.min(100, (100 * weight) / total) : 0;
+  const need = total > 0 && quorum ? (100 * quorum) / total : null;
+  const filled = h("span", { class: "filled" });
+  filled.style.width = `${part}%`;
+  const mark = need === null ? null : h("span", { class: "quorum", title: `quorum: ${share(quorum, total)}` });
+  if (mark) mark.style.left = `${need}%`;
+  return h("div", { class: `bar ${quorum && weight < quorum ? "short" : ""}`, role: "img", "aria-label": label }, filled, mark);
+}
+
+/** A small plot of the last values; `label` says them in words. */
+export function sparkline(values, label, { width = 132, height = 30 } = {}) {
+  const top = Math.max(...values, 1e-9);
+  const step = values.length > 1 ? width / (values.length - 1) : width;
+  const points = values.map((value, index) => `${(index * step).toFixed(1)},${(height - 2 - (height - 5) * (value / top)).toFixed(1)}`);
+  const line = points.length ? `M${points.join("L")}` : "";
+  const area = points.length ? `${line}L${width},${height}L0,${height}Z` : "";
+  return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+    svg("path", { class: "area", d: area }), svg("path", { class: "line", d: line }));
+}
+
+const LEGEND = [
+  ["Committed block", { committed: true }],
+  ["Pending block", {}],
+  ["Leader, committed", { leader: true, committed: true, decision: "commit" }],
+  ["Leader, undecided", { leader: true }],
+  ["Leader skipped", { decision: "skip", leader: true, committed: true }],
+  ["Carries evidence", { committed: true, evidence: true }],
+  ["Two blocks in a slot", { committed: true, twin: true }],
+];
+
+/** What the shapes mean, drawn with the code that draws the DAG. */
+export function legend() {
+  const list = h("ul", { class: "legend", "aria-label": "Legend" });
+  const draw = () => {
+    const colours = readColours(document.documentElement);
+    fill(list, LEGEND.map(([text, shape]) => {
+      const canvas = h("canvas", { width: 48, height: 48, "aria-hidden": "true" });
+      const pen = canvas.getContext("2d");
+      pen.scale(2, 2);
+      drawSlot(pen, colours, shape, 12, 13, 6);
+      return h("li", {}, canvas, text);
+    }), h("li", {}, h("span", { class: "legend-vote", "aria-hidden": "true" }), "Vote for a leader"));
+  };
+  requestAnimationFrame(draw);
+  document.addEventListener("qcn-theme", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  return list;
+}
+
+/** What went wrong, what to do about it, and a way to try again. */
+export function failure(error, again) {
+  const told = error instanceof ApiError ? error : new ApiError(0, "page", String(error?.message ?? error), "Reload the page.");
+  const title = told.status === 404 ? "Not found" : told.unreachable ? "The node does not answer" : "That did not work";
+  return h("div", { class: "failure", role: "alert" }, h("h2", {}, title), h("p", {}, told.message), told.remedy ? h("p", { class: "muted" }, told.remedy) : null,
+    again ? h("button", { type: "button", class: "button", onclick: again }, "Try again") : null);
+}
+
+/**
+ * A view that is loaded: `load(signal)` asks, `render(answer)` gives nodes. `reload()` asks again
+ * and keeps what is shown until the answer is there.
+ */
+export function loaded(title, load, render) {
+  const element = h("div", {}, heading(title), h("p", { class: "loading", role: "status" }, "Asking the node\u2026"));
+  let controller = null;
+  let shown = false;
+  const reload = async () => {
+    controller?.abort();
+    controller = new AbortController();
+    const { signal } = controller;
+    try {
+      const answer = await load(signal);
+      if (signal.aborted) return;
+      const hadFocus = element.contains(document.activeElement) && document.activeElement.tagName === "H1";
+      fill(element, render(answer));
+      shown = true;
+      if (hadFocus) element.querySelector("h1")?.focus({ preventScroll: true });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!shown || !error.unreachable) fill(element, heading(title), failure(error, reload));
+    }
+  };
+  reload();
+  return { title, element, reload, dispose: () => controller?.abort() };
+}
+
+/** A list that grows on demand: `fetchPage(before)` gives rows, newest first; `beforeOf(last)` the cursor. */
+export function paged(parts, fetchPage, beforeOf, makeRow, size) {
+  const more = h("button", { type: "button", class: "button", hidden: true }, "Show older");
+  const problem = h("div");
+  let before = null;
+  const load = async () => {
+    more.disabled = true;
+    try {
+      const rows = await fetchPage(before);
+      fill(problem);
+      parts.body.append(...rows.map(makeRow));
+      more.hidden = rows.length < size;
+      if (rows.length) before = beforeOf(rows.at(-1));
+    } catch (error) {
+      fill(problem, failure(error, load));
+    }
+    more.disabled = false;
+    parts.done();
+  };
+  more.addEventListener("click", load);
+  load();
+  return h("div", {}, parts.element, problem, h("p", { class: "more" }, more));
+}

@@ -1,0 +1,57 @@
+// One box for heights, rounds, hashes, addresses and names.
+
+import { h } from "./dom.js";
+import { get } from "./api.js";
+import { isHex } from "./format.js";
+import { heading, loaded, panel } from "./parts.js";
+
+const ROUTES = { checkpoint: "checkpoint", block: "block", transaction: "tx", account: "account", validator: "validator" };
+const NAMES = { checkpoint: "Checkpoint", block: "Block", transaction: "Transaction", account: "Account", validator: "Validator" };
+
+export function searchView(_live, _argument, query) {
+  // Hashes are lower-case hex; people paste them as they find them.
+  const typed = (query.get("q") ?? "").trim();
+  const bare = typed.replace(/^0x/i, "").replace(/^#(?=\d+$)/, "").replace(/[\s\u202f,_](?=\d{3}\b)/g, "");
+  const text = /^[0-9a-f]{8,}$/i.test(bare) ? bare.toLowerCase() : /^\d+$/.test(bare) ? bare : typed;
+  const round = /^(?:round|r)\s*(\d{1,15})$/i.exec(typed);
+  if (round) {
+    location.replace(`#/dag?round=${round[1]}`);
+    return { title: "Search", element: heading("Found it") };
+  }
+  if (!text) return { title: "Search", element: h("div", {}, heading("Search"), hints()) };
+  const view = loaded(`Search for ${typed.slice(0, 40)}`, (signal) => get(`/v1/search?q=${encodeURIComponent(text)}`, { signal }), ({ results = [] }) => {
+    const known = results.filter((one) => Object.hasOwn(ROUTES, one.kind));
+    const best = only(known, text);
+    if (best) {
+      // Replaced, so that the way back does not lead through here.
+      location.replace(address(best));
+      return heading("Found it");
+    }
+    return [heading(known.length ? "Several things match" : "Nothing matches", h("span", {}, "Searched for ", h("q", {}, typed.slice(0, 200)))), known.length ? list(known) : nothing(text)];
+  });
+  return view;
+}
+
+const address = (one) => `#/${ROUTES[one.kind]}/${encodeURIComponent(one.id)}`;
+
+/** The one thing meant: the only result, the checkpoint of that height, or the exact hash or name. */
+function only(results, text) {
+  if (results.length === 1) return results[0];
+  const exact = results.filter((one) => String(one.id) === text || one.title === text);
+  const height = /^\d+$/.test(text) ? exact.find((one) => one.kind === "checkpoint") : null;
+  return height ?? (exact.length === 1 ? exact[0] : null);
+}
+
+function list(results) {
+  return panel("Results", { class: "tight" }, h("ul", { class: "results" }, results.map((one) => h("li", {}, h("a", { href: address(one) }, h("span", { class: "kind" }, NAMES[one.kind]), h("span", { class: "result-title" }, one.title ?? one.id))))));
+}
+
+function nothing(text) {
+  const hash = isHex(text, 64);
+  return [
+    hash ? panel("It looks like a hash", {}, h("p", {}, "This node knows nothing by it. It may be"), h("ul", {}, h("li", {}, h("a", { href: `#/account/${text}` }, "an account that does not exist yet")), h("li", {}, h("a", { href: `#/tx/${text}` }, "a transaction that has not arrived")))) : null,
+    hints(),
+  ];
+}
+
+const hints = () => panel("What can be searched", {}, h("ul", {}, h("li", {}, "a height, such as ", h("code", {}, "1204")), h("li", {}, "a round, written ", h("code", {}, "round 3800")), h("li", {}, "a hash of a checkpoint, block or transaction, whole or its first 8 digits"), h("li", {}, "an account's address"), h("li", {}, "a validator's name")));

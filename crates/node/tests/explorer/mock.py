@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Serves the explorer with a made-up network under the HTTP contract. Python's standard library only.
+
+    python3 mock.py --port 8099 [--validators 30] [--rate 20] [--load 500] [--trouble 60]
+
+POST /mock/partition?on=1|0 splits or heals the network; POST /mock/down?on=1|0 makes the API fail.
+"""
+
+import argparse
+import json
+import mimetypes
+import pathlib
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from mock_chain import Chain, digest
+
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "src" / "explorer"
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+          "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+TOPICS = dict(block="blocks", executed="checkpoints", skipped="checkpoints", certified="checkpoints", evidence="evidence",
+              isolated="evidence", peer="peers")
+mimetypes.add_type("text/javascript", ".js")
+
+
+class Refused(Exception):
+    def __init__(self, status, code, message, remedy):
+        super().__init__(message)
+        self.status, self.body = status, dict(error=dict(code=code, message=message, remedy=remedy))
+
+
+def not_found(what):
+    return Refused(404, "not_found", f"there is no {what}", "check the address")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    chain = None
+    down = False
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        address = urlsplit(self.path)
+        on = parse_qs(address.query).get("on", ["1"])[0] == "1"
+        chain = self.chain
+        if address.path == "/mock/partition":
+            with chain.lock:
+                chain.partitioned = on
+                for index in (1, 2, 3, 4):
+                    chain.publish("peer", dict(index=index, connected=not on))
+        elif address.path == "/mock/down":
+            Handler.down = on
+        else:
+            return self.answer(404, b"{}", "application/json")
+        self.answer(200, b"{}", "application/json")
+
+    def do_GET(self):
+        address = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(address.query).items()}
+        if address.path == "/" or address.path.startswith("/explorer/"):
+            return self.page(address.path)
+        if Handler.down:
+            self.close_connection = True
+            return None
+        if address.path == "/v1/events":
+            return self.events(query)
+        try:
+            with self.chain.lock:
+                body = self.api([unquote(part) for part in address.path.strip("/").split("/")], query)
+            status = 200
+        except Refused as refused:
+            status, body = refused.status, refused.body
+        return self.answer(status, json.dumps(body).encode(), "application/json")
+
+    def answer(self, status, body, content_type):
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", POLICY)
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def page(self, path):
+        name = "index.html" if path == "/" else path.removeprefix("/explorer/")
+        file = PAGE / name
+        if "/" in name or not file.is_file() or file.suffix == ".rs":
+            return self.answer(404, b"", "text/plain")
+        return self.answer(200, file.read_bytes(), mimetypes.guess_type(name)[0] + ("" if name.endswith("svg") else "; charset=utf-8"))
+
+    def events(self, query):
+        topics = set(query.get("topics", "checkpoints,transactions,evidence,peers").split(","))
+        queue = deque(maxlen=4096)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.chain.subscribers.append(queue)
+        quiet = 0
+        try:
+            self.wfile.write(b": welcome\n\n")
+            while not Handler.down:
+                sent = b""
+                while queue:
+                    name, data = queue.popleft()
+                    if TOPICS.get(name) in topics:
+                        sent += f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+                quiet = 0 if sent else quiet + 1
+                if quiet > 500:
+                    sent, quiet = b": still here\n\n", 0
+                if sent:
+                    self.wfile.write(sent)
+                    self.wfile.flush()
+                time.sleep(0.03)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        finally:
+            self.chain.subscribers.remove(queue)
+            self.close_connection = True
+
+    def api(self, parts, query):
+        chain = self.chain
+        limit = min(500, int(query.get("limit", 50)))
+        before = int(query["before"]) if query.get("before") else None
+        match parts:
+            case ["health"]:
+                return dict(status="ok")
+            case ["v1", "status"]:
+                return chain.status()
+            case ["v1", "validators"]:
+                return dict(validators=chain.validators_json())
+            case ["v1", "peers"]:
+                return dict(peers=chain.peers_json())
+            case ["v1", "evidence"]:
+                return dict(evidence=chain.evidence[-limit:][::-1])
+            case ["v1", "supply"]:
+                return dict(balances=str(sum(chain.balances.values())), fees="0", in_flight="0", genesis=str(sum(chain.balances.values())), height=chain.certified)
+            case ["v1", "genesis"]:
+                return dict(chain_name="mock-net")
+            case ["v1", "search"]:
+                return dict(results=chain.search(query.get("q", "").strip()))
+            case ["v1", "checkpoints"]:
+                found = [c for c in reversed(chain.checkpoints.values()) if before is None or c["height"] < before]
+                return dict(checkpoints=[chain.summary(c) for c in found[:limit]])
+            case ["v1", "checkpoints", which]:
+                heights = dict(latest=chain.height, certified=chain.certified)
+                height = heights.get(which, int(which) if which.isdigit() else -1)
+                if height not in chain.checkpoints:
+                    raise not_found(f"checkpoint {which}")
+                return chain.checkpoint_json(chain.checkpoints[height])
+            case ["v1", "blocks"]:
+                last = min(int(query.get("to_round", chain.round)), chain.round)
+                first = max(1, int(query.get("from_round", last - 23)), last - 63)
+                rounds = [r for r in range(first, last + 1) if r in chain.rounds]
+                return dict(blocks=[chain.block_json(b) for r in rounds for b in chain.rounds[r].values()],
+                            slots=[chain.slots[r] for r in rounds if r in chain.slots])
+            case ["v1", "blocks", which]:
+                if which not in chain.blocks:
+                    raise not_found("such block")
+                return chain.block_json(chain.blocks[which], full=True)
+            case ["v1", "transactions"]:
+                return dict(transactions=self.rows(lambda _: True, before, limit))
+            case ["v1", "transactions", which]:
+                return chain.transaction_json(which)
+            case ["v1", "transactions", which, "proof"]:
+                return self.proof("transaction", transaction_id=which)
+            case ["v1", "accounts", which]:
+                exists = which in chain.balances
+                return dict(address=which, exists=exists, balance=str(chain.balances.get(which, 0)), nonce=chain.nonces.get(which, 0),
+                            next_nonce=chain.nonces.get(which, 0), key=digest("key-of", which), height=chain.certified)
+            case ["v1", "accounts", which, "proof"]:
+                return self.proof("account", address=which)
+            case ["v1", "accounts", which, "transactions"]:
+                return dict(transactions=self.rows(lambda one: which in (one["sender"], one["to"]), before, limit))
+        raise not_found("such path")
+
+    def rows(self, wanted, before, limit):
+        found = []
+        for one in reversed(self.chain.transactions.values()):
+            if one["height"] and wanted(one) and (before is None or one["height"] < before):
+                found.append(one)
+                if len(found) >= 4 * limit:
+                    break
+        found.sort(key=lambda one: (one["height"], one["position"]), reverse=True)
+        return [self.chain.transaction_row(one) for one in found[:limit]]
+
+    def proof(self, kind, **names):
+        return dict(format="qcn-proof/1", kind=kind, chain_id=self.chain.chain_id, certificate="00", proof="00", claims={}, **names)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8099)
+    parser.add_argument("--validators", type=int, default=7)
+    parser.add_argument("--rate", type=float, default=4.0, help="rounds per second")
+    parser.add_argument("--load", type=float, default=40.0, help="transactions per second")
+    parser.add_argument("--rounds", type=int, default=60, help="rounds played before the start")
+    parser.add_argument("--trouble", type=float, default=0, help="split the network for 12 s every so many seconds")
+    options = parser.parse_args()
+    chain = Chain(validators=options.validators, rate=options.rate, load=options.load)
+    Handler.chain = chain
+    for _ in range(options.rounds):
+        chain.step()
+    threading.Thread(target=play, args=(chain, options), daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
+    server.daemon_threads = True
+    print(f"http://127.0.0.1:{server.server_port}/", flush=True)
+    server.serve_forever()
+
+
+def play(chain, options):
+    began = last = time.monotonic()
+    while True:
+        last += 1 / options.rate
+        time.sleep(max(0, last - time.monotonic()))
+        if options.trouble:
+            with chain.lock:
+                chain.partitioned = (time.monotonic() - began) % options.trouble > options.trouble - 12
+        chain.step()
+
+
+if __name__ == "__main__":
+    main()
