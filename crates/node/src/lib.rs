@@ -17,4 +17,8 @@ pub mod api;
 pub mod archive;
 pub mod explorer;
 pub mod proof_document;
+pub mod config;
+pub mod document;
+pub mod genesis;
+pub mod keyfile;
 pub mod view;
