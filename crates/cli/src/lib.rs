@@ -1,12 +1,18 @@
 //! The `qcn` command line: what the program does, and what it does with the documents it reads.
 
+mod account_key;
+mod client;
+mod completions;
 pub mod crypto;
 pub mod dag;
+mod output;
+mod query;
 mod sim;
+mod transfer;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Simulate, inspect and verify a post-quantum ledger.
 #[derive(Debug, Parser)]
@@ -27,6 +33,18 @@ enum Command {
     /// Simulate a network of validators in virtual time.
     #[command(subcommand)]
     Sim(sim::SimCommand),
+    /// Move an amount to another account.
+    #[command(after_help = transfer::TRANSFER_EXAMPLES)]
+    Transfer(transfer::TransferArgs),
+    /// Let another key sign for an account from now on.
+    #[command(after_help = transfer::ROTATE_EXAMPLES)]
+    RotateKey(transfer::RotateArgs),
+    /// Ask a node.
+    #[command(after_help = query::EXAMPLES)]
+    Query(query::QueryArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArgs),
 }
 
 /// Exit code of bad input, the same as that of a wrong command line.
@@ -39,6 +57,10 @@ pub fn main() -> ExitCode {
         Command::Crypto(command) => crypto::run(command),
         Command::Dag(command) => dag::run(command),
         Command::Sim(command) => sim::run(command),
+        Command::Transfer(args) => transfer::run(&args),
+        Command::RotateKey(args) => transfer::run_rotate(&args),
+        Command::Query(args) => query::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

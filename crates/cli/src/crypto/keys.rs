@@ -149,7 +149,8 @@ pub fn run_sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
+/// Reads a key file that `qcn crypto keygen` wrote.
+pub fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
     let place = path.display();
     let mut text = String::new();
     std::fs::File::open(path)
