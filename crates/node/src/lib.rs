@@ -18,3 +18,6 @@ pub mod archive;
 pub mod explorer;
 pub mod proof_document;
 pub mod view;
+
+#[cfg(test)]
+mod testing;
