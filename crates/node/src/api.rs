@@ -13,10 +13,14 @@
 mod accounts;
 mod bodies;
 mod chain;
+mod documentation;
+mod events;
 mod metrics;
 mod node;
 mod problem;
 mod routes;
+mod rpc;
+mod search;
 mod server;
 mod shared;
 mod submit;

@@ -22,3 +22,6 @@ pub mod document;
 pub mod genesis;
 pub mod keyfile;
 pub mod view;
+
+#[cfg(test)]
+mod testing;

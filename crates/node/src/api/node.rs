@@ -143,11 +143,10 @@ pub struct ValidatorBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PeersBody {
     /// To the other validators.
-    #[schema(value_type = Vec<PeerBody>)]
-    pub peers: Vec<PeerStatus>,
+    pub peers: Vec<PeerBody>,
 }
 
-/// A connection to another validator, as this node sees it: describes `PeerStatus`.
+/// A connection to another validator, as this node sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PeerBody {
     /// Its index in the committee.
@@ -168,6 +167,22 @@ pub struct PeerBody {
     pub frames_dropped: u64,
     /// Messages of it that were refused.
     pub refused: u64,
+}
+
+impl From<PeerStatus> for PeerBody {
+    fn from(peer: PeerStatus) -> Self {
+        Self {
+            index: peer.index,
+            name: peer.name,
+            address: peer.address,
+            connected: peer.connected,
+            rtt_ms: peer.rtt_ms,
+            bytes_in: peer.bytes_in,
+            bytes_out: peer.bytes_out,
+            frames_dropped: peer.frames_dropped,
+            refused: peer.refused,
+        }
+    }
 }
 
 /// Whether the process works.
@@ -297,7 +312,11 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
 /// The connections to the other validators.
 #[utoipa::path(get, path = "/v1/peers", tag = "node", responses((status = 200, body = PeersBody)))]
 pub async fn peers(State(shared): State<Arc<Shared>>) -> Json<PeersBody> {
-    Json(PeersBody { peers: shared.view.peers() })
+    Json(peers_body(&shared))
+}
+
+pub fn peers_body(shared: &Shared) -> PeersBody {
+    PeersBody { peers: shared.view.peers().into_iter().map(PeerBody::from).collect() }
 }
 
 /// The genesis document, whose digest is the chain id.

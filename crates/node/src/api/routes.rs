@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::problem::Problem;
 use super::shared::Shared;
-use super::{accounts, chain, node, submit, transactions};
+use super::{accounts, chain, documentation, events, node, rpc, search, submit, transactions};
 
 /// The API's paths, each documented in `/openapi.json`.
 pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
@@ -21,6 +21,7 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
         ("/health", get(node::health)),
         ("/ready", get(node::ready)),
         ("/metrics", get(node::metrics)),
+        ("/openapi.json", get(documentation::openapi)),
         ("/v1/status", get(node::status)),
         ("/v1/validators", get(node::validators)),
         ("/v1/peers", get(node::peers)),
@@ -40,6 +41,9 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
         ("/v1/accounts/{address}/proof", get(accounts::account_proof)),
         ("/v1/accounts/{address}/transactions", get(transactions::account_transactions)),
         ("/v1/supply", get(accounts::supply)),
+        ("/v1/search", get(search::search)),
+        ("/v1/events", get(events::events)),
+        ("/rpc", post(rpc::rpc)),
     ]
 }
 

@@ -1,0 +1,286 @@
+//! Server-sent events: what happens, as it happens.
+
+#![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
+use qcn_light::verify_evidence;
+use qcn_types::{Address, Height, TransactionId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::IntoParams;
+
+use super::bodies::{OutcomeBody, Params, digest, quoted, refs};
+use super::problem::{Problem, ProblemBody};
+use super::shared::{Shared, ask};
+use crate::archive::Position;
+use crate::proof_document::offence_text;
+use crate::view::Notice;
+
+/// How often a comment keeps the connection open.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The most transactions of one account that are told at once.
+const MAX_ACCOUNT_EVENTS: usize = 500;
+
+/// Which events.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Any of `blocks`, `checkpoints`, `transactions`, `evidence`, `peers`, by commas; all but
+    /// `blocks` unless told.
+    pub topics: Option<String>,
+    /// Of transactions only this one; told at once if it is executed already.
+    pub id: Option<String>,
+    /// Of transactions only those from and to this address.
+    pub address: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Topics {
+    blocks: bool,
+    checkpoints: bool,
+    transactions: bool,
+    evidence: bool,
+    peers: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Filter {
+    All,
+    One(TransactionId),
+    /// An address, and the height up to which its transactions were told.
+    Account(Address, Height),
+}
+
+/// A subscription. Its permit and receiver go when the client does.
+struct Subscription {
+    shared: Arc<Shared>,
+    notices: Receiver<Notice>,
+    closing: watch::Receiver<bool>,
+    topics: Topics,
+    filter: Filter,
+    waiting: VecDeque<Event>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What happens, as it happens: `block`, `executed`, `skipped`, `certified`, `transaction`,
+/// `evidence`, `isolated`, `peer`, and `missed` if the subscriber was too slow.
+#[utoipa::path(get, path = "/v1/events", tag = "node", params(EventsQuery), responses(
+    (status = 200, body = String, content_type = "text/event-stream"),
+    (status = 400, body = ProblemBody), (status = 429, body = ProblemBody)))]
+pub async fn events(
+    State(shared): State<Arc<Shared>>,
+    Params(query): Params<EventsQuery>,
+) -> Result<Response, Problem> {
+    let topics = topics(query.topics.as_deref())?;
+    let filter = filter(&shared, &query)?;
+    let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
+        let message = "as many subscribers as the node serves follow it already";
+        let remedy = "end another subscription, or poll /v1/checkpoints instead";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        return Err(Problem::new(status, "too_many_subscribers", message, remedy));
+    };
+    // Subscribed before the archive is asked, so that nothing falls in between.
+    let mut subscription = Subscription {
+        notices: shared.view.subscribe(),
+        closing: shared.closing.clone(),
+        waiting: VecDeque::new(),
+        shared,
+        topics,
+        filter,
+        _permit: permit,
+    };
+    subscription.tell_what_was_executed_before().await?;
+    let stream = unfold(subscription, |mut subscription| async {
+        let event = subscription.next().await?;
+        Some((Ok::<_, Infallible>(event), subscription))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+fn topics(text: Option<&str>) -> Result<Topics, Problem> {
+    let Some(text) = text else {
+        return Ok(Topics {
+            blocks: false,
+            checkpoints: true,
+            transactions: true,
+            evidence: true,
+            peers: true,
+        });
+    };
+    let mut topics = Topics::default();
+    for word in text.split(',') {
+        let topic = match word.trim() {
+            "blocks" => &mut topics.blocks,
+            "checkpoints" => &mut topics.checkpoints,
+            "transactions" => &mut topics.transactions,
+            "evidence" => &mut topics.evidence,
+            "peers" => &mut topics.peers,
+            other => {
+                let message = format!("{} is no topic", quoted(other));
+                let remedy = "use blocks, checkpoints, transactions, evidence or peers";
+                return Err(Problem::malformed(message, remedy));
+            }
+        };
+        *topic = true;
+    }
+    Ok(topics)
+}
+
+fn filter(shared: &Shared, query: &EventsQuery) -> Result<Filter, Problem> {
+    match (&query.id, &query.address) {
+        (None, None) => Ok(Filter::All),
+        (Some(id), None) => Ok(Filter::One(TransactionId(digest(id)?))),
+        (None, Some(address)) => {
+            Ok(Filter::Account(Address(digest(address)?), shared.archive.last_height()))
+        }
+        (Some(_), Some(_)) => {
+            Err(Problem::malformed("id and address exclude each other", "give one of them"))
+        }
+    }
+}
+
+impl Subscription {
+    /// The next event; nothing when the node stops.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            let notice = tokio::select! {
+                notice = self.notices.recv() => notice,
+                _ = self.closing.wait_for(|closing| *closing) => return None,
+            };
+            match notice {
+                Ok(notice) => self.take(&notice).await,
+                Err(RecvError::Lagged(count)) => self.push("missed", &json!({ "count": count })),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    async fn tell_what_was_executed_before(&mut self) -> Result<(), Problem> {
+        let Filter::One(id) = self.filter else {
+            return Ok(());
+        };
+        let shared = Arc::clone(&self.shared);
+        let record = ask(shared, move |shared| Ok(shared.archive.transaction(id)?)).await?;
+        if let Some(record) = record {
+            self.push("transaction", &transaction(id, record.height, record.outcome.into()));
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, notice: &Notice) {
+        if self.topics.transactions {
+            self.take_transactions(notice).await;
+        }
+        let Topics { blocks, checkpoints, evidence, peers, .. } = self.topics;
+        match notice {
+            Notice::Block { block, transactions } if blocks => {
+                let digest = block.digest.to_string();
+                let (round, author) = (block.round.0, block.author.0);
+                let light = json!({ "round": round, "author": author, "digest": digest,
+                    "transactions": transactions });
+                self.push("block", &json!({ "block": light }));
+            }
+            Notice::Executed { height, checkpoint, leaders, blocks, outcomes } if checkpoints => {
+                let time = self.checkpoint_time(*height).await;
+                let body = json!({ "height": height.0, "digest": checkpoint.to_string(),
+                    "leaders": refs(leaders), "blocks": refs(blocks),
+                    "transactions": outcomes.len(), "time_unix_ms": time });
+                self.push("executed", &body);
+            }
+            Notice::Skipped { round, author } if checkpoints => {
+                self.push("skipped", &json!({ "round": round.0, "author": author.0 }));
+            }
+            Notice::Certified { height, checkpoint } if checkpoints => {
+                let digest = checkpoint.to_string();
+                self.push("certified", &json!({ "height": height.0, "digest": digest }));
+            }
+            Notice::Evidence(proof) if evidence => {
+                let offence = verify_evidence(proof, self.shared.view.keys());
+                let offence = offence.map(offence_text).unwrap_or_default();
+                let body = json!({ "accused": proof.accused().0, "offence": offence });
+                self.push("evidence", &body);
+            }
+            Notice::Isolated(validator) if evidence => {
+                self.push("isolated", &json!({ "index": validator.0 }));
+            }
+            Notice::Peer { validator, connected } if peers => {
+                self.push("peer", &json!({ "index": validator.0, "connected": connected }));
+            }
+            _ => {}
+        }
+    }
+
+    async fn take_transactions(&mut self, notice: &Notice) {
+        match (self.filter, notice) {
+            (Filter::All, Notice::Executed { height, outcomes, .. }) => {
+                for (id, outcome) in outcomes.iter() {
+                    self.push("transaction", &transaction(*id, *height, (*outcome).into()));
+                }
+            }
+            (Filter::One(wanted), Notice::Executed { height, outcomes, .. }) => {
+                let found = outcomes.iter().find(|(id, _)| *id == wanted);
+                if let Some((id, outcome)) = found {
+                    self.push("transaction", &transaction(*id, *height, (*outcome).into()));
+                }
+            }
+            // The archive may lag behind the notice; what it lacks now is told with the next.
+            (
+                Filter::Account(address, told),
+                Notice::Executed { .. } | Notice::Certified { .. },
+            ) => self.take_account(address, told).await,
+            _ => {}
+        }
+    }
+
+    async fn take_account(&mut self, address: Address, told: Height) {
+        let shared = Arc::clone(&self.shared);
+        let found = ask(shared, move |shared| {
+            let height = shared.archive.last_height();
+            let before = Position { height: height.next(), position: 0 };
+            let limit = MAX_ACCOUNT_EVENTS;
+            Ok((height, shared.archive.account_transactions(address, before, limit)?))
+        });
+        // A failed archive was reported; the subscriber sees no more of it than in other answers.
+        let Ok((height, records)) = found.await else {
+            return;
+        };
+        for record in records.iter().rev().filter(|record| record.height > told) {
+            let body = transaction(record.id, record.height, record.outcome.into());
+            self.push("transaction", &body);
+        }
+        self.filter = Filter::Account(address, height.max(told));
+    }
+
+    async fn checkpoint_time(&self, height: Height) -> Option<u64> {
+        let shared = Arc::clone(&self.shared);
+        let record = ask(shared, move |shared| Ok(shared.archive.checkpoint(height)?)).await;
+        record.ok().flatten().map(|record| record.header.time_ms)
+    }
+
+    fn push(&mut self, name: &str, body: &impl Serialize) {
+        // JSON has no line breaks of its own, which is all that an event refuses.
+        let text = serde_json::to_string(body).unwrap_or_default();
+        self.waiting.push_back(Event::default().event(name).data(text));
+    }
+}
+
+fn transaction(id: TransactionId, height: Height, outcome: OutcomeBody) -> Value {
+    json!({ "id": id.to_string(), "height": height.0, "outcome": outcome })
+}

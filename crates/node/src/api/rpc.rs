@@ -1,0 +1,226 @@
+//! JSON-RPC 2.0 over the same answers as REST.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use qcn_types::{Address, TransactionId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::bodies::digest;
+use super::problem::{Problem, ProblemBody};
+use super::shared::{Shared, ask};
+use super::submit::{submit_one, transaction_from_hex, whole_body};
+use super::{accounts, chain, node, search, transactions};
+
+/// The most requests in one batch.
+const MAX_REQUESTS: usize = 64;
+
+const PARSE_ERROR: i32 = -32_700;
+const INVALID_REQUEST: i32 = -32_600;
+const METHOD_NOT_FOUND: i32 = -32_601;
+const INVALID_PARAMS: i32 = -32_602;
+/// The answer is a refusal, whose code is in the error's data.
+const REFUSED: i32 = -32_000;
+
+/// A request.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RpcRequest {
+    /// `2.0`.
+    pub jsonrpc: String,
+    /// Such as `qcn_status`.
+    pub method: String,
+    /// By name.
+    #[schema(value_type = Option<Object>)]
+    pub params: Option<Value>,
+    /// Text, number or null; without one nothing is answered.
+    #[expect(dead_code, reason = "read before, where a missing one differs from null")]
+    #[schema(value_type = Option<Object>)]
+    pub id: Option<Value>,
+}
+
+/// A response: with a result or an error.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RpcResponse {
+    jsonrpc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    result: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<RpcError>,
+    #[schema(value_type = Option<Object>)]
+    id: Value,
+}
+
+/// Why there is no result.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RpcError {
+    code: i32,
+    message: String,
+    /// `code` and `remedy` as REST has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    data: Option<Value>,
+}
+
+impl RpcError {
+    fn new(code: i32, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: None }
+    }
+}
+
+impl From<Problem> for RpcError {
+    fn from(problem: Problem) -> Self {
+        let code = match problem.code {
+            "malformed" => INVALID_PARAMS,
+            _ => REFUSED,
+        };
+        let data = json!({ "code": problem.code, "remedy": problem.remedy });
+        Self { code, message: problem.message, data: Some(data) }
+    }
+}
+
+/// JSON-RPC 2.0: one request or up to 64, with params by name. Methods: `qcn_status`,
+/// `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
+/// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
+/// `qcn_accountProof{address}`, `qcn_evidence`, `qcn_supply`, `qcn_submit{transaction}`,
+/// `qcn_search{q}`.
+#[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
+    (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
+    (status = 413, body = ProblemBody)))]
+pub async fn rpc(
+    State(shared): State<Arc<Shared>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = whole_body(body, shared.config.limits.body_bytes)?;
+    let Ok(value) = serde_json::from_slice::<Value>(&body) else {
+        let error = RpcError::new(PARSE_ERROR, "the body is not JSON");
+        return Ok(Json(response(Value::Null, Err(error))).into_response());
+    };
+    let Value::Array(requests) = value else {
+        let answer = answer(&shared, value).await;
+        return Ok(answer.map_or_else(nothing, |answer| Json(answer).into_response()));
+    };
+    if requests.is_empty() || requests.len() > MAX_REQUESTS {
+        let message = format!("a batch has 1 to {MAX_REQUESTS} requests");
+        let error = RpcError::new(INVALID_REQUEST, message);
+        return Ok(Json(response(Value::Null, Err(error))).into_response());
+    }
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        answers.extend(answer(&shared, request).await);
+    }
+    Ok(if answers.is_empty() { nothing() } else { Json(answers).into_response() })
+}
+
+fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The answer to a request; nothing to a notification.
+async fn answer(shared: &Arc<Shared>, request: Value) -> Option<RpcResponse> {
+    // An id that is null is an id, a missing one makes a notification.
+    let has_id = request.get("id").is_some();
+    let id = request.get("id").cloned().unwrap_or(Value::Null);
+    let invalid = |message: &str| {
+        let error = RpcError::new(INVALID_REQUEST, message);
+        Some(response(Value::Null, Err(error)))
+    };
+    let Ok(request) = serde_json::from_value::<RpcRequest>(request) else {
+        return invalid("the request is not of the form of JSON-RPC 2.0");
+    };
+    if request.jsonrpc != "2.0" {
+        return invalid("jsonrpc must be 2.0");
+    }
+    if !matches!(id, Value::Null | Value::String(_) | Value::Number(_)) {
+        return invalid("the id must be text, a number or null");
+    }
+    let result = match request.params {
+        None => call(shared, &request.method, Map::new()).await,
+        Some(Value::Object(params)) => call(shared, &request.method, params).await,
+        Some(_) => Err(RpcError::new(INVALID_PARAMS, "give the params by name")),
+    };
+    has_id.then(|| response(id, result))
+}
+
+fn response(id: Value, result: Result<Value, RpcError>) -> RpcResponse {
+    let (result, error) = match result {
+        Ok(value) => (Some(value), None),
+        Err(error) => (None, Some(error)),
+    };
+    RpcResponse { jsonrpc: "2.0", result, error, id }
+}
+
+async fn call(
+    shared: &Arc<Shared>,
+    method: &str,
+    params: Map<String, Value>,
+) -> Result<Value, RpcError> {
+    let names = parameters(method)
+        .ok_or_else(|| RpcError::new(METHOD_NOT_FOUND, "there is no such method"))?;
+    if params.keys().any(|name| !names.contains(&name.as_str())) {
+        let message = format!("the params of {method} are: {}", names.join(", "));
+        return Err(RpcError::new(INVALID_PARAMS, message));
+    }
+    if method == "qcn_submit" {
+        let transaction = transaction_from_hex(&text(&params, "transaction")?)?;
+        let id = submit_one(shared, transaction).await?;
+        return Ok(json!({ "id": id.to_string() }));
+    }
+    let method = method.to_owned();
+    let answer = ask(Arc::clone(shared), move |shared| read(shared, &method, &params));
+    Ok(answer.await?)
+}
+
+/// The params that a method takes, or nothing if there is no such method.
+fn parameters(method: &str) -> Option<&'static [&'static str]> {
+    Some(match method {
+        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_evidence" | "qcn_supply" => &[],
+        "qcn_checkpoint" => &["height"],
+        "qcn_block" => &["digest"],
+        "qcn_transaction" | "qcn_transactionProof" => &["id"],
+        "qcn_account" | "qcn_accountProof" => &["address"],
+        "qcn_submit" => &["transaction"],
+        "qcn_search" => &["q"],
+        _ => return None,
+    })
+}
+
+/// Answers what only reads.
+fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Value, Problem> {
+    let id = || text(params, "id").and_then(|id| digest(&id)).map(TransactionId);
+    let address = || text(params, "address").and_then(|text| digest(&text)).map(Address);
+    match method {
+        "qcn_status" => to_value(node::status_body(shared)),
+        "qcn_validators" => to_value(node::validators_body(shared)),
+        "qcn_peers" => to_value(node::peers_body(shared)),
+        "qcn_checkpoint" => to_value(chain::checkpoint_body(shared, &text(params, "height")?)?),
+        "qcn_block" => to_value(chain::full_block_body(shared, digest(&text(params, "digest")?)?)?),
+        "qcn_transaction" => to_value(transactions::transaction_body(shared, id()?)?),
+        "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
+        "qcn_account" => to_value(accounts::account_body(shared, address()?)?),
+        "qcn_accountProof" => to_value(accounts::account_document(shared, address()?)?),
+        "qcn_evidence" => to_value(chain::evidences_body(shared)?),
+        "qcn_supply" => to_value(accounts::supply_body(shared)?),
+        _ => to_value(search::search_body(shared, &text(params, "q")?)?),
+    }
+}
+
+/// A param as text; numbers may be given as such.
+fn text(params: &Map<String, Value>, name: &str) -> Result<String, Problem> {
+    match params.get(name) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        _ => Err(Problem::malformed(format!("the param {name} is missing"), "give it as text")),
+    }
+}
+
+fn to_value(body: impl Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(body).map_err(|_| Problem::unavailable("failed", "encoding failed"))
+}

@@ -1,0 +1,152 @@
+//! Finding things by what a person has at hand.
+
+#![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use qcn_types::{Address, Height, Round};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::bodies::Params;
+use super::problem::{Problem, ProblemBody};
+use super::shared::{Shared, ask};
+use crate::archive::Found;
+
+/// The longest text that is searched for, in bytes.
+const MAX_TEXT_BYTES: usize = 128;
+
+/// The fewest hexadecimal digits of a digest.
+const MIN_DIGITS: usize = 8;
+
+/// The most results of each kind.
+const MAX_RESULTS: usize = 20;
+
+/// What to look for.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SearchQuery {
+    /// A height, a round, a digest, an address or the first 8 digits or more of one, or a part
+    /// of a validator's name.
+    pub q: String,
+}
+
+/// What was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SearchBody {
+    /// By kind.
+    pub results: Vec<ResultBody>,
+}
+
+/// One thing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ResultBody {
+    /// `checkpoint`, `block`, `transaction`, `account` or `validator`.
+    pub kind: &'static str,
+    /// Under which to ask for it: the height, digest, address or index.
+    pub id: String,
+    /// For people.
+    pub title: String,
+}
+
+/// Finds things by number, digest or name.
+#[utoipa::path(get, path = "/v1/search", tag = "node", params(SearchQuery), responses(
+    (status = 200, body = SearchBody), (status = 400, body = ProblemBody)))]
+pub async fn search(
+    State(shared): State<Arc<Shared>>,
+    Params(query): Params<SearchQuery>,
+) -> Result<Json<SearchBody>, Problem> {
+    ask(shared, move |shared| search_body(shared, &query.q).map(Json)).await
+}
+
+pub fn search_body(shared: &Shared, text: &str) -> Result<SearchBody, Problem> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > MAX_TEXT_BYTES {
+        let message = "the text to look for is empty or too long";
+        let remedy = format!("give 1 to {MAX_TEXT_BYTES} bytes");
+        return Err(Problem::malformed(message, remedy));
+    }
+    let mut results = Vec::new();
+    if let Ok(number) = text.parse::<u64>() {
+        results.extend(numbered(shared, number)?);
+    }
+    if text.len() >= MIN_DIGITS && text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        results.extend(hexadecimal(shared, &text.to_ascii_lowercase())?);
+    }
+    results.extend(validators(shared, text));
+    Ok(SearchBody { results })
+}
+
+fn numbered(shared: &Shared, number: u64) -> Result<Vec<ResultBody>, Problem> {
+    let mut results = Vec::new();
+    if shared.archive.checkpoint(Height(number))?.is_some() {
+        results.push(result("checkpoint", number, format!("checkpoint {number}")));
+    }
+    let round = Round(number);
+    for block in shared.archive.blocks(round..=round, MAX_RESULTS)? {
+        let reference = block.summary.reference;
+        let title = format!("block of round {number} by {}", name(shared, reference.author));
+        results.push(result("block", reference.digest, title));
+    }
+    Ok(results)
+}
+
+fn hexadecimal(shared: &Shared, digits: &str) -> Result<Vec<ResultBody>, Problem> {
+    // Of an odd number of digits the last is compared by itself.
+    let whole = digits.get(..digits.len() & !1).unwrap_or_default();
+    let prefix = qcn_crypto::from_hex(whole).unwrap_or_default();
+    let mut results = Vec::new();
+    for found in shared.archive.search(&prefix, MAX_RESULTS)? {
+        let (digest, found) = match found {
+            Found::Checkpoint(height, digest) => {
+                (digest, result("checkpoint", height, format!("checkpoint {height}")))
+            }
+            Found::Block(block) => {
+                let author = name(shared, block.author);
+                let title = format!("block of round {} by {author}", block.round);
+                (block.digest, result("block", block.digest, title))
+            }
+            Found::Transaction(id) => {
+                (id.0, result("transaction", id, format!("transaction {id}")))
+            }
+            Found::Account(address) => {
+                (address.0, result("account", address, format!("account {address}")))
+            }
+        };
+        if digest.to_string().starts_with(digits) {
+            results.push(found);
+        }
+    }
+    // An account that has not moved anything yet is known by its full address only.
+    let full = digits.parse().ok().map(Address);
+    let unseen = full.filter(|address| {
+        let known = results.iter().any(|found| found.id == address.to_string());
+        let certified = shared.view.certified();
+        !known && certified.is_some_and(|state| state.ledger.account(address).is_some())
+    });
+    results.extend(unseen.map(|found| result("account", found, format!("account {found}"))));
+    Ok(results)
+}
+
+fn validators(shared: &Shared, text: &str) -> Vec<ResultBody> {
+    let committee = shared.view.keys().committee();
+    let wanted = text.to_lowercase();
+    let members = committee.indices().zip(committee.members());
+    members
+        .filter(|(_, member)| member.name.to_lowercase().contains(&wanted))
+        .take(MAX_RESULTS)
+        .map(|(index, member)| result("validator", index, format!("validator {}", member.name)))
+        .collect()
+}
+
+fn name(shared: &Shared, author: qcn_types::ValidatorIndex) -> String {
+    let member = shared.view.keys().committee().member(author);
+    member.map_or_else(|| author.to_string(), |member| member.name.clone())
+}
+
+fn result(kind: &'static str, id: impl ToString, title: String) -> ResultBody {
+    ResultBody { kind, id: id.to_string(), title }
+}
