@@ -5,6 +5,8 @@ mod client;
 mod completions;
 pub mod crypto;
 pub mod dag;
+mod devnet;
+mod node;
 mod output;
 mod query;
 mod sim;
@@ -33,6 +35,10 @@ enum Command {
     /// Simulate a network of validators in virtual time.
     #[command(subcommand)]
     Sim(sim::SimCommand),
+    /// Run one validator.
+    Node(node::NodeArgs),
+    /// Run a network of validators on this machine.
+    Devnet(devnet::DevnetArgs),
     /// Move an amount to another account.
     #[command(after_help = transfer::TRANSFER_EXAMPLES)]
     Transfer(transfer::TransferArgs),
@@ -57,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Crypto(command) => crypto::run(command),
         Command::Dag(command) => dag::run(command),
         Command::Sim(command) => sim::run(command),
+        Command::Node(args) => node::run(&args),
+        Command::Devnet(args) => devnet::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::RotateKey(args) => transfer::run_rotate(&args),
         Command::Query(args) => query::run(&args),

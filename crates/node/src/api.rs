@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 use crate::archive::Archive;
 use crate::view::View;
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
 
 /// What clients may use of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

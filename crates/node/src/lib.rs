@@ -15,13 +15,14 @@
 
 pub mod api;
 pub mod archive;
-pub mod explorer;
-pub mod proof_document;
 pub mod config;
+pub mod devnet;
 pub mod document;
+pub mod explorer;
 pub mod genesis;
 pub mod keyfile;
+pub mod proof_document;
+pub mod runtime;
+pub mod storage;
+pub mod transport;
 pub mod view;
-
-#[cfg(test)]
-mod testing;

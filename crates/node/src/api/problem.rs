@@ -113,6 +113,10 @@ impl From<SubmitError> for Problem {
                 let (code, remedy) = refusal_code(refusal);
                 refused(code, remedy)
             }
+            SubmitError::Refused(Refused::NonceTaken { .. }) => refused(
+                "nonce_taken",
+                "pay a higher fee to replace the other, or use the next nonce",
+            ),
             SubmitError::Refused(Refused::Full) => Self::unavailable("mempool_full", message),
             SubmitError::Busy => Self::unavailable("busy", message),
             SubmitError::Stopped => Self::unavailable("stopped", message),

@@ -1,0 +1,166 @@
+//! `qcn devnet`: a whole network on this machine, in one process or several.
+
+mod live;
+mod load;
+mod processes;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use qcn_crypto::Scheme;
+use qcn_node::config::{LogConfig, LogFormat, LogLevel};
+use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
+use qcn_node::runtime::Node;
+
+use crate::node::{async_runtime, start_log, until_told_to_stop};
+use live::Live;
+
+/// Run a network of validators on this machine.
+///
+/// Each has its own keys, database and sockets. The first start makes everything; the same
+/// command goes on where it stopped; --reset starts anew. Ctrl-C stops it cleanly.
+///
+/// Examples:
+///   qcn devnet
+///   qcn devnet --validators 7 --load 100
+///   qcn devnet --weights 2000,1000,1000,500 --dir /tmp/unequal
+///   qcn devnet --processes            # one operating-system process a validator
+///   qcn node --config devnet/v0/node.toml   # one of them by hand
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct DevnetArgs {
+    /// Where everything lies.
+    #[arg(long, value_name = "DIR", default_value = "devnet")]
+    dir: PathBuf,
+    /// How many validators a new network has.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    validators: usize,
+    /// Their weights, by commas; 1000 each if not given.
+    #[arg(long, value_name = "W,...", value_delimiter = ',', conflicts_with = "validators")]
+    weights: Vec<u64>,
+    /// How many accounts of a new network have money.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    accounts: usize,
+    /// The scheme of their keys.
+    #[arg(long, value_name = "SCHEME", default_value = "falcon-512")]
+    scheme: Scheme,
+    /// The port of a new network's first validator; the next ones follow.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+    /// Transfers per second to send; 0 sends none.
+    #[arg(long, value_name = "TPS", default_value_t = 5.0)]
+    load: f64,
+    /// Run every validator as a process of its own.
+    #[arg(long)]
+    processes: bool,
+    /// Delete the network in DIR first, with all that it holds.
+    #[arg(long)]
+    reset: bool,
+    /// Stop after so many seconds.
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+    /// Only lay out the files.
+    #[arg(long)]
+    init_only: bool,
+    /// Print the state as JSON lines instead of the live view.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Units of the currency that each account of a new network has.
+const BALANCE: u64 = 1_000_000_000_000;
+
+pub fn run(args: &DevnetArgs) -> anyhow::Result<ExitCode> {
+    if !(args.load >= 0.0 && args.load.is_finite()) {
+        bail!("--load {} is no rate; give 0 or more transfers per second", args.load);
+    }
+    let devnet = open_or_create(args)?;
+    if args.init_only {
+        println!("{}", devnet.folder().display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let quiet = LogConfig { level: LogLevel::Warn, format: LogFormat::Text };
+    start_log(quiet);
+    if args.processes { processes::run(args, &devnet) } else { in_process(args, &devnet) }
+}
+
+fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
+    if args.reset {
+        Devnet::delete(&args.dir)?;
+    }
+    if let Some(devnet) = Devnet::open(&args.dir)? {
+        let (has, asked) = (devnet.genesis().validators().len(), args.weights.len());
+        if asked > 0 && has != asked {
+            bail!(
+                "{} holds a network of {has} validators, --weights names {asked}: leave it out \
+                 to go on with that network, or add --reset to start anew",
+                args.dir.display(),
+            );
+        }
+        return Ok(devnet);
+    }
+    let weights = match args.weights.as_slice() {
+        [] => vec![1000; args.validators],
+        weights => weights.to_vec(),
+    };
+    let plan = DevnetPlan {
+        weights,
+        accounts: args.accounts,
+        account_scheme: args.scheme,
+        balance: BALANCE,
+        first_port: args.port,
+    };
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}")
+        .context("the progress bar's template")?;
+    let bar = ProgressBar::new(0).with_style(style).with_message("making keys");
+    let devnet = Devnet::create(&args.dir, &plan, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok(devnet)
+}
+
+fn in_process(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
+    let runtime = async_runtime()?;
+    runtime.block_on(async {
+        let mut nodes = Vec::new();
+        for config_file in devnet.config_files() {
+            let (genesis, config, keys) = read_node(&config_file)?;
+            let started = Node::start(&genesis, &config, keys).await;
+            nodes.push(started.with_context(|| format!("starting {}", config_file.display()))?);
+        }
+        let urls: Vec<String> =
+            nodes.iter().map(|node| format!("http://{}", node.api_address())).collect();
+        follow(args, devnet, urls).await?;
+        for node in nodes {
+            node.stop().await;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Shows the network and sends it load, until it is told to stop or the time is up.
+async fn follow(args: &DevnetArgs, devnet: &Devnet, urls: Vec<String>) -> anyhow::Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let live = Live::start(args, devnet, urls, Arc::clone(&stop))?;
+    let until = async {
+        match args.seconds {
+            Some(seconds) if seconds >= 0.0 => {
+                tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
+            }
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        told = until_told_to_stop() => told?,
+        () = until => {}
+    }
+    stop.store(true, Ordering::Relaxed);
+    tokio::task::spawn_blocking(move || live.finish()).await?
+}

@@ -1,0 +1,228 @@
+//! A little traffic for a devnet: transfers between its funded accounts, at a steady rate.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use qcn_crypto::{ChainId, Role, SigningKey};
+use qcn_ledger::MIN_FEE;
+use qcn_node::devnet::Devnet;
+use qcn_node::keyfile::{self, PassphraseSource};
+use qcn_types::{Action, Address, Amount, Transaction, TransactionBody, encode};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+
+/// The most accounts that take part.
+const MAX_SENDERS: usize = 256;
+
+/// How long the loop rests between two looks at the clock.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What the load has done so far.
+#[derive(Debug, Default)]
+pub(super) struct LoadFigures {
+    rate: AtomicU64,
+    submitted: AtomicU64,
+    refused: AtomicU64,
+    /// From handing a sampled transfer in to its certificate, in microseconds.
+    latency_us: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl LoadFigures {
+    pub(super) fn line(&self) -> String {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let latency = match get(&self.latency_us) {
+            0 => "-".to_owned(),
+            us => format!("{:.0} ms", us as f64 / 1e3),
+        };
+        let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        format!(
+            "{} transfers/s wanted  {} submitted  {} refused  last one final after {latency}{}",
+            f64::from_bits(get(&self.rate)),
+            get(&self.submitted),
+            get(&self.refused),
+            error.as_ref().map_or_else(String::new, |error| format!("  ({error})")),
+        )
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        json!({
+            "transfers_per_second": f64::from_bits(get(&self.rate)),
+            "submitted": get(&self.submitted),
+            "refused": get(&self.refused),
+            "last_latency_ms": get(&self.latency_us) as f64 / 1e3,
+        })
+    }
+
+    fn failed(&self, error: impl ToString) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+}
+
+/// A thread that sends transfers until it is told to stop.
+pub(super) struct BackgroundLoad {
+    thread: JoinHandle<()>,
+    figures: Arc<LoadFigures>,
+}
+
+impl BackgroundLoad {
+    pub(super) fn start(
+        devnet: &Devnet,
+        urls: &[String],
+        rate: f64,
+        stop: Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
+        let figures = Arc::new(LoadFigures::default());
+        figures.rate.store(rate.to_bits(), Ordering::Relaxed);
+        let clients = urls
+            .iter()
+            .map(|url| Ok(Client::new(url.parse().map_err(|error: String| anyhow!(error))?)))
+            .collect::<anyhow::Result<Vec<Client>>>()?;
+        let senders = senders(&devnet.accounts_folder())?;
+        let mut source = Source {
+            chain: devnet.genesis().chain(),
+            clients,
+            senders,
+            turn: 0,
+            sample: None,
+            figures: Arc::clone(&figures),
+        };
+        let thread = std::thread::Builder::new()
+            .name("load".to_owned())
+            .spawn(move || source.run(rate, &stop))
+            .context("starting the load")?;
+        Ok(Self { thread, figures })
+    }
+
+    pub(super) fn figures(&self) -> Arc<LoadFigures> {
+        Arc::clone(&self.figures)
+    }
+
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        self.thread.join().map_err(|_| anyhow!("the load panicked"))
+    }
+}
+
+struct Sender {
+    key: SigningKey,
+    address: Address,
+    /// Unknown until the node was asked.
+    next_nonce: Option<u64>,
+}
+
+struct Source {
+    chain: ChainId,
+    clients: Vec<Client>,
+    senders: Vec<Sender>,
+    turn: usize,
+    /// A transfer whose way to its certificate is watched: where, which, since when.
+    sample: Option<(usize, String, Instant)>,
+    figures: Arc<LoadFigures>,
+}
+
+impl Source {
+    fn run(&mut self, rate: f64, stop: &AtomicBool) {
+        let start = Instant::now();
+        let mut sent = 0_u64;
+        while !stop.load(Ordering::Relaxed) {
+            let due = (start.elapsed().as_secs_f64() * rate) as u64;
+            // After a pause of the machine it does not catch up with all at once.
+            sent = sent.max(due.saturating_sub(1_000));
+            while sent < due && !stop.load(Ordering::Relaxed) {
+                self.send_one();
+                sent += 1;
+            }
+            self.watch_sample();
+            std::thread::park_timeout(TICK);
+        }
+    }
+
+    fn send_one(&mut self) {
+        self.turn += 1;
+        let at = self.turn % self.senders.len();
+        // An account always uses the same node, so that its transactions arrive in order.
+        let node = at % self.clients.len();
+        let to = self.senders[(at + 1) % self.senders.len()].address;
+        let chain = self.chain;
+        let (sender, client) = (&mut self.senders[at], &self.clients[node]);
+        let nonce = match sender.next_nonce.map_or_else(|| ask_nonce(client, sender.address), Ok) {
+            Ok(nonce) => nonce,
+            Err(error) => return self.figures.failed(error),
+        };
+        let submitted = transfer(chain, sender, nonce, to).and_then(|transaction| {
+            let id = transaction.body.id().to_string();
+            client.submit(&encode(&transaction))?;
+            Ok(id)
+        });
+        match submitted {
+            Ok(id) => {
+                sender.next_nonce = Some(nonce + 1);
+                self.figures.submitted.fetch_add(1, Ordering::Relaxed);
+                self.sample.get_or_insert((node, id, Instant::now()));
+            }
+            Err(error) => {
+                sender.next_nonce = None;
+                self.figures.failed(error);
+            }
+        }
+    }
+
+    fn watch_sample(&mut self) {
+        const GIVEN_UP_AFTER: Duration = Duration::from_secs(20);
+        let Some((node, id, since)) = &self.sample else {
+            return;
+        };
+        let answer = self.clients[*node].get::<Value>(&format!("/v1/transactions/{id}"));
+        let is_final = answer.is_ok_and(|answer| answer["status"] == "final");
+        if is_final {
+            let us = since.elapsed().as_micros() as u64;
+            self.figures.latency_us.store(us, Ordering::Relaxed);
+        }
+        if is_final || since.elapsed() > GIVEN_UP_AFTER {
+            self.sample = None;
+        }
+    }
+}
+
+fn ask_nonce(client: &Client, address: Address) -> anyhow::Result<u64> {
+    let account: Value = client.get(&format!("/v1/accounts/{address}"))?;
+    account["next_nonce"].as_u64().context("the node did not say the next nonce")
+}
+
+fn transfer(
+    chain: ChainId,
+    sender: &Sender,
+    nonce: u64,
+    to: Address,
+) -> anyhow::Result<Transaction> {
+    let action = Action::Transfer { to, amount: Amount(1) };
+    let body = TransactionBody { sender: sender.address, nonce, fee: MIN_FEE, action };
+    let context = TransactionBody::signing_context(chain);
+    let signature = sender.key.sign(&context, &encode(&body))?;
+    Ok(Transaction { body, key: sender.key.public_key().clone(), signature })
+}
+
+fn senders(folder: &Path) -> anyhow::Result<Vec<Sender>> {
+    let source = PassphraseSource::choose(None);
+    let mut senders = Vec::new();
+    for at in 0..MAX_SENDERS {
+        let path = folder.join(format!("account-{at}.key"));
+        if !path.exists() {
+            break;
+        }
+        let key = keyfile::load(&path, Role::Account, &source)?;
+        let address = Address::of(key.public_key());
+        senders.push(Sender { key, address, next_nonce: None });
+    }
+    if senders.is_empty() {
+        anyhow::bail!("{} holds no account keys: use --load 0, or --reset", folder.display());
+    }
+    Ok(senders)
+}

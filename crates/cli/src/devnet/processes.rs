@@ -1,0 +1,94 @@
+//! A devnet whose validators are processes of their own.
+
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use qcn_node::config::NodeConfig;
+use qcn_node::devnet::Devnet;
+
+use super::{DevnetArgs, follow};
+use crate::node::async_runtime;
+
+/// How long a process gets to stop by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn run(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("finding the program itself")?;
+    let mut children = Children(Vec::new());
+    let mut urls = Vec::new();
+    for config_file in devnet.config_files() {
+        let config = NodeConfig::read(&config_file)?;
+        let log_path = config_file.with_file_name("node.log");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .with_context(|| format!("opening {}", log_path.display()))?;
+        let child = Command::new(&program)
+            .args(["node", "--config"])
+            .arg(&config_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        children.0.push(child);
+        urls.push(format!("http://{}", config.api.listen));
+    }
+    let runtime = async_runtime()?;
+    let followed = runtime.block_on(async {
+        tokio::select! {
+            followed = follow(args, devnet, urls) => followed,
+            died = children.first_death() => died,
+        }
+    });
+    runtime.block_on(children.stop());
+    followed.map(|()| ExitCode::SUCCESS)
+}
+
+/// Processes that are stopped when they are no longer needed, in whatever way that comes about.
+struct Children(Vec<Child>);
+
+impl Children {
+    /// Returns once a process has ended, which none does by itself.
+    async fn first_death(&mut self) -> anyhow::Result<()> {
+        let mut interval = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            interval.tick().await;
+            for (at, child) in self.0.iter_mut().enumerate() {
+                if let Some(status) = child.try_wait().context("looking at a process")? {
+                    bail!("validator v{at} ended with {status}: see v{at}/node.log");
+                }
+            }
+        }
+    }
+
+    /// Asks all of them to stop, and ends those that do not.
+    async fn stop(&mut self) {
+        for child in &self.0 {
+            // Whoever has stopped already cannot be asked.
+            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        }
+        let all_ended = async {
+            let mut interval = tokio::time::interval(Duration::from_millis(50));
+            while self.0.iter_mut().any(|child| matches!(child.try_wait(), Ok(None))) {
+                interval.tick().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all_ended).await.is_err() {
+            eprintln!("some validators did not stop by themselves and were killed");
+        }
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            if matches!(child.try_wait(), Ok(None)) {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `qcn node`: one validator, from its configuration file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use qcn_node::config::{LogConfig, LogFormat};
+use qcn_node::devnet::read_node;
+use qcn_node::runtime::Node;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Run one validator.
+///
+/// It reads its log, dials the others, and answers over HTTP where `[api] listen` says. SIGINT or
+/// SIGTERM stops it cleanly; killed at any moment it comes back with nothing final lost.
+///
+/// Examples:
+///   qcn node --config /etc/qcn/node.toml
+///   RUST_LOG=qcn_node=debug qcn node --config devnet/v0/node.toml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct NodeArgs {
+    /// The node's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Read and check configuration, genesis and keys, and start nothing.
+    #[arg(long)]
+    check: bool,
+}
+
+pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
+    let (genesis, config, keys) = read_node(&args.config)?;
+    if args.check {
+        println!("{}: configuration, genesis and keys are in order", args.config.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    start_log(config.log);
+    for warning in genesis.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let runtime = async_runtime()?;
+    runtime.block_on(async {
+        let node = Node::start(&genesis, &config, keys).await?;
+        tracing::info!(
+            api = %node.api_address(),
+            network = %node.transport_address(),
+            chain = %genesis.chain().0,
+            "validator {} of {} is up",
+            node.view().own(),
+            genesis.name(),
+        );
+        until_told_to_stop().await?;
+        tracing::info!("stopping");
+        node.stop().await;
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The threads for sockets and timers.
+pub(crate) fn async_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("io")
+        .build()
+        .context("starting the threads for sockets")
+}
+
+/// Returns at SIGINT or SIGTERM.
+pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Sends the log to standard error; RUST_LOG overrides the level.
+pub(crate) fn start_log(config: LogConfig) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        let level = config.level.name();
+        EnvFilter::new(format!("warn,qcn_node={level},qcn_cli={level}"))
+    });
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call in one process keeps the first log, which is what is wanted.
+    let _ = match config.format {
+        LogFormat::Text => log.with_target(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}

@@ -1,0 +1,368 @@
+//! A running node: the machine of a shard with its log, transport, archive and API around it.
+//!
+//! Threads: the core (one, owns the machine), the log's writer, the archive's writer, the pool
+//! that checks signatures (shared by all nodes of a process), and the async runtime for sockets.
+
+mod core;
+mod history;
+mod inbox;
+
+use std::thread::JoinHandle;
+
+use qcn_crypto::{Role, Scheme, SigningKey};
+use qcn_shard::{Message, Shard, ShardConfig, Start};
+use qcn_types::{CommitteeKeys, Transaction, ValidatorIndex, Verified, decode};
+use rayon::prelude::*;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::core::{Core, Parts};
+use self::history::{ArchiveWriter, History};
+use self::inbox::{Checked, Happening, Post, inbox};
+use crate::api::{Api, ApiConfig, Metrics};
+use crate::archive::{Archive, Retention};
+use crate::config::NodeConfig;
+use crate::genesis::Genesis;
+use crate::storage::{BlockLog, LogWriter, StoreIdentity};
+use crate::transport::{KnownValidator, Received, Transport, TransportConfig};
+use crate::view::{Notice, Submission, SubmitError, View};
+
+/// The most client submissions whose signatures are checked at once.
+const MAX_CHECKED_AT_ONCE: usize = 64;
+
+/// How often peers are looked at.
+const PEERS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The secrets of a validator.
+#[derive(Debug)]
+pub struct NodeKeys {
+    /// Signs blocks.
+    pub consensus: SigningKey,
+    /// Authenticates connections.
+    pub transport: SigningKey,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The consensus key is not in the genesis.
+    #[error(
+        "the consensus key {0} is not that of any validator in the genesis: check that \
+         `consensus_key` and `genesis` in the configuration belong together"
+    )]
+    NotAValidator(String),
+    /// The transport key is not the one that the genesis names for this validator.
+    #[error(
+        "the transport key is not the one that the genesis names for validator {0}: check \
+         `transport_key` in the configuration"
+    )]
+    WrongTransportKey(String),
+    /// The genesis cannot be used.
+    #[error(transparent)]
+    Genesis(#[from] crate::genesis::GenesisFileError),
+    /// The machine refuses its parameters.
+    #[error(transparent)]
+    Shard(#[from] qcn_shard::StartError),
+    /// The block log.
+    #[error(transparent)]
+    Storage(#[from] crate::storage::StorageError),
+    /// The history.
+    #[error(transparent)]
+    Archive(#[from] crate::archive::ArchiveError),
+    /// The network.
+    #[error(transparent)]
+    Transport(#[from] crate::transport::TransportError),
+    /// The API.
+    #[error(transparent)]
+    Api(#[from] crate::api::ApiError),
+    /// The operating system gives no thread or no entropy.
+    #[error("the operating system refuses: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// A running node.
+pub struct Node {
+    view: View,
+    archive: Archive,
+    transport: Transport,
+    api: Api,
+    post: Post,
+    core: JoinHandle<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Node {
+    /// Starts a node: reads its log, listens, dials the others.
+    ///
+    /// # Errors
+    /// [`NodeError`], naming what does not fit and the remedy.
+    pub async fn start(
+        genesis: &Genesis,
+        config: &NodeConfig,
+        keys: NodeKeys,
+    ) -> Result<Self, NodeError> {
+        let committee_keys = genesis.committee_keys()?;
+        let own = own_index(genesis, &committee_keys, &keys)?;
+        let (view, submissions) = View::new(committee_keys.clone(), own);
+        let (post, inbox) = inbox();
+
+        let archive = Archive::open(&config.data.join("archive"), retention(config))?;
+        let opened = open_log(config, &committee_keys, own, &keys.consensus)?;
+        let metrics = Metrics::new();
+        let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone())?;
+        let mut history = History::new(writer, view.clone(), metrics.clone());
+        if let Start::Restarted(records) | Start::Suspect(records) = &opened.start {
+            records.iter().for_each(|record| history.keep(record));
+        }
+        let shard = Shard::new(
+            core::now(),
+            shard_config(genesis, committee_keys.clone(), own)?,
+            opened.start,
+        )?;
+        let log = {
+            let post = post.clone();
+            LogWriter::spawn(opened.log, move |event| post.put(Happening::Log(event)))
+        };
+
+        let (transport, received) =
+            Transport::start(transport_config(genesis, config, own, keys.transport)).await?;
+        let api_config = api_config(genesis, config);
+        let api = Api::start(api_config, view.clone(), archive.clone(), metrics.clone()).await?;
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(take_in_frames(received, transport.clone(), post.clone()));
+        let check = SubmissionCheck {
+            keys: committee_keys.clone(),
+            allowed: account_schemes(genesis),
+            post: post.clone(),
+        };
+        tasks.spawn(take_in_submissions(submissions, check));
+        tasks.spawn(watch_peers(transport.clone(), view.clone(), metrics.clone()));
+
+        let core = Core::new(Parts {
+            shard,
+            keys: committee_keys,
+            signing: keys.consensus,
+            log,
+            transport: transport.clone(),
+            view: view.clone(),
+            history,
+            metrics: metrics.clone(),
+            post: post.clone(),
+        });
+        let core = std::thread::Builder::new()
+            .name(format!("core-{own}"))
+            .spawn(move || core.run(&inbox))?;
+        Ok(Self { view, archive, transport, api, post, core, tasks })
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Its history.
+    #[must_use]
+    pub const fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Where its API listens.
+    #[must_use]
+    pub fn api_address(&self) -> std::net::SocketAddr {
+        self.api.local_address()
+    }
+
+    /// Where it listens for other validators.
+    #[must_use]
+    pub fn transport_address(&self) -> std::net::SocketAddr {
+        self.transport.local_address()
+    }
+
+    /// Stops it: no more questions, no more connections, the log closed.
+    pub async fn stop(mut self) {
+        self.api.close().await;
+        self.tasks.shutdown().await;
+        self.transport.close().await;
+        self.post.put(Happening::Stop);
+        let core = self.core;
+        let joined = tokio::task::spawn_blocking(move || core.join().is_ok()).await;
+        if !matches!(joined, Ok(true)) {
+            tracing::error!("the core's thread panicked");
+        }
+    }
+}
+
+fn own_index(
+    genesis: &Genesis,
+    committee: &CommitteeKeys,
+    keys: &NodeKeys,
+) -> Result<ValidatorIndex, NodeError> {
+    let consensus = keys.consensus.public_key();
+    let members = committee.committee().members();
+    let position = members.iter().position(|member| member.key == *consensus);
+    let Some(position) = position else {
+        return Err(NodeError::NotAValidator(consensus.digest().to_string()));
+    };
+    let validator = &genesis.validators()[position];
+    if validator.transport_key != *keys.transport.public_key() {
+        return Err(NodeError::WrongTransportKey(validator.name.clone()));
+    }
+    Ok(ValidatorIndex(position as u16))
+}
+
+const fn retention(config: &NodeConfig) -> Retention {
+    Retention { keep_checkpoints: config.storage.keep_checkpoints }
+}
+
+fn open_log(
+    config: &NodeConfig,
+    keys: &CommitteeKeys,
+    own: ValidatorIndex,
+    consensus: &SigningKey,
+) -> Result<crate::storage::Opened, NodeError> {
+    let identity = StoreIdentity {
+        chain: keys.chain(),
+        shard: keys.committee().shard(),
+        epoch: keys.committee().epoch(),
+        own,
+        key: consensus.public_key().digest(),
+    };
+    let opened = BlockLog::open(&config.data.join("log"), &identity, keys, own)?;
+    tracing::info!("{}", opened.report);
+    Ok(opened)
+}
+
+fn shard_config(
+    genesis: &Genesis,
+    keys: CommitteeKeys,
+    own: ValidatorIndex,
+) -> Result<ShardConfig, NodeError> {
+    let mut nonce = [0; 8];
+    aws_lc_rs::rand::fill(&mut nonce)
+        .map_err(|_| std::io::Error::other("no entropy for the recovery nonce"))?;
+    Ok(ShardConfig {
+        keys,
+        own,
+        seed: genesis.seed(),
+        consensus: genesis.consensus(),
+        accounts: genesis.accounts(),
+        snapshot_interval: genesis.snapshot_interval(),
+        nonce: u64::from_le_bytes(nonce),
+        replays_events: true,
+    })
+}
+
+fn transport_config(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    own: ValidatorIndex,
+    key: SigningKey,
+) -> TransportConfig {
+    let known = |(index, validator): (usize, &crate::genesis::GenesisValidator)| KnownValidator {
+        index: ValidatorIndex(index as u16),
+        name: validator.name.clone(),
+        key: validator.transport_key.clone(),
+        address: validator.address.clone(),
+    };
+    TransportConfig {
+        chain: genesis.chain(),
+        own,
+        key,
+        listen: config.network.listen,
+        advertise: config.network.advertise.clone(),
+        validators: genesis.validators().iter().enumerate().map(known).collect(),
+        seeds: config.network.seeds.clone(),
+        limits: crate::transport::Limits::default(),
+    }
+}
+
+fn account_schemes(genesis: &Genesis) -> Vec<Scheme> {
+    genesis.content().schemes.of(Role::Account).iter().copied().collect()
+}
+
+fn api_config(genesis: &Genesis, config: &NodeConfig) -> ApiConfig {
+    ApiConfig {
+        listen: config.api.listen,
+        limits: crate::api::Limits {
+            connections: config.api.max_connections,
+            subscribers: config.api.max_subscribers,
+            ..crate::api::Limits::default()
+        },
+        chain_name: genesis.name().to_owned(),
+        genesis_json: genesis.to_json(),
+        account_schemes: account_schemes(genesis),
+        transport_keys: genesis
+            .validators()
+            .iter()
+            .map(|validator| validator.transport_key.to_string())
+            .collect(),
+    }
+}
+
+/// Decodes what peers send; what does not decode is the peer's fault.
+async fn take_in_frames(mut received: mpsc::Receiver<Received>, transport: Transport, post: Post) {
+    while let Some(Received { from, frame, .. }) = received.recv().await {
+        match decode::<Message>(&frame) {
+            Ok(message) => {
+                post.put_message(from, message);
+            }
+            Err(error) => {
+                tracing::debug!(%from, %error, "a frame does not decode");
+                transport.note_refused(from);
+            }
+        }
+    }
+}
+
+struct SubmissionCheck {
+    keys: CommitteeKeys,
+    allowed: Vec<Scheme>,
+    post: Post,
+}
+
+/// Has the signatures of submissions checked, a bounded number of submissions at a time.
+async fn take_in_submissions(mut waiting: mpsc::Receiver<Submission>, check: SubmissionCheck) {
+    let check = std::sync::Arc::new(check);
+    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(MAX_CHECKED_AT_ONCE));
+    while let Some(Submission { transactions, reply }) = waiting.recv().await {
+        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let check = std::sync::Arc::clone(&check);
+        rayon::spawn(move || {
+            let checked = transactions.into_par_iter().map(|one| check.check(one)).collect();
+            check.post.put(Happening::Submitted(Checked { transactions: checked, reply }));
+            drop(place);
+        });
+    }
+}
+
+impl SubmissionCheck {
+    fn check(&self, transaction: Transaction) -> Result<Verified<Transaction>, SubmitError> {
+        let scheme = transaction.key.scheme();
+        if !self.allowed.contains(&scheme) {
+            return Err(SubmitError::SchemeNotAllowed(scheme));
+        }
+        Verified::check(transaction, self.keys.chain()).map_err(|_| SubmitError::WrongSignature)
+    }
+}
+
+async fn watch_peers(transport: Transport, view: View, metrics: Metrics) {
+    let mut changes = transport.connections();
+    let mut interval = tokio::time::interval(PEERS_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            change = changes.recv() => {
+                if let Ok((validator, connected)) = change {
+                    view.notify(Notice::Peer { validator, connected });
+                }
+            }
+        }
+        let peers = transport.peers();
+        metrics.note_peers(&peers);
+        view.set_peers(peers);
+    }
+}

@@ -1,0 +1,372 @@
+//! The loop that owns the machine: inputs in, outputs carried out in order.
+//!
+//! It runs on a thread of its own and never waits for a disk, a socket or a signature check:
+//! others do these and put the answers into the inbox. Behind a barrier (`Output::Persist`)
+//! outputs wait until the log says that the record is durable, as in the simulator.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use prometheus_client::metrics::histogram::Histogram;
+use qcn_crypto::SigningKey;
+use qcn_light::verify_certificate;
+use qcn_shard::{Event, Input, Message, Output, Refused, Shard};
+use qcn_types::{
+    Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, Time, Transaction,
+    TransactionId, ValidatorIndex, Verified, encode,
+};
+
+use super::history::History;
+use super::inbox::{Checked, Happening, Inbox, Post};
+use crate::api::Metrics;
+use crate::storage::{LogEvent, LogWriter, Ticket};
+use crate::transport::{Class, Transport};
+use crate::view::{NodeStatus, SubmitError, View};
+
+/// How often the status is published at most.
+const STATUS_INTERVAL: Duration = Duration::from_millis(25);
+
+/// While so many outputs wait for the disk, messages are dropped: peers are asked again.
+const MAX_HELD_OUTPUTS: usize = 16_384;
+
+/// What a core is made of.
+pub(crate) struct Parts {
+    pub(crate) shard: Shard,
+    pub(crate) keys: CommitteeKeys,
+    pub(crate) signing: SigningKey,
+    pub(crate) log: LogWriter,
+    pub(crate) transport: Transport,
+    pub(crate) view: View,
+    pub(crate) history: History,
+    pub(crate) metrics: Metrics,
+    pub(crate) post: Post,
+}
+
+/// The core of a running node.
+pub(crate) struct Core {
+    parts: Parts,
+    /// When the machine wants to be woken.
+    wake: Option<Time>,
+    /// What waits until the log is durable.
+    held: VecDeque<Output>,
+    barrier: Option<Ticket>,
+    /// Inputs that carrying out an output led to at once.
+    follow_up: VecDeque<Input>,
+    /// Refused submissions of the input at hand.
+    refused: Vec<(TransactionId, Refused)>,
+    stopped: Option<String>,
+    disk_full: Option<String>,
+    status_due: Instant,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            wake: None,
+            held: VecDeque::new(),
+            barrier: None,
+            follow_up: VecDeque::new(),
+            refused: Vec::new(),
+            stopped: None,
+            disk_full: None,
+            status_due: Instant::now(),
+        }
+    }
+
+    /// Runs until it is told to stop. What was durable stays so; the log is closed.
+    pub(crate) fn run(mut self, inbox: &Inbox) {
+        self.drain();
+        self.publish_status();
+        while let Some(patience) = self.patience() {
+            match inbox.next(Some(patience)) {
+                Some(Happening::Stop) => break,
+                Some(happening) => self.happen(happening),
+                None => {}
+            }
+            if self.wake.is_some_and(|wake| wake <= now()) {
+                self.wake = None;
+                self.hand_in(Input::Tick);
+            }
+            if Instant::now() >= self.status_due {
+                self.publish_status();
+            }
+        }
+        self.parts.history.close();
+        let closed = self.parts.log.close();
+        if let Err(error) = closed {
+            tracing::error!(%error, "the block log could not be closed");
+        }
+    }
+
+    /// How long it may wait for the next happening.
+    fn patience(&self) -> Option<Duration> {
+        let status = self.status_due.saturating_duration_since(Instant::now());
+        let idle = status.max(Duration::from_millis(1));
+        let wake = self.wake.map(|wake| Duration::from_micros(wake.since_us(now())));
+        Some(wake.map_or(idle, |wake| wake.min(idle)))
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Message { .. } if self.held.len() >= MAX_HELD_OUTPUTS => {}
+            Happening::Message { from, message } => self.hand_in(Input::Message { from, message }),
+            Happening::BlockVerified { from, compact, outcome } => {
+                self.hand_in(Input::BlockVerified { from, compact, outcome });
+            }
+            Happening::SyncVerified { from, package, valid } => {
+                self.hand_in(Input::SyncVerified { from, package, valid });
+            }
+            Happening::Submitted(checked) => self.submit(checked),
+            Happening::Log(event) => self.log_says(event),
+            Happening::Stop => {}
+        }
+    }
+
+    /// Gives an input to the machine and carries out what it asks for.
+    fn hand_in(&mut self, input: Input) {
+        if self.stopped.is_some() {
+            return;
+        }
+        self.parts.shard.handle(now(), input);
+        self.drain();
+        while let Some(input) = self.follow_up.pop_front() {
+            self.parts.shard.handle(now(), input);
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.parts.shard.poll_output() {
+            match output {
+                // Events tell what has happened already: nothing leaves the node by them.
+                Output::Event(event) => self.event(event),
+                _ if self.stopped.is_some() => {}
+                output => self.queue(output),
+            }
+        }
+    }
+
+    /// Carries out an output, or lets it wait behind a barrier.
+    fn queue(&mut self, output: Output) {
+        if let Output::Persist { record, .. } = &output {
+            self.parts.history.keep(record);
+        }
+        if self.barrier.is_some() {
+            self.held.push_back(output);
+        } else {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::VerifyBlock { from, compact, parents } => {
+                self.verify_block(from, compact, parents);
+            }
+            Output::SignBlock(body) => self.sign(*body),
+            Output::VerifySync { from, package } => {
+                let (post, keys) = (self.parts.post.clone(), self.parts.keys.clone());
+                rayon::spawn(move || {
+                    let valid = verify_certificate(&package.certificate, &keys).is_ok();
+                    post.put(Happening::SyncVerified { from, package, valid });
+                });
+            }
+            Output::Persist { record, barrier } => {
+                if barrier {
+                    self.barrier = Some(self.parts.log.append_durably(record));
+                } else {
+                    self.parts.log.append(record);
+                }
+            }
+            Output::Send { to, message } => {
+                let class = class_of(&message);
+                self.parts.transport.send(to, class, Bytes::from(encode(&message)));
+            }
+            Output::Broadcast(message) => {
+                let class = class_of(&message);
+                self.parts.transport.broadcast(class, &Bytes::from(encode(&message)));
+            }
+            Output::Wake(at) => self.wake = Some(at),
+            Output::Event(event) => self.event(event),
+        }
+    }
+
+    fn verify_block(
+        &self,
+        from: ValidatorIndex,
+        compact: Arc<CompactBlock>,
+        parents: Vec<BlockRef>,
+    ) {
+        let (post, keys) = (self.parts.post.clone(), self.parts.keys.clone());
+        let metrics = self.parts.metrics.clone();
+        rayon::spawn(move || {
+            let block =
+                CompactBlock::clone(&compact).with_parents(keys.chain(), keys.committee(), parents);
+            let outcome = timed(&metrics.verification_seconds, || keys.verify_block(block));
+            post.put(Happening::BlockVerified { from, compact, outcome });
+        });
+    }
+
+    /// Signs a block here and now: it takes a fifth of a millisecond, once a round.
+    fn sign(&mut self, body: BlockBody) {
+        let keys = &self.parts.keys;
+        let context = BlockHeader::signing_context(keys.chain());
+        let signed = timed(&self.parts.metrics.signing_seconds, || {
+            self.parts.signing.sign(&context, body.digest().as_bytes())
+        });
+        let block = signed.map_err(|error| error.to_string()).and_then(|signature| {
+            let block = Block { body, signature };
+            keys.verify_composed(block).map_err(|error| error.to_string())
+        });
+        match block {
+            Ok(block) => self.follow_up.push_back(Input::BlockSigned(block)),
+            Err(error) => self.stop(format!("a block could not be signed: {error}")),
+        }
+    }
+
+    fn submit(&mut self, checked: Checked) {
+        let mut answers = Vec::with_capacity(checked.transactions.len());
+        for transaction in checked.transactions {
+            answers.push(match transaction {
+                _ if self.stopped.is_some() => Err(SubmitError::Stopped),
+                Ok(transaction) => self.submit_one(transaction),
+                Err(error) => Err(error),
+            });
+        }
+        // The client may have gone away: its transactions are in all the same.
+        let _ = checked.reply.send(answers);
+    }
+
+    fn submit_one(
+        &mut self,
+        transaction: Verified<Transaction>,
+    ) -> Result<TransactionId, SubmitError> {
+        let id = transaction.body.id();
+        self.refused.clear();
+        self.hand_in(Input::Submit(transaction));
+        match self.refused.iter().position(|(refused, _)| *refused == id) {
+            Some(at) => Err(SubmitError::Refused(self.refused.swap_remove(at).1)),
+            None => Ok(id),
+        }
+    }
+
+    // ----- the log -----
+
+    fn log_says(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Durable(ticket) => {
+                if self.barrier == Some(ticket) {
+                    self.release();
+                }
+            }
+            LogEvent::Full { available_bytes, needed_bytes } => {
+                let reason = format!(
+                    "the disk is full: {needed_bytes} bytes are needed, {available_bytes} are \
+                     left; free some space and the node goes on"
+                );
+                tracing::error!("{reason}");
+                self.disk_full = Some(reason);
+                self.publish_status();
+            }
+            LogEvent::Recovered => {
+                tracing::info!("the disk has room again, the node goes on");
+                self.disk_full = None;
+                self.publish_status();
+            }
+            LogEvent::Failed(error) => self.stop(format!("the block log failed: {error}")),
+        }
+    }
+
+    /// What waited for the log goes on, up to the next barrier.
+    fn release(&mut self) {
+        self.barrier = None;
+        while self.barrier.is_none() {
+            let Some(output) = self.held.pop_front() else {
+                break;
+            };
+            self.carry_out(output);
+        }
+        while let Some(input) = self.follow_up.pop_front() {
+            self.hand_in(input);
+        }
+    }
+
+    /// Nothing leaves the node any more, but it still answers questions.
+    fn stop(&mut self, reason: String) {
+        tracing::error!("stopped: {reason}");
+        self.stopped = Some(reason);
+        self.wake = None;
+        self.held.clear();
+        self.follow_up.clear();
+        self.publish_status();
+    }
+
+    // ----- what happened -----
+
+    fn event(&mut self, event: Event) {
+        match &event {
+            Event::Refused { id, refusal } => self.refused.push((*id, refusal.clone())),
+            Event::Rejected { from, .. } | Event::LyingSyncer(from) => {
+                self.parts.transport.note_refused(*from);
+            }
+            Event::Diverged { height, own, certified } => {
+                let reason = format!(
+                    "checkpoint {height} gave {own} here, but a quorum attests {certified}: \
+                     restore this node from an empty data folder and report what happened"
+                );
+                self.stop(reason);
+            }
+            _ => {}
+        }
+        self.parts.history.event(&self.parts.shard, event);
+    }
+
+    fn publish_status(&mut self) {
+        self.status_due = Instant::now() + STATUS_INTERVAL;
+        let status = self.parts.shard.status();
+        let status = NodeStatus {
+            round: status.round.0,
+            floor: status.floor.0,
+            height: status.height.0,
+            certified_height: status.certified.0,
+            mempool: status.mempool,
+            dag_blocks: status.load.dag_blocks,
+            waiting_blocks: status.load.waiting_blocks,
+            recovering: status.recovering,
+            synchronising: status.synchronising,
+            stopped: self.stopped.clone().or_else(|| self.disk_full.clone()),
+            last_checkpoint_unix_ms: self.parts.history.last_checkpoint_unix_ms(),
+        };
+        self.parts.metrics.note_status(&status);
+        self.parts.view.set_status(status);
+    }
+}
+
+/// Bulk answers travel apart, so that they do not hold up blocks.
+const fn class_of(message: &Message) -> Class {
+    match message {
+        Message::Consensus(_) => Class::Blocks,
+        Message::SyncRequest { .. }
+        | Message::SyncOffer(_)
+        | Message::ChunkRequest { .. }
+        | Message::Chunk { .. }
+        | Message::ChunkGone { .. } => Class::Sync,
+    }
+}
+
+/// Does something, and notes how long it took.
+pub(crate) fn timed<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let done = work();
+    histogram.observe(start.elapsed().as_secs_f64());
+    done
+}
+
+/// The time of this machine, in microseconds since the Unix epoch.
+pub(crate) fn now() -> Time {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+}

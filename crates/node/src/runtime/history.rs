@@ -1,0 +1,271 @@
+//! What the core tells the archive, the view and subscribers.
+//!
+//! The archive is written by a thread of its own. Its queue is bounded: if the disk cannot keep
+//! up, the core waits, and with it the node proposes less.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use qcn_consensus::Rejection;
+use qcn_ledger::{Ledger, Outcome};
+use qcn_shard::{Event, Record, Shard};
+use qcn_types::{
+    AuthorSet, BlockRef, Certificate, Checkpoint, Evidence, Height, Slot, TransactionId,
+    VerifiedBlock,
+};
+
+use super::core::timed;
+use crate::api::{Metrics, ReasonLabel, ValidatorLabel};
+use crate::archive::{Archive, ArchiveError, Executed};
+use crate::view::{CertifiedState, Notice, View};
+
+/// The most entries that wait for the archive's thread.
+const MAX_WAITING_ENTRIES: usize = 4_096;
+
+/// The most executed heights whose certificate is awaited; older ones go without their own.
+const MAX_UNCERTIFIED: usize = 512;
+
+/// Something for the archive.
+enum Entry {
+    Block(VerifiedBlock),
+    Executed(Executed),
+    Certified(Arc<Certificate>),
+    Skipped(Slot),
+    Evidence(Evidence),
+}
+
+/// The archive's thread.
+pub(crate) struct ArchiveWriter {
+    entries: SyncSender<Entry>,
+    thread: JoinHandle<()>,
+}
+
+impl ArchiveWriter {
+    pub(crate) fn spawn(archive: Archive, metrics: Metrics) -> std::io::Result<Self> {
+        let (entries, waiting) = sync_channel(MAX_WAITING_ENTRIES);
+        let thread = std::thread::Builder::new()
+            .name("archive".to_owned())
+            .spawn(move || write_entries(&archive, &metrics, &waiting))?;
+        Ok(Self { entries, thread })
+    }
+
+    fn put(&self, entry: Entry) {
+        // The thread ends before its sender only by a panic, which has been reported.
+        let _ = self.entries.send(entry);
+    }
+
+    /// Writes what waits, and ends.
+    pub(crate) fn close(self) {
+        drop(self.entries);
+        if self.thread.join().is_err() {
+            tracing::error!("the archive's thread panicked; what it missed comes back at restart");
+        }
+    }
+}
+
+/// The archive is a convenience: an error is reported, and consensus goes on.
+fn write_entries(archive: &Archive, metrics: &Metrics, waiting: &Receiver<Entry>) {
+    const PRUNED_EVERY: u64 = 256;
+    let mut failing = false;
+    for entry in waiting {
+        let outcome = match entry {
+            Entry::Block(block) => archive.add_block(&block),
+            Entry::Executed(executed) => {
+                let height = executed.header.height;
+                let added = timed(&metrics.archive_seconds, || archive.add_checkpoint(&executed));
+                let prunes = height.0.is_multiple_of(PRUNED_EVERY);
+                added.and_then(|()| if prunes { archive.prune().map(|_| ()) } else { Ok(()) })
+            }
+            Entry::Certified(certificate) => archive.add_certificate(&certificate),
+            Entry::Skipped(slot) => archive.add_decision(slot, true),
+            Entry::Evidence(evidence) => archive.add_evidence(&evidence),
+        };
+        report(outcome, &mut failing);
+    }
+}
+
+fn report(outcome: Result<(), ArchiveError>, failing: &mut bool) {
+    match outcome {
+        Ok(()) => *failing = false,
+        Err(error) if !*failing => {
+            *failing = true;
+            tracing::error!(%error, "the archive could not be written; clients miss history");
+        }
+        Err(_) => {}
+    }
+}
+
+/// Follows what the machine does.
+pub(crate) struct History {
+    writer: ArchiveWriter,
+    view: View,
+    metrics: Metrics,
+    /// Blocks that may still be executed.
+    blocks: BTreeMap<BlockRef, VerifiedBlock>,
+    /// Executed, not certified yet; a ledger where it was the newest of its input.
+    uncertified: BTreeMap<Height, (Checkpoint, Option<Ledger>)>,
+    isolated: AuthorSet,
+    last_checkpoint_unix_ms: u64,
+}
+
+impl History {
+    pub(crate) fn new(writer: ArchiveWriter, view: View, metrics: Metrics) -> Self {
+        Self {
+            writer,
+            view,
+            metrics,
+            blocks: BTreeMap::new(),
+            uncertified: BTreeMap::new(),
+            isolated: AuthorSet::EMPTY,
+            last_checkpoint_unix_ms: 0,
+        }
+    }
+
+    /// Keeps a block until it is executed or too old.
+    pub(crate) fn keep(&mut self, record: &Record) {
+        match record {
+            Record::Own(block) | Record::Accepted(block) => {
+                self.blocks.insert(block.reference(), block.clone());
+            }
+            Record::Snapshot { floor, .. } => {
+                self.blocks.retain(|reference, _| reference.round > *floor);
+            }
+        }
+    }
+
+    pub(crate) const fn last_checkpoint_unix_ms(&self) -> u64 {
+        self.last_checkpoint_unix_ms
+    }
+
+    /// Tells everybody whom it concerns.
+    pub(crate) fn event(&mut self, shard: &Shard, event: Event) {
+        match event {
+            Event::Proposed(_) | Event::Refused { .. } | Event::Diverged { .. } => {}
+            Event::Accepted(reference) => self.accepted(reference),
+            Event::Executed { header, leaders, blocks, outcomes, .. } => {
+                self.executed(shard, header, leaders, &blocks, outcomes);
+            }
+            Event::Certified { height, .. } => self.certified(shard, height),
+            Event::Skipped(slot) => {
+                let validator = ValidatorLabel { validator: slot.author.0 };
+                self.metrics.skipped.get_or_create(&validator).inc();
+                self.writer.put(Entry::Skipped(slot));
+                self.view.notify(Notice::Skipped { round: slot.round, author: slot.author });
+            }
+            Event::Proven(evidence) => {
+                self.metrics.evidence.inc();
+                self.writer.put(Entry::Evidence(evidence.clone()));
+                self.view.notify(Notice::Evidence(Arc::new(evidence)));
+            }
+            Event::Isolated { validator, offence } => {
+                tracing::warn!(%validator, ?offence, "isolated by committed evidence");
+                self.isolated.insert(validator);
+                self.view.set_isolated(self.isolated);
+                self.view.notify(Notice::Isolated(validator));
+            }
+            Event::Synchronised { height, .. } => {
+                tracing::info!(%height, "the state was synchronised");
+                self.uncertified.clear();
+            }
+            Event::Resumed { round } => tracing::info!(%round, "may sign again"),
+            Event::LyingSyncer(from) => tracing::warn!(%from, "sent state that does not fit"),
+            Event::Rejected { from, rejection } => {
+                let reason = ReasonLabel { reason: rejection_name(rejection) };
+                self.metrics.messages_refused.get_or_create(&reason).inc();
+                tracing::debug!(%from, %rejection, "refused");
+            }
+            Event::Suspicion { against, suspicion } => {
+                tracing::trace!(%against, ?suspicion, "suspected");
+            }
+        }
+    }
+
+    fn accepted(&mut self, reference: BlockRef) {
+        let Some(block) = self.blocks.get(&reference) else {
+            return;
+        };
+        let transactions = block.body.payload.transactions.len();
+        let validator = ValidatorLabel { validator: reference.author.0 };
+        self.metrics.blocks.get_or_create(&validator).inc();
+        self.writer.put(Entry::Block(block.clone()));
+        self.view.notify(Notice::Block { block: reference, transactions });
+    }
+
+    fn executed(
+        &mut self,
+        shard: &Shard,
+        header: Checkpoint,
+        leaders: Vec<BlockRef>,
+        blocks: &[BlockRef],
+        outcomes: Vec<(TransactionId, Outcome)>,
+    ) {
+        self.last_checkpoint_unix_ms = unix_ms();
+        self.metrics.transactions.inc_by(outcomes.len() as u64);
+        // Only the newest state is at hand. Earlier ones of the same input are proven by it.
+        let ledger = (shard.checkpoint().height == header.height).then(|| shard.ledger().clone());
+        self.uncertified.insert(header.height, (header, ledger));
+        while self.uncertified.len() > MAX_UNCERTIFIED {
+            self.uncertified.pop_first();
+        }
+        let bodies: Vec<VerifiedBlock> =
+            blocks.iter().filter_map(|block| self.blocks.remove(block)).collect();
+        if bodies.len() < blocks.len() {
+            let height = header.height;
+            tracing::warn!(%height, "executed blocks that are not at hand: history has a gap");
+        }
+        self.view.notify(Notice::Executed {
+            height: header.height,
+            checkpoint: header.digest(),
+            leaders: leaders.clone(),
+            blocks: blocks.to_vec(),
+            outcomes: Arc::new(outcomes.clone()),
+        });
+        let executed = Executed { header, leaders, blocks: bodies, outcomes };
+        self.writer.put(Entry::Executed(executed));
+    }
+
+    /// A quorum attests a height, and with it all below.
+    fn certified(&mut self, shard: &Shard, height: Height) {
+        let above = self.uncertified.split_off(&height.next());
+        let certified = std::mem::replace(&mut self.uncertified, above);
+        for (height, (header, ledger)) in certified {
+            let Some(certificate) = shard.certificate(header).map(Arc::new) else {
+                continue;
+            };
+            self.writer.put(Entry::Certified(Arc::clone(&certificate)));
+            if let Some(ledger) = ledger {
+                self.view.set_certified(CertifiedState { certificate, ledger });
+            }
+            let checkpoint = header.digest();
+            self.view.notify(Notice::Certified { height, checkpoint });
+        }
+    }
+
+    /// Writes what waits, and ends.
+    pub(crate) fn close(self) {
+        self.writer.close();
+    }
+}
+
+/// A short name for metrics.
+const fn rejection_name(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::NotAMember => "not_a_member",
+        Rejection::TooOld => "too_old",
+        Rejection::TooFarAhead => "too_far_ahead",
+        Rejection::OverBudget => "over_budget",
+        Rejection::MalformedParents => "malformed_parents",
+        Rejection::BadSignature => "bad_signature",
+        Rejection::InvalidBlock => "invalid_block",
+        Rejection::TimeTooLow => "time_too_low",
+        Rejection::TimeTooHigh => "time_too_high",
+        Rejection::UnreferencedSibling => "unreferenced_sibling",
+        Rejection::RequestTooLarge => "request_too_large",
+    }
+}
+
+fn unix_ms() -> u64 {
+    super::core::now().as_ms()
+}
