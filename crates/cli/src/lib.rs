@@ -12,6 +12,7 @@ mod query;
 mod sim;
 mod transfer;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -71,7 +72,21 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        if is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        note(&format!("error: {error:#}"));
         ExitCode::from(EXIT_BAD_INPUT)
     })
+}
+
+/// Whether somebody who read standard output, such as `head`, has seen enough.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Says something beside the result. It does not matter whether anybody listens.
+fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -52,6 +52,7 @@ Exit code: 0 if the run is the same and every invariant held, 1 if not, 2 for ba
 
 Examples:
   qcn sim replay out/wan.json
+  qcn sim replay out/wan.json --json - | jq .trace_hash
   qcn sim replay out/fuzz/fuzz-42.toml";
 
 /// Run the protocol in virtual time.

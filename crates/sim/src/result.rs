@@ -142,6 +142,9 @@ pub struct Percentiles {
     pub mean: Option<f64>,
     /// The largest.
     pub max: Option<f64>,
+    /// What none can be below, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_ms: Option<f64>,
 }
 
 /// What became of the load.

@@ -49,6 +49,14 @@ pub fn write(path: &Path, contents: &str) -> anyhow::Result<()> {
     std::fs::write(path, contents).with_context(|| format!("cannot write {shown}"))
 }
 
+/// What stands for standard output.
+const STANDARD_OUTPUT: &str = "-";
+
+/// Whether a result is to be printed instead of written to a file.
+pub fn is_standard_output(path: Option<&Path>) -> bool {
+    path == Some(Path::new(STANDARD_OUTPUT))
+}
+
 /// Where a result goes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Destinations {

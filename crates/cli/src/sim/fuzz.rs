@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Args;
@@ -16,12 +16,15 @@ use qcn_sim::scenario::{Scenario, shrink};
 
 use super::files;
 use super::rule::BreakArgs;
-use outcome::{Failure, attempt};
+use crate::note;
+use outcome::{Failure, Until, attempt};
 
 /// How many seeds are tried if nothing is said.
 const SEEDS: u64 = 1_000;
 /// How many scenarios are tried to make a failing one smaller.
 const SHRINK_RUNS_MAX: u64 = 400;
+/// For how long.
+const SHRINK_TIME_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub struct FuzzArgs {
@@ -84,11 +87,11 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<ExitCode> {
     let found = failure.map(|failure| report_failure(args, failure)).transpose()?;
     let summary = totals.json(found.as_ref());
     match &args.json {
-        Some(path) if path.as_os_str() == "-" => super::print(&(summary + "\n"))?,
+        Some(path) if files::is_standard_output(Some(path)) => super::print(&(summary + "\n"))?,
         Some(path) => files::write(path, &(summary + "\n"))?,
         None => {}
     }
-    eprintln!("{}", totals.sentence());
+    note(&totals.sentence());
     Ok(super::exit_code(found.is_none()))
 }
 
@@ -102,18 +105,20 @@ struct Found {
 
 /// Shrinks the scenario, writes it, and says how to replay it.
 fn report_failure(args: &FuzzArgs, failure: Failure) -> anyhow::Result<Found> {
-    eprintln!("seed {} breaks {}: {}", failure.seed, failure.invariant, failure.detail);
+    note(&format!("seed {} breaks {}: {}", failure.seed, failure.invariant, failure.detail));
     let bar = pool::spinner("making the scenario smaller");
     let rule = args.broken.rule();
     let original = failure.scenario.clone();
-    let shrunk = shrink(original, SHRINK_RUNS_MAX, &mut |candidate: &Scenario| {
+    let begun = Instant::now();
+    let enough = |runs: u64| runs >= SHRINK_RUNS_MAX || begun.elapsed() >= SHRINK_TIME_MAX;
+    let shrunk = shrink(original, &enough, &mut |candidate: &Scenario| {
         bar.inc(1);
-        let again = attempt(candidate, rule).1;
+        let again = attempt(candidate, rule, Until::FirstViolation).1;
         again.is_some_and(|again| again.invariant == failure.invariant)
     });
     bar.finish_and_clear();
-    // The last run of the smallest scenario is the one that is written down.
-    let (result, last) = attempt(&shrunk.scenario, rule);
+    // To its end, as a replay runs it, so that the two can be compared.
+    let (result, last) = attempt(&shrunk.scenario, rule, Until::TheEnd);
     let failure = Failure { seed: failure.seed, ..last.unwrap_or(failure) };
     let path = args.out.join(format!("fuzz-{}.toml", failure.seed));
     let switch = args.broken.switch();
@@ -132,8 +137,8 @@ fn report_failure(args: &FuzzArgs, failure: Failure) -> anyhow::Result<Found> {
     if let Some(result) = result {
         files::write(&path.with_extension("json"), &report::json(&result)?)?;
     }
-    eprintln!("after shrinking, {}: {}", failure.invariant, failure.detail);
-    eprintln!("scenario: {}\nreplay:   {command}", path.display());
+    note(&format!("after shrinking, {}: {}", failure.invariant, failure.detail));
+    note(&format!("scenario: {}\nreplay:   {command}", path.display()));
     Ok(Found { failure, scenario: path, command })
 }
 

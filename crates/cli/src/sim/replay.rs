@@ -12,11 +12,15 @@ use qcn_sim::scenario::{RunOptions, Scenario};
 use super::files;
 use super::rule::BreakArgs;
 use super::run::watched;
+use crate::note;
 
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
     /// A result (JSON), or a scenario (TOML) with or without its result beside it.
     file: PathBuf,
+    /// Write the result as JSON to this file; - prints it instead of the table.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Show every validator and every event in the table.
     #[arg(long)]
     full: bool,
@@ -42,21 +46,31 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         ..RunOptions::default()
     };
     let result = watched(&recording.scenario, &options, args.quiet)?;
-    if !args.quiet {
+    let to_output = files::is_standard_output(args.json.as_deref());
+    if to_output {
+        super::print(&report::json(&result)?)?;
+    } else if !args.quiet {
         let detail = if args.full { Detail::Full } else { Detail::Summary };
         super::print(&report::table(&result, detail))?;
     }
-    let same = recording.result.is_none_or(|recorded| {
-        let differences = differences(&recorded, &result);
-        let verdict = if differences.is_empty() {
-            "The run is the recorded one: same trace hash, same violations.".to_owned()
-        } else {
-            format!("The run is NOT the recorded one:\n  {}", differences.join("\n  "))
-        };
-        println!("\n{verdict}");
-        differences.is_empty()
-    });
+    if let Some(path) = args.json.as_deref().filter(|_| !to_output) {
+        files::write(path, &report::json(&result)?)?;
+    }
+    let differences = recording.result.as_ref().map(|recorded| differences(recorded, &result));
+    if let Some(differences) = &differences {
+        let verdict = verdict(differences);
+        // Standard output is the JSON document's.
+        if to_output { note(&verdict) } else { super::print(&format!("\n{verdict}\n"))? }
+    }
+    let same = differences.is_none_or(|differences| differences.is_empty());
     Ok(super::exit_code(same && result.violations.is_empty()))
+}
+
+fn verdict(differences: &[String]) -> String {
+    if differences.is_empty() {
+        return "The run is the recorded one: same trace hash, same violations.".to_owned();
+    }
+    format!("The run is NOT the recorded one:\n  {}", differences.join("\n  "))
 }
 
 /// Reads either kind of file.

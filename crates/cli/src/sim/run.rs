@@ -9,14 +9,14 @@ use qcn_sim::report::{self, Detail};
 use qcn_sim::result::RunResult;
 use qcn_sim::scenario::{Progress, RunOptions, Scenario};
 
+use crate::note;
+
 use super::files::{self, Destinations};
 use super::host::Stopwatch;
 use super::rule::BreakArgs;
 
 /// Where results go unless something else is said.
 const FOLDER: &str = "out";
-/// What stands for standard output.
-const STANDARD_OUTPUT: &str = "-";
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -50,7 +50,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let options =
         RunOptions { seed: args.seed, broken_rule: args.broken.rule(), ..RunOptions::default() };
     let result = watched(&scenario, &options, args.quiet)?;
-    let to_output = args.json.as_deref() == Some(Path::new(STANDARD_OUTPUT));
+    let to_output = files::is_standard_output(args.json.as_deref());
     if to_output {
         super::print(&report::json(&result)?)?;
     } else if !args.quiet {
@@ -59,7 +59,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let written = destinations(args, &scenario.name).write(&result)?;
     if !args.quiet && !written.is_empty() {
-        eprintln!("written: {}", written.join(", "));
+        note(&format!("written: {}", written.join(", ")));
     }
     Ok(super::exit_code(result.violations.is_empty()))
 }
@@ -68,7 +68,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 fn destinations(args: &RunArgs, name: &str) -> Destinations {
     let named = args.json.is_some() || args.html.is_some();
     if named || args.no_files {
-        let json = args.json.clone().filter(|path| path != Path::new(STANDARD_OUTPUT));
+        let json = args.json.clone().filter(|path| !files::is_standard_output(Some(path)));
         return Destinations { json, html: args.html.clone() };
     }
     let file = |ending: &str| Some(Path::new(FOLDER).join(format!("{name}.{ending}")));

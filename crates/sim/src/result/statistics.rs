@@ -36,6 +36,7 @@ impl Percentiles {
             p99: Some(rank(&observations, 99)),
             mean: Some(millis((sum / u128::from(samples)) as u64)),
             max: Some(millis(max)),
+            lower_bound_ms: None,
         }
     }
 }

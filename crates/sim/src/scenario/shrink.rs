@@ -1,7 +1,7 @@
 //! Making a failing scenario as small as it can be while it still fails.
 //!
 //! Greedy: every simplification is tried, the first that still fails is kept, and so on until
-//! none helps or the budget of runs is used up.
+//! none helps or it has been enough.
 
 use super::format::{Consensus, DiskSettings, Fault, LatencyKind, Load, Scenario};
 use super::words::{Damage, Target};
@@ -18,19 +18,24 @@ pub struct Shrunk {
 /// The shortest a phase is made, in seconds.
 const SECONDS_MIN: f64 = 0.5;
 
-/// Shrinks a scenario for which `fails` holds, trying at most `budget` others.
+/// Shrinks a scenario for which `fails` holds, until `enough` holds of the number of runs.
 ///
 /// `fails` decides whether a scenario still shows the same defect; it is never asked about a
 /// scenario that cannot run.
-pub fn shrink(scenario: Scenario, budget: u64, fails: &mut dyn FnMut(&Scenario) -> bool) -> Shrunk {
+pub fn shrink(
+    scenario: Scenario,
+    enough: &dyn Fn(u64) -> bool,
+    fails: &mut dyn FnMut(&Scenario) -> bool,
+) -> Shrunk {
     let mut shrunk = Shrunk { scenario, runs: 0 };
     loop {
         let mut smaller = false;
-        for simplify in [drop_faults, drop_adversaries, drop_validators, shorten, plainer] {
+        // The length first: all runs after it take less time.
+        for simplify in [shorten, drop_faults, drop_adversaries, drop_validators, plainer] {
             // What follows a success is derived anew from the smaller scenario.
             let mut skip = 0;
             while let Some(candidate) = simplify(&shrunk.scenario).into_iter().nth(skip) {
-                if shrunk.runs >= budget {
+                if enough(shrunk.runs) {
                     return shrunk;
                 }
                 let seed = candidate.run.seed;

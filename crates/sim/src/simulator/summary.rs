@@ -55,7 +55,10 @@ impl QuantumNetworkSimulator {
             trace_hash: self.trace_hash().to_string(),
             conditions: self.conditions(warm_up_us),
             finality_histogram: histogram(&finality),
-            finality_ms: Percentiles::from_micros(finality),
+            finality_ms: Percentiles {
+                lower_bound_ms: Some(milliseconds(bound.three_delays_us)),
+                ..Percentiles::from_micros(finality)
+            },
             certified_ms: Percentiles::from_micros(
                 certified.iter().map(|(_, elapsed)| *elapsed).collect(),
             ),

@@ -235,6 +235,7 @@ fn a_result_has_what_was_measured() {
     let result = network.result(seconds(1));
     assert!(result.finality_ms.p50.unwrap() > result.composed_lower_bound_ms);
     assert!(result.certified_ms.p50.unwrap() > result.finality_ms.p50.unwrap());
+    assert_eq!(result.finality_ms.lower_bound_ms, Some(result.lower_bound_ms));
     assert!((result.lower_bound_ms - 60.0).abs() < 1e-9, "three delays of 20 ms");
     assert!(result.rounds_per_second > 3.0);
     assert!(result.transactions.finalized > 80);

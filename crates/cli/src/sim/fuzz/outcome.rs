@@ -31,13 +31,26 @@ pub fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-/// Runs a scenario until its end or its first violation.
+/// How far to run a scenario that breaks something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// Not much further than to the first violation.
+    FirstViolation,
+    /// To where it ends.
+    TheEnd,
+}
+
+/// Runs a scenario; gives what it broke first.
 pub fn attempt(
     scenario: &Scenario,
     rule: Option<BrokenRule>,
+    until: Until,
 ) -> (Option<RunResult>, Option<Failure>) {
-    let options =
-        RunOptions { stop_at_violation: true, broken_rule: rule, ..RunOptions::default() };
+    let options = RunOptions {
+        stop_at_violation: until == Until::FirstViolation,
+        broken_rule: rule,
+        ..RunOptions::default()
+    };
     let failure = |invariant: &str, detail: String| Failure {
         seed: scenario.run.seed,
         invariant: invariant.to_owned(),

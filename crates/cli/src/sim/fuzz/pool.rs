@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use qcn_consensus::BrokenRule;
 use qcn_sim::scenario::random_scenario;
 
-use super::outcome::{Failure, Totals, attempt};
+use super::outcome::{Failure, Totals, Until, attempt};
 
 /// How often the bar moves by itself.
 const TICK: Duration = Duration::from_millis(200);
@@ -62,7 +62,8 @@ pub fn search(
 impl Search {
     fn work(&self) {
         while let Some(seed) = self.take() {
-            let (result, failure) = attempt(&random_scenario(seed), self.rule);
+            let (result, failure) =
+                attempt(&random_scenario(seed), self.rule, Until::FirstViolation);
             self.found.fetch_or(failure.is_some(), Ordering::Relaxed);
             let totals = self.totals.lock();
             let mut totals = totals.unwrap_or_else(std::sync::PoisonError::into_inner);

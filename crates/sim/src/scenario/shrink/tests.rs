@@ -15,7 +15,7 @@ fn busy() -> Scenario {
 #[test]
 fn what_a_defect_does_not_need_is_dropped() {
     let mut asked = 0;
-    let shrunk = shrink(busy(), 10_000, &mut |scenario| {
+    let shrunk = shrink(busy(), &|_| false, &mut |scenario| {
         asked += 1;
         scenario.fault.iter().any(|fault| fault.kind == FaultKind::Churn)
             && scenario.network.count >= Some(4)
@@ -39,7 +39,7 @@ fn what_a_defect_does_not_need_is_dropped() {
 fn what_a_defect_needs_stays() {
     let busy = busy();
     let (adversaries, faults) = (busy.adversary.clone(), busy.fault.len());
-    let shrunk = shrink(busy, 10_000, &mut |scenario| {
+    let shrunk = shrink(busy, &|_| false, &mut |scenario| {
         scenario.adversary == adversaries && scenario.fault.len() == faults
     });
     assert_eq!(shrunk.scenario.adversary, adversaries);
@@ -66,9 +66,9 @@ fn validators_that_are_left_keep_their_roles() {
 }
 
 #[test]
-fn the_budget_bounds_the_search() {
-    let shrunk = shrink(busy(), 7, &mut |_| true);
+fn the_search_ends_when_it_is_enough() {
+    let shrunk = shrink(busy(), &|runs| runs >= 7, &mut |_| true);
     assert_eq!(shrunk.runs, 7);
-    let untouched = shrink(busy(), 0, &mut |_| true);
+    let untouched = shrink(busy(), &|_| true, &mut |_| true);
     assert_eq!(untouched.scenario, busy());
 }

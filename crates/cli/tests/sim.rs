@@ -1,0 +1,154 @@
+//! `qcn sim` as a person or a script runs it.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A folder of its own for each test.
+fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sim").join(name);
+    drop(std::fs::remove_dir_all(&path));
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn qcn(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qcn"));
+    command.arg("sim").args(arguments).current_dir(folder).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+const SMALL: &str = r#"
+    name = "small"
+    network = { count = 4, uniform_ms = 10.0 }
+    load = { transactions_per_second = 5 }
+    run = { virtual_seconds = 2, seed = 3 }
+"#;
+
+/// Given a scenario file, when it is run, then the JSON has every member that scripts rely on, and
+/// a replay of it is the same run.
+#[test]
+fn a_run_is_written_and_replayed() {
+    let folder = folder("run");
+    std::fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let ran = qcn(&folder, &["run", "small.toml", "--json", "small.json", "--html", "small.html"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+    assert!(stdout(&ran).contains("finality"));
+    let text = std::fs::read_to_string(folder.join("small.json")).unwrap();
+    let result: Value = serde_json::from_str(&text).unwrap();
+    for member in ["trace_hash", "conditions", "rounds_per_second", "violations"] {
+        assert!(!result[member].is_null(), "{member}");
+    }
+    assert_eq!(result["seed"], 3);
+    for figure in ["p50", "p95", "p99", "lower_bound_ms"] {
+        assert!(result["finality_ms"][figure].as_f64().unwrap() > 0.0, "{figure}");
+    }
+    for figure in ["bytes_sent", "cpu_ms", "blocks", "leader_slots", "evidence"] {
+        assert!(result["validators"][0][figure].is_number(), "{figure}");
+    }
+    let page = std::fs::read_to_string(folder.join("small.html")).unwrap();
+    assert!(page.contains("<svg"));
+
+    let again = qcn(&folder, &["replay", "small.json", "--json", "-"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    assert!(stderr(&again).contains("The run is the recorded one"));
+    let again: Value = serde_json::from_str(stdout(&again)).unwrap();
+    assert_eq!(again["trace_hash"], result["trace_hash"]);
+}
+
+/// Given another seed in the recording, when it is replayed, then it says that it is another run.
+#[test]
+fn a_replay_that_differs_is_not_in_order() {
+    let folder = folder("differs");
+    std::fs::write(folder.join("small.toml"), SMALL).unwrap();
+    qcn(&folder, &["run", "small.toml", "--quiet", "--json", "small.json"]);
+    let text = std::fs::read_to_string(folder.join("small.json")).unwrap();
+    std::fs::write(folder.join("other.json"), text.replace("\"seed\": 3,", "\"seed\": 4,"))
+        .unwrap();
+    let again = qcn(&folder, &["replay", "other.json", "--quiet"]);
+    assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
+    assert!(stdout(&again).contains("NOT the recorded one"));
+}
+
+/// Given each rule broken on purpose, when seeds are tried, then one shows it, and the command
+/// that is printed shows the very same again.
+#[test]
+fn every_broken_rule_is_found_and_its_replay_is_the_same_run() {
+    for (rule, seeds, invariant) in [
+        ("small-quorum", "0..20", "quorum_by_weight"),
+        ("no-vote-deduplication", "20..60", "quorum_by_weight"),
+        ("no-round-log", "0..20", "no_honest_double_sign"),
+    ] {
+        let folder = folder(rule);
+        let arguments =
+            ["fuzz", "--seeds", seeds, "--break", rule, "--out", "found", "--json", "-"];
+        let found = qcn(&folder, &arguments);
+        assert_eq!(found.status.code(), Some(1), "{rule}: {}", stderr(&found));
+        let summary: Value = serde_json::from_str(stdout(&found)).unwrap();
+        let said = stderr(&found);
+        assert!(said.contains(&format!("breaks {invariant}")), "{rule}: {said}");
+        assert!(summary.to_string().contains(invariant), "{rule}: {summary}");
+        let command = said.lines().find_map(|line| line.strip_prefix("replay:")).unwrap();
+        let command: Vec<&str> = command.trim().split(' ').collect();
+        assert_eq!(command[..2], ["qcn", "sim"]);
+        let again = qcn(&folder, &command[2..]);
+        assert_eq!(again.status.code(), Some(1), "{rule}: {}", stderr(&again));
+        assert!(stdout(&again).contains("The run is the recorded one"), "{}", stdout(&again));
+    }
+}
+
+#[test]
+fn seeds_without_a_violation_are_in_order() {
+    let folder = folder("fuzz");
+    let tried = qcn(&folder, &["fuzz", "--seeds", "0..2", "--json", "summary.json"]);
+    assert_eq!(tried.status.code(), Some(0), "{}", stderr(&tried));
+    let summary = std::fs::read_to_string(folder.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["seeds"], 2, "{summary}");
+}
+
+#[test]
+fn bad_input_is_refused_with_its_place() {
+    let folder = folder("bad");
+    let unknown = SMALL.replace("virtual_seconds", "virtual_hours");
+    std::fs::write(folder.join("unknown.toml"), unknown).unwrap();
+    std::fs::write(folder.join("half.json"), "{\"scenario\": ").unwrap();
+    let cases: [(&[&str], &str); 5] = [
+        (&["run", "unknown.toml"], "unknown.toml"),
+        (&["run", "missing.toml"], "missing.toml"),
+        (&["replay", "half.json"], "half.json"),
+        (&["fuzz", "--seeds", "5..5"], "holds no seed"),
+        (&["list", "nothing"], "nothing"),
+    ];
+    for (arguments, told) in cases {
+        let output = qcn(&folder, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(told), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+/// `qcn sim list | head -1` is no error.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_qcn"))
+        .args(["sim", "list", "wan"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
