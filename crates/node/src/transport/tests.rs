@@ -1,0 +1,6 @@
+//! Transports on loopback: what they do for each other, and what they refuse from others.
+
+mod hostile;
+mod mesh;
+mod refused;
+mod support;
