@@ -223,9 +223,14 @@ impl Transport {
         let quic = Arc::new(quic_config(&config.limits)?);
         let endpoint = listen(&config, &handshakes, quic.clone())?;
         let local_address = endpoint.local_addr().map_err(|error| cannot_listen(&config, error))?;
-        let (shared, received) = share(&config, local_address, keys, handshakes, counting)?;
+        let (shared, sender, received) = share(&config, local_address, keys, handshakes, counting)?;
         shared.renew_own_record(0);
         let tasks = run(shared.clone(), endpoint.clone(), quic, config.seeds);
+        let tasks = async move {
+            tasks.await;
+            // What was received is closed when the tasks end.
+            drop(sender);
+        };
         let running = Running(Mutex::new(Some((endpoint, tokio::spawn(tasks)))));
         Ok((Self { shared, running: Arc::new(running), local_address }, received))
     }
@@ -298,7 +303,8 @@ impl Transport {
         self.shared.counting.read()
     }
 
-    /// Ends all connections and tasks, and frees the port. Later sends go nowhere.
+    /// Ends all connections and tasks, and frees the port. The receiver of [`Self::start`] ends;
+    /// later sends go nowhere.
     pub async fn close(&self) {
         let Some((endpoint, tasks)) = lock(&self.running.0).take() else { return };
         endpoint.close((CloseCode::Stopping as u32).into(), b"");
@@ -378,7 +384,7 @@ fn share(
     keys: Arc<KeySet>,
     handshakes: Handshakes,
     counting: Arc<Counting>,
-) -> Result<(Arc<Shared>, mpsc::Receiver<Received>), TransportError> {
+) -> Result<(Arc<Shared>, mpsc::Sender<Received>, mpsc::Receiver<Received>), TransportError> {
     let now = Instant::now();
     let (mut peers, mut verifying) = (BTreeMap::new(), BTreeMap::new());
     for known in &config.validators {
@@ -397,7 +403,7 @@ fn share(
     let mut randomness = SeededRandomness::from_seed(&seed);
     // As many as all peers together may have waiting, so that none waits for another.
     let per_peer = config.limits.waiting_bytes_per_peer / MIN_WAITING_BYTES + 1;
-    let (received, receiver) = mpsc::channel(per_peer.saturating_mul(peers.len().max(1)));
+    let (sender, receiver) = mpsc::channel(per_peer.saturating_mul(peers.len().max(1)));
     let certain = !local_address.ip().is_unspecified();
     let shared = Shared {
         chain: config.chain,
@@ -410,13 +416,13 @@ fn share(
         keys,
         handshakes,
         counting,
-        received,
+        received: sender.downgrade(),
         ups_and_downs: broadcast::Sender::new(MAX_CONNECTION_LAG),
         records_changed: watch::Sender::new(0),
         records: Mutex::new(RecordStore::new(config.chain, verifying)),
         randomness: Mutex::new(randomness),
     };
-    Ok((Arc::new(shared), receiver))
+    Ok((Arc::new(shared), sender, receiver))
 }
 
 /// All tasks of a transport; they end when this is dropped.

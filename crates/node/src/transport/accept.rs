@@ -11,7 +11,7 @@ use quinn::{ConnectionError, Endpoint, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::budget::{AddressBudgets, Budget};
 use super::counters::Count;
@@ -45,7 +45,6 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
             Some(_) = links.join_next() => {}
         }
     }
-    error!("the socket accepts no more connections");
 }
 
 /// Decides who may begin a handshake.

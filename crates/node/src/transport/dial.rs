@@ -41,7 +41,7 @@ enum NotDialled {
     /// The address is the own one.
     Itself,
     /// Another connection to that peer stands.
-    Duplicate,
+    Duplicate(ValidatorIndex),
     Failed,
 }
 
@@ -51,7 +51,12 @@ impl Dialler {
         let mut backoff = self.shared.backoff();
         let mut attempt = 0_usize;
         loop {
+            let since = Instant::now();
             wait_until_down(&peer).await;
+            if since.elapsed() >= GOOD_AFTER {
+                backoff.reset();
+                attempt = 0;
+            }
             let addresses = self.shared.addresses(&peer);
             if addresses.is_empty() {
                 peer.wake.notified().await;
@@ -75,12 +80,11 @@ impl Dialler {
                     if since.elapsed() >= GOOD_AFTER {
                         backoff.reset();
                     }
-                    attempt = 1;
                 }
+                Err(NotDialled::Duplicate(_)) => {}
                 Err(NotDialled::Failed | NotDialled::Itself) => {
                     self.shared.counting.one(Count::DialFailed);
                 }
-                Err(NotDialled::Duplicate) => {}
             }
             tokio::select! {
                 () = sleep(backoff.next()) => {}
@@ -90,14 +94,20 @@ impl Dialler {
         }
     }
 
-    /// Finds validators through an address whose owner is not known, while some are not found.
+    /// Finds validators through an address whose owner is not known: at once while there is one
+    /// of whom no address is known, and otherwise when one has not been reached for a while.
     pub(super) async fn seek(self, seed: String) {
         let mut backoff = self.shared.backoff();
         let mut owner: Option<ValidatorIndex> = None;
+        let mut complete_at = Instant::now();
         loop {
+            if self.shared.is_complete() {
+                complete_at = Instant::now();
+            }
             let peer = owner.and_then(|owner| self.shared.peers.get(&owner));
             let found = peer.is_some_and(|peer| peer.is_connected());
-            if !found && self.shared.lacks_addresses() {
+            let wanted = self.shared.lacks_addresses() || complete_at.elapsed() >= GOOD_AFTER;
+            if wanted && !found {
                 match self.dial(&seed, None).await {
                     Ok(link) => {
                         owner = Some(link.peer_index());
@@ -106,7 +116,7 @@ impl Dialler {
                     }
                     // The own address among the seeds, as when all validators are given the same.
                     Err(NotDialled::Itself) => return,
-                    Err(NotDialled::Duplicate) => {}
+                    Err(NotDialled::Duplicate(peer)) => owner = Some(peer),
                     Err(NotDialled::Failed) => self.shared.counting.one(Count::DialFailed),
                 }
             }
@@ -181,7 +191,7 @@ impl Dialler {
                 self.shared.counting.one(Count::HandshakeDialled);
                 Ok(link)
             }
-            Err(NotUp::Duplicate) => Err(NotDialled::Duplicate),
+            Err(NotUp::Duplicate) => Err(NotDialled::Duplicate(peer.index)),
             Err(NotUp::Failed) => Err(NotDialled::Failed),
         }
     }

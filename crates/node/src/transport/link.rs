@@ -26,10 +26,7 @@ use super::{Class, Received};
 
 /// A connection that is up.
 pub(super) struct Link {
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    connection: Connection,
-    id: u64,
+    standing: Standing,
     control_out: SendStream,
     control_in: FrameReader,
     /// Took the place of another one.
@@ -123,49 +120,46 @@ async fn confirm_in_time(
     if kind != StreamKind::Control {
         return Err(Fault::Violation("another stream before control").into());
     }
-    let (id, replaced, record) = match (follows, control_in.control().await?) {
+    let (standing, replaced, record) = match (follows, control_in.control().await?) {
         (true, Control::Welcome { connection: id, record }) => {
-            (id, peer.follow(id, connection), record)
+            let replaced = peer.follow(id, connection);
+            (Standing::new(shared, peer, connection, id), replaced, record)
         }
         (false, Control::Hello { incarnation, lost, record }) => {
             let id = shared.random_name();
             let Decision::Use { replaced } = peer.decide(id, incarnation, lost, connection) else {
                 return Err(Unconfirmed::Duplicate);
             };
+            let standing = Standing::new(shared, peer, connection, id);
             let welcome = Control::Welcome { connection: id, record: shared.own_record() };
-            if let Err(fault) = write_control(&mut control_out, &welcome).await {
-                peer.ended(id);
-                return Err(fault.into());
-            }
-            (id, replaced, record)
+            write_control(&mut control_out, &welcome).await?;
+            (standing, replaced, record)
         }
         _ => return Err(Fault::Violation("not the message that confirms").into()),
     };
     if let Some(record) = record.filter(|record| record.validator == peer.index) {
         shared.learn(record);
     }
-    let (shared, peer, connection) = (shared.clone(), peer.clone(), connection.clone());
-    Ok(Link { shared, peer, connection, id, control_out, control_in, replaced })
+    Ok(Link { standing, control_out, control_in, replaced })
 }
 
 impl Link {
     /// Whose it is.
     pub(super) fn peer_index(&self) -> ValidatorIndex {
-        self.peer.index
+        self.standing.peer.index
     }
 
     /// Uses the connection until it ends.
     pub(super) async fn run(self) {
-        let Self { shared, peer, connection, id, control_out, control_in, replaced } = self;
+        let Self { standing, control_out, control_in, replaced } = self;
+        let Standing { shared, peer, connection, .. } = &standing;
         *lock(&peer.seen_at) = Some(connection.remote_address().to_string());
         if replaced {
             shared.counting.one(Count::Replaced);
-            shared.announce(&peer, false);
+            shared.announce(peer, false);
         }
         info!(peer = %peer.index, address = %connection.remote_address(), "connected");
-        shared.announce(&peer, true);
-        // Also when this task is aborted, the connection counts as down.
-        let end = End { shared: &shared, peer: &peer, connection: &connection, id };
+        shared.announce(peer, true);
 
         let mut tasks = JoinSet::new();
         let compared = Arc::new(Compared::default());
@@ -187,20 +181,25 @@ impl Link {
                 }
             }
         };
-        end.because(&fault);
+        standing.end(&fault);
     }
 }
 
-/// Takes note that a connection is over, however it ended.
-struct End<'a> {
-    shared: &'a Shared,
-    peer: &'a Peer,
-    connection: &'a Connection,
+/// A connection while it is the one to use. However it ends, that is taken note of.
+struct Standing {
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    connection: Connection,
     id: u64,
 }
 
-impl End<'_> {
-    fn because(&self, fault: &Fault) {
+impl Standing {
+    fn new(shared: &Arc<Shared>, peer: &Arc<Peer>, connection: &Connection, id: u64) -> Self {
+        let (shared, peer, connection) = (shared.clone(), peer.clone(), connection.clone());
+        Self { shared, peer, connection, id }
+    }
+
+    fn end(&self, fault: &Fault) {
         let (count, code) = match fault {
             Fault::TooLong { .. } => (Count::FrameTooLong, CloseCode::FrameTooLong),
             Fault::TooSlow => (Count::FrameTooSlow, CloseCode::FrameTooSlow),
@@ -211,22 +210,23 @@ impl End<'_> {
         if self.connection.close_reason().is_none() {
             info!(peer = %self.peer.index, %fault, "closing the connection");
             self.shared.counting.one(count);
-            code.close(self.connection);
+            code.close(&self.connection);
         }
     }
 }
 
-impl Drop for End<'_> {
+impl Drop for Standing {
     fn drop(&mut self) {
         let reason = self.connection.close_reason();
-        CloseCode::Stopping.close(self.connection);
-        if self.peer.ended(self.id) {
+        CloseCode::Stopping.close(&self.connection);
+        // Another connection may have taken its place; then the pair is still connected.
+        if self.peer.ended(self.id) && self.peer.is_connected() {
             info!(peer = %self.peer.index, ?reason, "connection ended");
             self.shared.counting.one(Count::Down);
             // What was asked for on this connection is asked for again on the next.
             let dropped = self.peer.lane(Class::Sync).queue.clear();
-            count_dropped(self.shared, self.peer, dropped);
-            self.shared.announce(self.peer, false);
+            count_dropped(&self.shared, &self.peer, dropped);
+            self.shared.announce(&self.peer, false);
         }
     }
 }
@@ -298,6 +298,7 @@ async fn read_frames(
     mut reader: FrameReader,
 ) -> Result<Infallible, Fault> {
     let limit = shared.limits.class(class).frame_bytes;
+    let runtime = shared.received.upgrade().ok_or(Fault::Gone)?;
     loop {
         let frame = reader.frame(limit).await?;
         let bytes = frame.len() as u64 + 4;
@@ -307,7 +308,7 @@ async fn read_frames(
         // Whoever is not read from fills its flow control and then its own queue.
         let place = waiting_place(shared, peer, frame.len()).await?;
         let received = Received { from: peer.index, class, frame, _place: place };
-        shared.received.send(received).await.map_err(|_| Fault::Gone)?;
+        runtime.send(received).await.map_err(|_| Fault::Gone)?;
         let pause = over_budget(peer, class, bytes);
         if !pause.is_zero() {
             shared.counting.one(Count::Throttled);

@@ -66,6 +66,12 @@ impl Queue {
         waiting.frames.len() as u64
     }
 
+    /// The bytes that wait.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     fn take_batch(&self, max_bytes: usize) -> Vec<Bytes> {
         let mut waiting = self.lock();
         let mut batch = Vec::new();

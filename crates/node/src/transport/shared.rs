@@ -31,7 +31,8 @@ pub(super) struct Shared {
     pub(super) keys: Arc<KeySet>,
     pub(super) handshakes: Handshakes,
     pub(super) counting: Arc<Counting>,
-    pub(super) received: mpsc::Sender<Received>,
+    /// Only running tasks keep the receiver of the frames open.
+    pub(super) received: mpsc::WeakSender<Received>,
     pub(super) ups_and_downs: broadcast::Sender<(ValidatorIndex, bool)>,
     /// Changes whenever a record was kept.
     pub(super) records_changed: watch::Sender<u64>,
@@ -108,6 +109,11 @@ impl Shared {
             }
         }
         addresses
+    }
+
+    /// Whether all others are connected.
+    pub(super) fn is_complete(&self) -> bool {
+        self.peers.values().all(|peer| peer.is_connected())
     }
 
     /// Whether a validator is neither connected nor known by an address.

@@ -3,4 +3,5 @@
 mod hostile;
 mod mesh;
 mod refused;
+mod stranger;
 mod support;

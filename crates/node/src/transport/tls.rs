@@ -173,7 +173,7 @@ impl Handshakes {
 }
 
 /// The own key for TLS.
-fn identity(key: &SigningKey) -> Result<CertifiedKey, TransportError> {
+pub(super) fn identity(key: &SigningKey) -> Result<CertifiedKey, TransportError> {
     let pair = PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, key.expose_seed())
         .map_err(|_| TransportError::OwnKeyUnusable)?;
     let encoded = pair.to_pkcs8v1().map_err(|_| TransportError::OwnKeyUnusable)?;

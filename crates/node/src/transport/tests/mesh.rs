@@ -1,5 +1,7 @@
 //! Honest validators among themselves.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use qcn_types::ValidatorIndex;
 
@@ -76,4 +78,25 @@ async fn a_restarted_validator_is_found_again() {
     assert_eq!(nodes[0].next().await.frame, frame("back"));
     assert_eq!(nodes[1].next().await.frame, frame("back"));
     assert!(nodes[0].count(Count::Down) >= 2);
+}
+
+/// Closing ends the connections, the receiver and every task, and promptly; so does dropping.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_and_dropping_end_everything() {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let mut nodes = network(4).await;
+    assert!(tasks() > before);
+    let start = std::time::Instant::now();
+    let mut closed = nodes.remove(0);
+    closed.transport.close().await;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(closed.received.recv().await.is_none());
+    assert_eq!(closed.connected(), 0);
+    closed.transport.broadcast(Class::Blocks, &frame("into nothing"));
+    closed.transport.close().await;
+    assert!(poll(|| nodes.iter().all(|node| node.connected() == 2)).await);
+
+    drop((nodes, closed));
+    assert!(poll(|| tasks() <= before).await, "{} tasks are left of {before}", tasks());
 }

@@ -9,6 +9,7 @@ use qcn_types::ValidatorIndex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, timeout};
 
+use super::super::shared::lock;
 use super::super::{
     Count, KnownValidator, Limits, Received, Transport, TransportConfig, TransportError,
 };
@@ -89,6 +90,12 @@ impl Node {
 
     pub(super) fn connected(&self) -> usize {
         self.transport.peers().iter().filter(|peer| peer.connected).count()
+    }
+
+    /// Connections of the socket, those included that are about to end.
+    pub(super) fn open_connections(&self) -> usize {
+        let running = lock(&self.transport.running.0);
+        running.as_ref().map_or(0, |(endpoint, _)| endpoint.open_connections())
     }
 
     pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
