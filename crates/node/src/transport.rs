@@ -1,0 +1,449 @@
+//! The mesh of validators: one QUIC endpoint, post-quantum handshakes, bounded queues
+//! (DESIGN sections 4, 5.5 and 8).
+//!
+//! [`Transport::start`] opens the socket and keeps one connection to every other validator whose
+//! address it learns. Frames go out with [`Transport::send`] and [`Transport::broadcast`] and come
+//! in through the receiver that `start` returns. There is no order between classes, and none
+//! across a reconnection; a frame may be lost, and never arrives twice on one connection.
+//!
+//! **Invariants**
+//! - a frame comes from the validator that it is said to come from: both ends of a connection
+//!   have shown the post-quantum key that the validator set names, for this chain;
+//! - at most one connection per pair is used (see [`peer`]);
+//! - sending never waits; what a peer does not take is dropped, the oldest first, and counted;
+//! - a peer that sends more than its budget, or faster than the runtime takes it, is not read from
+//!   for a while; one that breaks the framing loses its connection. Neither is an error here;
+//! - nothing a peer sends panics or ends the transport; all tasks end with [`Transport::close`] or
+//!   when the last clone is dropped.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use qcn_crypto::{ChainId, PublicKey, Scheme, SeededRandomness, SigningKey, VerifyingKey};
+use qcn_types::ValidatorIndex;
+use quinn::{
+    Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
+    TransportConfig as QuicConfig,
+};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::view::PeerStatus;
+
+mod accept;
+mod backoff;
+mod budget;
+mod counters;
+mod dial;
+mod limits;
+mod link;
+mod peer;
+mod queue;
+mod records;
+mod shared;
+mod tls;
+mod wire;
+
+pub use counters::{Count, Counters};
+pub use limits::{ClassLimits, Limits, MAX_CONNECTION_LAG, MAX_SEEDS, MAX_VALIDATORS};
+
+use counters::Counting;
+use limits::{CONNECTION_WINDOW_BYTES, MIN_WAITING_BYTES, STREAM_WINDOW_BYTES};
+use link::count_dropped;
+use peer::Peer;
+use records::{RecordStore, is_address};
+use shared::{Shared, lock};
+use tls::{Handshakes, KeySet};
+use wire::{CloseCode, MAX_STREAMS};
+
+/// How long [`Transport::close`] waits for peers to be told.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a transport is started from.
+#[derive(Clone)]
+pub struct TransportConfig {
+    /// The network. Who is on another one is refused in the handshake.
+    pub chain: ChainId,
+    /// Which validator this is.
+    pub own: ValidatorIndex,
+    /// Its transport key, ML-DSA-65.
+    pub key: SigningKey,
+    /// Where to listen; port 0 takes any.
+    pub listen: SocketAddr,
+    /// `host:port` that others are told; else the address of the socket, if that is a certain one.
+    pub advertise: Option<String>,
+    /// All validators, this one among them.
+    pub validators: Vec<KnownValidator>,
+    /// `host:port` of validators, whichever they are, that may know the others.
+    pub seeds: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A validator, as the genesis names it.
+#[derive(Clone, Debug)]
+pub struct KnownValidator {
+    /// Its place in the committee.
+    pub index: ValidatorIndex,
+    /// Its name.
+    pub name: String,
+    /// Its transport key, ML-DSA-65.
+    pub key: PublicKey,
+    /// `host:port`, if it is known. A record that the validator signs goes before it.
+    pub address: Option<String>,
+}
+
+/// What a frame is about. Each class has its own stream, queue and budget, so that bulk does not
+/// hold up blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Blocks, and requests for them.
+    Blocks,
+    /// Bulk state synchronisation.
+    Sync,
+}
+
+impl Class {
+    /// Both classes.
+    pub const ALL: [Self; 2] = [Self::Blocks, Self::Sync];
+}
+
+/// A frame from a peer.
+#[derive(Debug)]
+pub struct Received {
+    /// Who sent it.
+    pub from: ValidatorIndex,
+    /// How it was sent.
+    pub class: Class,
+    /// What it is.
+    pub frame: Bytes,
+    /// Its share of what the peer may have waiting; given back when this is dropped.
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why a transport cannot start. Each is for the operator to put right.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// Transport keys are ML-DSA-65.
+    #[error("the transport key of validator {validator} is {scheme}, and has to be ml-dsa-65")]
+    Scheme {
+        /// Whose key.
+        validator: ValidatorIndex,
+        /// What it is.
+        scheme: Scheme,
+    },
+    /// A key is degenerate or undecodable.
+    #[error("the transport key of validator {validator} is unusable: {error}")]
+    Key {
+        /// Whose key.
+        validator: ValidatorIndex,
+        /// What is wrong with it.
+        error: qcn_crypto::KeyError,
+    },
+    /// Then neither could be told from the other.
+    #[error("validators {first} and {second} have the same transport key")]
+    SharedKey {
+        /// One of them.
+        first: ValidatorIndex,
+        /// The other.
+        second: ValidatorIndex,
+    },
+    /// An index is named twice.
+    #[error("validator {0} is named twice")]
+    NamedTwice(ValidatorIndex),
+    /// The validator set names another key for this validator, or does not name it.
+    #[error("the own transport key is not the one that the validator set names for validator {0}")]
+    NotOwnKey(ValidatorIndex),
+    /// The own key cannot be used for TLS.
+    #[error("the own transport key cannot be used for TLS")]
+    OwnKeyUnusable,
+    /// More than [`MAX_VALIDATORS`] or [`MAX_SEEDS`].
+    #[error(
+        "{validators} validators and {seeds} seeds are more than {MAX_VALIDATORS} and {MAX_SEEDS}"
+    )]
+    TooMany {
+        /// How many validators.
+        validators: usize,
+        /// How many seeds.
+        seeds: usize,
+    },
+    /// Not `host:port`.
+    #[error("{0:?} is not an address: write host:port")]
+    Address(String),
+    /// A time limit that QUIC cannot express.
+    #[error("an idle timeout of {0:?} is too long")]
+    IdleTimeout(Duration),
+    /// TLS refused the configuration.
+    #[error("TLS refuses the configuration: {0}")]
+    Tls(#[from] rustls::Error),
+    /// QUIC's first packets need a cipher suite that is not there.
+    #[error("the cipher suite of QUIC's first packets is missing")]
+    InitialSuite,
+    /// The operating system gave no entropy.
+    #[error("the operating system gave no entropy; check that /dev/urandom can be read")]
+    Entropy,
+    /// The socket could not be opened.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+}
+
+/// The connections of one validator to all others. Clones share them.
+#[derive(Clone)]
+pub struct Transport {
+    shared: Arc<Shared>,
+    running: Arc<Running>,
+    local_address: SocketAddr,
+}
+
+/// The tasks and the socket, which end with the last clone.
+struct Running(Mutex<Option<(Endpoint, JoinHandle<()>)>>);
+
+impl Transport {
+    /// Opens the socket and begins to connect to the others.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the configuration contradicts itself or the socket cannot be opened.
+    pub async fn start(
+        config: TransportConfig,
+    ) -> Result<(Self, mpsc::Receiver<Received>), TransportError> {
+        check(&config)?;
+        let counting = Arc::new(Counting::new());
+        let keys = Arc::new(KeySet::new(config.own, &config.validators)?);
+        let handshakes =
+            Handshakes::new(config.chain, &config.key, keys.clone(), counting.clone())?;
+        let quic = Arc::new(quic_config(&config.limits)?);
+        let endpoint = listen(&config, &handshakes, quic.clone())?;
+        let local_address = endpoint.local_addr().map_err(|error| cannot_listen(&config, error))?;
+        let (shared, sender, received) = share(&config, local_address, keys, handshakes, counting)?;
+        shared.renew_own_record(0);
+        let tasks = run(shared.clone(), endpoint.clone(), quic, config.seeds);
+        let tasks = async move {
+            tasks.await;
+            // What was received is closed when the tasks end.
+            drop(sender);
+        };
+        let running = Running(Mutex::new(Some((endpoint, tokio::spawn(tasks)))));
+        Ok((Self { shared, running: Arc::new(running), local_address }, received))
+    }
+
+    /// Where the socket listens.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Sends a frame to a validator as soon as it can take it. Never waits.
+    pub fn send(&self, to: ValidatorIndex, class: Class, frame: Bytes) {
+        if let Some(peer) = self.shared.peers.get(&to) {
+            self.enqueue(peer, class, frame);
+        }
+    }
+
+    /// Sends a frame to all other validators. Never waits.
+    pub fn broadcast(&self, class: Class, frame: &Bytes) {
+        for peer in self.shared.peers.values() {
+            self.enqueue(peer, class, frame.clone());
+        }
+    }
+
+    fn enqueue(&self, peer: &Peer, class: Class, frame: Bytes) {
+        if frame.len() > self.shared.limits.class(class).frame_bytes {
+            return self.shared.counting.one(Count::OwnFrameTooLong);
+        }
+        let dropped = peer.lane(class).queue.push(frame);
+        count_dropped(&self.shared, peer, dropped);
+    }
+
+    /// The machine refused a message of this validator.
+    pub fn note_refused(&self, from: ValidatorIndex) {
+        if let Some(peer) = self.shared.peers.get(&from) {
+            peer.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The other validators, in the order of their indices.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.shared.peers.values().map(|peer| self.status(peer)).collect()
+    }
+
+    fn status(&self, peer: &Peer) -> PeerStatus {
+        let connection = peer.connection().filter(|_| peer.is_connected());
+        PeerStatus {
+            index: peer.index.0,
+            name: peer.name.clone(),
+            address: self.shared.addresses(peer).into_iter().next(),
+            connected: connection.is_some(),
+            rtt_ms: connection.map(|connection| connection.rtt().as_secs_f64() * 1_000.0),
+            bytes_in: peer.bytes_in.load(Ordering::Relaxed),
+            bytes_out: peer.bytes_out.load(Ordering::Relaxed),
+            frames_dropped: peer.frames_dropped.load(Ordering::Relaxed),
+            refused: peer.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Connections that come up (`true`) and go down from now on.
+    #[must_use]
+    pub fn connections(&self) -> broadcast::Receiver<(ValidatorIndex, bool)> {
+        self.shared.ups_and_downs.subscribe()
+    }
+
+    /// What was counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counting.read()
+    }
+
+    /// Ends all connections and tasks, and frees the port. The receiver of [`Self::start`] ends;
+    /// later sends go nowhere.
+    pub async fn close(&self) {
+        let Some((endpoint, tasks)) = lock(&self.running.0).take() else { return };
+        endpoint.close((CloseCode::Stopping as u32).into(), b"");
+        tasks.abort();
+        // It ends as aborted; what matters is that it has ended.
+        let _ = tasks.await;
+        // Whoever is not told in time notices by itself.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, endpoint.wait_idle()).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some((endpoint, tasks)) = lock(&self.0).take() {
+            endpoint.close((CloseCode::Stopping as u32).into(), b"");
+            tasks.abort();
+        }
+    }
+}
+
+fn check(config: &TransportConfig) -> Result<(), TransportError> {
+    let (validators, seeds) = (config.validators.len(), config.seeds.len());
+    if validators > MAX_VALIDATORS || seeds > MAX_SEEDS {
+        return Err(TransportError::TooMany { validators, seeds });
+    }
+    let known = config.validators.iter().filter_map(|validator| validator.address.as_ref());
+    let mut addresses = known.chain(&config.seeds).chain(&config.advertise);
+    if let Some(wrong) = addresses.find(|address| !is_address(address)) {
+        return Err(TransportError::Address(wrong.chars().take(300).collect()));
+    }
+    let own = config.validators.iter().find(|validator| validator.index == config.own);
+    if own.is_none_or(|own| own.key != *config.key.public_key()) {
+        return Err(TransportError::NotOwnKey(config.own));
+    }
+    Ok(())
+}
+
+fn quic_config(limits: &Limits) -> Result<QuicConfig, TransportError> {
+    let idle = IdleTimeout::try_from(limits.idle_timeout)
+        .map_err(|_| TransportError::IdleTimeout(limits.idle_timeout))?;
+    let mut quic = QuicConfig::default();
+    quic.max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(limits.keep_alive))
+        .max_concurrent_bidi_streams(0_u32.into())
+        .max_concurrent_uni_streams(MAX_STREAMS.into())
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .receive_window(CONNECTION_WINDOW_BYTES.into())
+        .send_window(CONNECTION_WINDOW_BYTES.into());
+    Ok(quic)
+}
+
+fn listen(
+    config: &TransportConfig,
+    handshakes: &Handshakes,
+    quic: Arc<QuicConfig>,
+) -> Result<Endpoint, TransportError> {
+    let mut server = ServerConfig::with_crypto(Arc::new(handshakes.server()?));
+    server.transport_config(quic).migration(false).max_incoming(config.limits.handshakes * 2);
+    // The same after a restart, so that peers whose connection was cut off are told so at once.
+    let mut reset_key = [0; 32];
+    SeededRandomness::labelled(config.key.expose_seed(), "stateless reset").fill(&mut reset_key);
+    let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &reset_key);
+    let endpoint = EndpointConfig::new(Arc::new(reset_key));
+    UdpSocket::bind(config.listen)
+        .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
+        .map_err(|error| cannot_listen(config, error))
+}
+
+fn cannot_listen(config: &TransportConfig, error: std::io::Error) -> TransportError {
+    TransportError::Listen { address: config.listen, error }
+}
+
+fn share(
+    config: &TransportConfig,
+    local_address: SocketAddr,
+    keys: Arc<KeySet>,
+    handshakes: Handshakes,
+    counting: Arc<Counting>,
+) -> Result<(Arc<Shared>, mpsc::Sender<Received>, mpsc::Receiver<Received>), TransportError> {
+    let now = Instant::now();
+    let (mut peers, mut verifying) = (BTreeMap::new(), BTreeMap::new());
+    for known in &config.validators {
+        let validator = known.index;
+        let key = VerifyingKey::decode(&known.key)
+            .map_err(|error| TransportError::Key { validator, error })?;
+        if verifying.insert(validator, key).is_some() {
+            return Err(TransportError::NamedTwice(validator));
+        }
+        if validator != config.own {
+            peers.insert(validator, Arc::new(Peer::new(known, &config.limits, now)));
+        }
+    }
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
+    let mut randomness = SeededRandomness::from_seed(&seed);
+    // As many as all peers together may have waiting, so that none waits for another.
+    let per_peer = config.limits.waiting_bytes_per_peer / MIN_WAITING_BYTES + 1;
+    let (sender, receiver) = mpsc::channel(per_peer.saturating_mul(peers.len().max(1)));
+    let certain = !local_address.ip().is_unspecified();
+    let shared = Shared {
+        chain: config.chain,
+        own: config.own,
+        key: config.key.clone(),
+        limits: config.limits.clone(),
+        incarnation: randomness.next_u64(),
+        advertise: config.advertise.clone().or(certain.then(|| local_address.to_string())),
+        peers,
+        keys,
+        handshakes,
+        counting,
+        received: sender.downgrade(),
+        ups_and_downs: broadcast::Sender::new(MAX_CONNECTION_LAG),
+        records_changed: watch::Sender::new(0),
+        records: Mutex::new(RecordStore::new(config.chain, verifying)),
+        randomness: Mutex::new(randomness),
+    };
+    Ok((Arc::new(shared), sender, receiver))
+}
+
+/// All tasks of a transport; they end when this is dropped.
+async fn run(
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
+    transport: Arc<QuicConfig>,
+    seeds: Vec<String>,
+) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(accept::accept(shared.clone(), endpoint.clone()));
+    let dialler = dial::Dialler { shared: shared.clone(), endpoint, transport };
+    for peer in shared.peers.values() {
+        tasks.spawn(dialler.clone().keep(peer.clone()));
+    }
+    for seed in seeds {
+        tasks.spawn(dialler.clone().seek(seed));
+    }
+    drop(dialler);
+    while tasks.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests;

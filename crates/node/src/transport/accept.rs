@@ -1,0 +1,145 @@
+//! Incoming connections: who gets as far as a handshake, and what becomes of it.
+//!
+//! A handshake costs a millisecond of computing, an attempt next to nothing. So the number under
+//! way is bounded; beyond a rate the sender has to show that its address is its own (a QUIC retry,
+//! which keeps no state here); and whoever has shown it is held to a rate per address.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use quinn::{ConnectionError, Endpoint, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::budget::{AddressBudgets, Budget};
+use super::counters::Count;
+use super::limits::MAX_WATCHED_ADDRESSES;
+use super::link::confirm;
+use super::shared::Shared;
+use super::wire::CloseCode;
+
+/// TLS alerts, as QUIC numbers them: 0x100 and the alert of RFC 8446.
+mod alert {
+    pub(super) const HANDSHAKE_FAILURE: u64 = 0x128;
+    pub(super) const ACCESS_DENIED: u64 = 0x131;
+    pub(super) const DECRYPT_ERROR: u64 = 0x133;
+    pub(super) const CERTIFICATE_REQUIRED: u64 = 0x174;
+    pub(super) const NO_APPLICATION_PROTOCOL: u64 = 0x178;
+}
+
+/// Takes in connections until the endpoint is closed.
+pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
+    let mut gate = Gate::new(&shared);
+    let mut links = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = endpoint.accept() => {
+                let Some(incoming) = incoming else { break };
+                if let Some((incoming, place)) = gate.admit(&shared, incoming) {
+                    links.spawn(serve(shared.clone(), incoming, place));
+                }
+            }
+            // Ended links are taken out, so that their number stays that of the standing ones.
+            Some(_) = links.join_next() => {}
+        }
+    }
+}
+
+/// Decides who may begin a handshake.
+struct Gate {
+    places: Arc<Semaphore>,
+    /// Below this many free places a sender has to prove its address.
+    few: usize,
+    unproven: Budget,
+    addresses: AddressBudgets,
+}
+
+impl Gate {
+    fn new(shared: &Shared) -> Self {
+        let limits = &shared.limits;
+        Self {
+            places: Arc::new(Semaphore::new(limits.handshakes)),
+            few: limits.handshakes / 2,
+            unproven: Budget::new(limits.unproven_per_second, Instant::now()),
+            addresses: AddressBudgets::new(limits.handshakes_per_address, MAX_WATCHED_ADDRESSES),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        shared: &Shared,
+        incoming: Incoming,
+    ) -> Option<(Incoming, OwnedSemaphorePermit)> {
+        let now = Instant::now();
+        if incoming.remote_address_validated() {
+            if !self.addresses.try_one(now, incoming.remote_address().ip()) {
+                return refuse(shared, incoming, Count::TooManyOfAddress);
+            }
+        } else if self.places.available_permits() <= self.few || !self.unproven.try_one(now) {
+            shared.counting.one(Count::AddressProofAsked);
+            // It fails only for an address that is proven, and this one is not.
+            let _ = incoming.retry();
+            return None;
+        }
+        match self.places.clone().try_acquire_owned() {
+            Ok(place) => Some((incoming, place)),
+            Err(_) => refuse(shared, incoming, Count::TooManyHandshakes),
+        }
+    }
+}
+
+/// Refuses without an answer, which is cheapest and helps nobody to flood a third.
+fn refuse(
+    shared: &Shared,
+    incoming: Incoming,
+    reason: Count,
+) -> Option<(Incoming, OwnedSemaphorePermit)> {
+    shared.counting.one(reason);
+    incoming.ignore();
+    None
+}
+
+/// One incoming connection, from its handshake to its end.
+async fn serve(shared: Arc<Shared>, incoming: Incoming, place: OwnedSemaphorePermit) {
+    let address = incoming.remote_address();
+    let handshake = async { incoming.accept()?.await };
+    let connection = match timeout(shared.limits.handshake_timeout, handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            debug!(%address, %error, "a handshake was refused");
+            if let Some(reason) = reason(&error) {
+                shared.counting.one(reason);
+            }
+            return;
+        }
+        Err(_) => return shared.counting.one(Count::HandshakeTimeout),
+    };
+    let peer = shared.keys.peer_of(&connection).and_then(|index| shared.peers.get(&index));
+    let Some(peer) = peer.cloned() else {
+        // The verifier has refused it already, so this is not reached.
+        shared.counting.one(Count::UnknownKey);
+        return CloseCode::Violation.close(&connection);
+    };
+    let Ok(link) = confirm(&shared, &peer, connection).await else { return };
+    drop(place);
+    shared.counting.one(Count::HandshakeAccepted);
+    link.run().await;
+}
+
+/// Under which name a failed handshake is counted; none if the verifier has counted it.
+pub(super) fn reason(error: &ConnectionError) -> Option<Count> {
+    let code = match error {
+        ConnectionError::TransportError(error) => u64::from(error.code),
+        ConnectionError::TimedOut => return Some(Count::HandshakeTimeout),
+        _ => return Some(Count::HandshakeBroken),
+    };
+    match code {
+        alert::ACCESS_DENIED | alert::DECRYPT_ERROR => None,
+        alert::HANDSHAKE_FAILURE => Some(Count::NoCommonParameters),
+        alert::CERTIFICATE_REQUIRED => Some(Count::NoKey),
+        alert::NO_APPLICATION_PROTOCOL => Some(Count::WrongProtocol),
+        _ => Some(Count::HandshakeBroken),
+    }
+}

@@ -1,0 +1,131 @@
+//! The bounds of the transport, by name. The defaults fit validators of a few cores.
+
+use std::time::Duration;
+
+use qcn_types::MAX_FRAME_BYTES;
+
+use super::Class;
+
+/// The most validators that a transport serves; the bound of a committee.
+pub const MAX_VALIDATORS: usize = qcn_types::MAX_MEMBERS;
+
+/// The most seeds that are tried.
+pub const MAX_SEEDS: usize = 64;
+
+/// How many ups and downs a subscriber may lag behind before it misses some.
+pub const MAX_CONNECTION_LAG: usize = 1_024;
+
+/// What a frame costs at least of what a peer may have waiting for the runtime, in bytes: so a
+/// bound of bytes bounds the number of small frames as well.
+pub(super) const MIN_WAITING_BYTES: usize = 64 * 1024;
+
+/// What a connection may hold in flow control, in bytes: more than the bandwidth times the round
+/// trip of a fast link across an ocean.
+pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// What one stream of it may hold, in bytes.
+pub(super) const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+
+/// A frame in transfer makes at least this progress, in bytes per second, or its sender is slow
+/// on purpose.
+pub(super) const MIN_FRAME_BYTES_PER_SECOND: usize = 64 * 1024;
+
+/// Control messages that a peer may send per second; beyond it reading pauses.
+pub(super) const MAX_CONTROL_PER_SECOND: u64 = 100;
+
+/// Connections of one authenticated peer that are not confirmed yet.
+pub(super) const MAX_UNCONFIRMED_PER_PEER: usize = 4;
+
+/// Addresses whose rate of handshakes is watched at once.
+pub(super) const MAX_WATCHED_ADDRESSES: usize = 4_096;
+
+/// What of one class is allowed.
+#[derive(Clone, Debug)]
+pub struct ClassLimits {
+    /// The largest frame, in bytes.
+    pub frame_bytes: usize,
+    /// Frames that wait to be sent to one peer; beyond it the oldest is dropped.
+    pub queue_frames: usize,
+    /// Bytes that wait to be sent to one peer; beyond it the oldest frame is dropped.
+    pub queue_bytes: usize,
+    /// What one peer may send per second, in bytes; beyond it reading pauses.
+    pub bytes_per_second: u64,
+    /// What one peer may send per second, in frames; beyond it reading pauses.
+    pub frames_per_second: u64,
+}
+
+/// The bounds of a transport.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Frames of [`Class::Blocks`].
+    pub blocks: ClassLimits,
+    /// Frames of [`Class::Sync`].
+    pub sync: ClassLimits,
+    /// What one peer may have waiting for the runtime, in bytes; beyond it reading pauses.
+    pub waiting_bytes_per_peer: usize,
+    /// How long the TLS handshake may take, and after it the confirmation.
+    pub handshake_timeout: Duration,
+    /// How long a frame may take to arrive once it has begun, besides the time that its length
+    /// allows.
+    pub frame_timeout: Duration,
+    /// How long a connection stands without a sign of life.
+    pub idle_timeout: Duration,
+    /// How often a sign of life is sent when there is nothing to say.
+    pub keep_alive: Duration,
+    /// The shortest wait before a failed address is dialled again.
+    pub redial_min: Duration,
+    /// The longest.
+    pub redial_max: Duration,
+    /// How often two peers compare the records they know, besides on connecting and on changes.
+    pub compare_records: Duration,
+    /// Incoming handshakes that are under way at once.
+    pub handshakes: usize,
+    /// Handshakes per second whose sender has not shown that its address is its own; beyond it,
+    /// it has to.
+    pub unproven_per_second: u64,
+    /// Handshakes per second of one address that has been shown to be its sender's.
+    pub handshakes_per_address: u64,
+}
+
+impl Limits {
+    /// The limits of a class.
+    #[must_use]
+    pub fn class(&self, class: Class) -> &ClassLimits {
+        match class {
+            Class::Blocks => &self.blocks,
+            Class::Sync => &self.sync,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            blocks: ClassLimits {
+                frame_bytes: MAX_FRAME_BYTES,
+                queue_frames: 4_096,
+                queue_bytes: 32 * 1024 * 1024,
+                bytes_per_second: 64 * 1024 * 1024,
+                frames_per_second: 20_000,
+            },
+            sync: ClassLimits {
+                frame_bytes: MAX_FRAME_BYTES,
+                queue_frames: 1_024,
+                queue_bytes: 64 * 1024 * 1024,
+                bytes_per_second: 128 * 1024 * 1024,
+                frames_per_second: 10_000,
+            },
+            waiting_bytes_per_peer: 32 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(5),
+            frame_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(3),
+            redial_min: Duration::from_millis(100),
+            redial_max: Duration::from_secs(3),
+            compare_records: Duration::from_secs(30),
+            handshakes: 64,
+            unproven_per_second: 100,
+            handshakes_per_address: 50,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One other validator: its queues, its budgets, and which connection to it stands.
+//!
+//! **One connection per pair.** Of two validators the one with the lower index decides. The
+//! higher one says on every new connection which run of its process it is and which connection it
+//! lost last ([`Hello`](super::wire::Control::Hello)); the lower one welcomes the connection, or
+//! closes it as a duplicate while another one stands that the higher one has neither lost nor
+//! forgotten. The higher one uses the connection that was welcomed last. So two dials at once
+//! leave one connection without flapping, and a restart or a loss that only one side noticed
+//! does not have to wait for a timeout.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use qcn_types::ValidatorIndex;
+use quinn::Connection;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::budget::Budget;
+use super::limits::{ClassLimits, Limits, MAX_UNCONFIRMED_PER_PEER};
+use super::queue::Queue;
+use super::wire::CloseCode;
+use super::{Class, KnownValidator};
+
+/// Another validator.
+pub(super) struct Peer {
+    pub(super) index: ValidatorIndex,
+    pub(super) name: String,
+    /// From the configuration.
+    pub(super) configured_address: Option<String>,
+    blocks: Lane,
+    sync: Lane,
+    /// What it may have waiting for the runtime.
+    pub(super) waiting: std::sync::Arc<Semaphore>,
+    standing: Mutex<Standing>,
+    /// Whether a connection stands.
+    pub(super) connected: watch::Sender<bool>,
+    /// There may be a reason to dial at once.
+    pub(super) wake: Notify,
+    /// Where it was seen last, if it does not say where it can be reached.
+    pub(super) seen_at: Mutex<Option<String>>,
+    unconfirmed: AtomicUsize,
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    pub(super) frames_dropped: AtomicU64,
+    pub(super) refused: AtomicU64,
+}
+
+/// What belongs to one class of frames.
+pub(super) struct Lane {
+    pub(super) queue: Queue,
+    /// What it may send per second: bytes, and frames.
+    pub(super) budgets: Mutex<[Budget; 2]>,
+}
+
+impl Lane {
+    fn new(limits: &ClassLimits, now: Instant) -> Self {
+        let queue = Queue::new(limits.queue_frames, limits.queue_bytes);
+        let rates = [limits.bytes_per_second, limits.frames_per_second];
+        Self { queue, budgets: Mutex::new(rates.map(|rate| Budget::new(rate, now))) }
+    }
+}
+
+/// The connection to use.
+#[derive(Default)]
+struct Standing {
+    current: Option<Current>,
+    /// The name of the one that was lost last; 0 for none.
+    lost: u64,
+}
+
+struct Current {
+    id: u64,
+    incarnation: u64,
+    connection: Connection,
+}
+
+/// What the lower index decides about a new connection.
+pub(super) enum Decision {
+    /// It is the one to use. Whether it took the place of another.
+    Use { replaced: bool },
+    /// Another one stands.
+    Duplicate,
+}
+
+/// A place among the unconfirmed connections of a peer, given back when it is dropped.
+pub(super) struct Unconfirmed<'a>(&'a AtomicUsize);
+
+impl Drop for Unconfirmed<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Peer {
+    pub(super) fn new(known: &KnownValidator, limits: &Limits, now: Instant) -> Self {
+        Self {
+            index: known.index,
+            name: known.name.clone(),
+            configured_address: known.address.clone(),
+            blocks: Lane::new(&limits.blocks, now),
+            sync: Lane::new(&limits.sync, now),
+            waiting: std::sync::Arc::new(Semaphore::new(limits.waiting_bytes_per_peer)),
+            standing: Mutex::default(),
+            connected: watch::Sender::new(false),
+            wake: Notify::new(),
+            seen_at: Mutex::default(),
+            unconfirmed: AtomicUsize::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            frames_dropped: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn lane(&self, class: Class) -> &Lane {
+        match class {
+            Class::Blocks => &self.blocks,
+            Class::Sync => &self.sync,
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    /// The connection that stands.
+    pub(super) fn connection(&self) -> Option<Connection> {
+        self.lock().current.as_ref().map(|current| current.connection.clone())
+    }
+
+    /// The name of the connection that was lost last; 0 for none.
+    pub(super) fn lost(&self) -> u64 {
+        self.lock().lost
+    }
+
+    /// A place for a connection that is authenticated but not confirmed.
+    pub(super) fn unconfirmed(&self) -> Option<Unconfirmed<'_>> {
+        let place = Unconfirmed(&self.unconfirmed);
+        let before = self.unconfirmed.fetch_add(1, Ordering::AcqRel);
+        (before < MAX_UNCONFIRMED_PER_PEER).then_some(place)
+    }
+
+    /// For the lower index of the pair: whether to use a connection on which the peer said hello.
+    pub(super) fn decide(
+        &self,
+        id: u64,
+        incarnation: u64,
+        lost: u64,
+        connection: &Connection,
+    ) -> Decision {
+        let mut standing = self.lock();
+        if let Some(current) = &standing.current {
+            let peer_has_it = current.incarnation == incarnation && current.id != lost;
+            if peer_has_it && current.connection.close_reason().is_none() {
+                return Decision::Duplicate;
+            }
+        }
+        Decision::Use { replaced: standing.replace(id, incarnation, connection) }
+    }
+
+    /// For the higher index of the pair: the peer welcomed a connection. Whether it took the place
+    /// of another.
+    pub(super) fn follow(&self, id: u64, connection: &Connection) -> bool {
+        self.lock().replace(id, 0, connection)
+    }
+
+    /// A connection ended. Whether it was the one that stood.
+    pub(super) fn ended(&self, id: u64) -> bool {
+        let mut standing = self.lock();
+        let stood = standing.current.as_ref().is_some_and(|current| current.id == id);
+        if stood {
+            standing.current = None;
+            standing.lost = id;
+        }
+        stood
+    }
+
+    // Whole values are replaced under the lock, so a panic elsewhere leaves no half of one.
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    fn replace(&mut self, id: u64, incarnation: u64, connection: &Connection) -> bool {
+        let connection = connection.clone();
+        let before = self.current.replace(Current { id, incarnation, connection });
+        if let Some(before) = &before {
+            CloseCode::Replaced.close(&before.connection);
+            self.lost = before.id;
+        }
+        before.is_some()
+    }
+}

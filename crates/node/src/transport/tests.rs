@@ -1,0 +1,7 @@
+//! Transports on loopback: what they do for each other, and what they refuse from others.
+
+mod hostile;
+mod mesh;
+mod refused;
+mod stranger;
+mod support;

@@ -1,0 +1,319 @@
+//! The handshake: TLS 1.3 over QUIC with X25519MLKEM768, and raw ML-DSA-65 keys (RFC 7250) on
+//! both sides (DESIGN section 4).
+//!
+//! **Invariants**
+//! - no classical-only key exchange and no classical signature is offered or accepted;
+//! - chain, role and version stand in the protocol name (ALPN), which the transcript that both
+//!   sides sign covers: a handshake for one network is worth nothing on another;
+//! - a key outside the validator set, and the own one, is refused before the handshake ends;
+//! - no tickets, no resumption, no early data: every connection is authenticated anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_lc_rs::signature::{ML_DSA_65_SIGNING, PqdsaKeyPair};
+use qcn_crypto::{ChainId, PublicKey, Scheme, SigningKey};
+use qcn_types::ValidatorIndex;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs as provider};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
+    UnixTime,
+};
+use rustls::server::AlwaysResolvesServerRawPublicKeys;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme, version,
+};
+
+use super::counters::{Count, Counting};
+use super::{KnownValidator, TransportError};
+
+/// What stands before the 1,952 bytes of a raw ML-DSA-65 key in its SubjectPublicKeyInfo: the
+/// lengths and the algorithm's object identifier 2.16.840.1.101.3.4.3.18.
+const SPKI_PREFIX: [u8; 22] = [
+    0x30, 0x82, 0x07, 0xb2, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03,
+    0x12, 0x03, 0x82, 0x07, 0xa1, 0x00,
+];
+
+/// A name for the client's interface only: it is not sent.
+pub(super) const SERVER_NAME: &str = "validator.invalid";
+
+/// The protocol name: version, role and chain.
+pub(super) fn protocol_name(chain: ChainId) -> Vec<u8> {
+    format!("qcn/1/validator/{chain}").into_bytes()
+}
+
+/// A public key as TLS shows it.
+pub(super) fn spki(key: &PublicKey) -> Vec<u8> {
+    [&SPKI_PREFIX[..], key.as_bytes()].concat()
+}
+
+/// Whose keys are accepted.
+#[derive(Debug)]
+pub(super) struct KeySet {
+    own: ValidatorIndex,
+    by_spki: BTreeMap<Vec<u8>, ValidatorIndex>,
+}
+
+impl KeySet {
+    /// The keys of all validators, the own one among them, each once.
+    pub(super) fn new(
+        own: ValidatorIndex,
+        validators: &[KnownValidator],
+    ) -> Result<Self, TransportError> {
+        let mut by_spki = BTreeMap::new();
+        for validator in validators {
+            let scheme = validator.key.scheme();
+            if scheme != Scheme::MlDsa65 {
+                return Err(TransportError::Scheme { validator: validator.index, scheme });
+            }
+            if let Some(first) = by_spki.insert(spki(&validator.key), validator.index) {
+                return Err(TransportError::SharedKey { first, second: validator.index });
+            }
+        }
+        Ok(Self { own, by_spki })
+    }
+
+    /// Whose key this is.
+    fn owner(&self, spki: &[u8]) -> Option<ValidatorIndex> {
+        self.by_spki.get(spki).copied()
+    }
+
+    /// The other end of a connection whose handshake has ended.
+    pub(super) fn peer_of(&self, connection: &quinn::Connection) -> Option<ValidatorIndex> {
+        let identity = connection.peer_identity()?;
+        let shown = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        self.owner(shown.first()?).filter(|peer| *peer != self.own)
+    }
+}
+
+/// The algorithms of every handshake.
+pub(super) fn post_quantum_provider() -> CryptoProvider {
+    let mut provider = provider::default_provider();
+    provider.kx_groups = vec![provider::kx_group::X25519MLKEM768];
+    provider.cipher_suites.retain(|suite| suite.tls13().is_some());
+    provider
+}
+
+/// Makes the TLS side of connections.
+pub(super) struct Handshakes {
+    provider: Arc<CryptoProvider>,
+    identity: Arc<CertifiedKey>,
+    protocol: Vec<u8>,
+    keys: Arc<KeySet>,
+    counting: Arc<Counting>,
+}
+
+/// What a dial needs, and what it may find out.
+pub(super) struct ClientSide {
+    pub(super) config: QuicClientConfig,
+    /// Set when the other end showed the own key: the address is the own one.
+    pub(super) met_itself: Arc<AtomicBool>,
+}
+
+impl Handshakes {
+    pub(super) fn new(
+        chain: ChainId,
+        key: &SigningKey,
+        keys: Arc<KeySet>,
+        counting: Arc<Counting>,
+    ) -> Result<Self, TransportError> {
+        let provider = Arc::new(post_quantum_provider());
+        let identity = Arc::new(identity(key)?);
+        Ok(Self { provider, identity, protocol: protocol_name(chain), keys, counting })
+    }
+
+    /// For incoming connections.
+    pub(super) fn server(&self) -> Result<QuicServerConfig, TransportError> {
+        let resolver = AlwaysResolvesServerRawPublicKeys::new(self.identity.clone());
+        let mut config = rustls::ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_client_cert_verifier(Arc::new(self.verifier(None)))
+            .with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![self.protocol.clone()];
+        config.send_tls13_tickets = 0;
+        QuicServerConfig::try_from(config).map_err(|_| TransportError::InitialSuite)
+    }
+
+    /// For one dial, to a certain validator or to whichever answers.
+    pub(super) fn client(
+        &self,
+        expected: Option<ValidatorIndex>,
+    ) -> Result<ClientSide, TransportError> {
+        let verifier = self.verifier(expected);
+        let met_itself = verifier.met_itself.clone();
+        let resolver = AlwaysResolvesClientRawPublicKeys::new(self.identity.clone());
+        let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_client_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![self.protocol.clone()];
+        config.enable_sni = false;
+        config.resumption = Resumption::disabled();
+        let config =
+            QuicClientConfig::try_from(config).map_err(|_| TransportError::InitialSuite)?;
+        Ok(ClientSide { config, met_itself })
+    }
+
+    fn verifier(&self, expected: Option<ValidatorIndex>) -> Verifier {
+        Verifier {
+            keys: self.keys.clone(),
+            expected,
+            algorithms: self.provider.signature_verification_algorithms,
+            counting: self.counting.clone(),
+            met_itself: Arc::default(),
+        }
+    }
+}
+
+/// The own key for TLS.
+pub(super) fn identity(key: &SigningKey) -> Result<CertifiedKey, TransportError> {
+    let pair = PqdsaKeyPair::from_seed(&ML_DSA_65_SIGNING, key.expose_seed())
+        .map_err(|_| TransportError::OwnKeyUnusable)?;
+    let encoded = pair.to_pkcs8v1().map_err(|_| TransportError::OwnKeyUnusable)?;
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(encoded.as_ref()));
+    let signer = provider::sign::any_supported_type(&private)?;
+    let shown = signer.public_key().ok_or(TransportError::OwnKeyUnusable)?;
+    // Both libraries must make the same key of the seed, or nobody would know this validator.
+    if shown.as_ref() != spki(key.public_key()).as_slice() {
+        return Err(TransportError::OwnKeyUnusable);
+    }
+    Ok(CertifiedKey::new(vec![CertificateDer::from(shown.to_vec())], signer))
+}
+
+/// Judges the key that the other end shows, and that it holds it.
+#[derive(Debug)]
+struct Verifier {
+    keys: Arc<KeySet>,
+    /// Whom the own dial was meant for.
+    expected: Option<ValidatorIndex>,
+    algorithms: WebPkiSupportedAlgorithms,
+    counting: Arc<Counting>,
+    met_itself: Arc<AtomicBool>,
+}
+
+impl Verifier {
+    fn judge(&self, shown: &[u8], others: &[CertificateDer<'_>]) -> Result<(), Error> {
+        let owner = self.keys.owner(shown).filter(|_| others.is_empty());
+        let refusal = match owner {
+            None => Count::UnknownKey,
+            Some(owner) if owner == self.keys.own => {
+                self.met_itself.store(true, Ordering::Relaxed);
+                Count::OwnKey
+            }
+            Some(owner) if self.expected.is_some_and(|expected| expected != owner) => {
+                Count::UnexpectedKey
+            }
+            Some(_) => return Ok(()),
+        };
+        self.counting.one(refusal);
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn judge_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let judged = if signed.scheme == SignatureScheme::ML_DSA_65 {
+            rustls::crypto::verify_tls13_signature_with_raw_key(
+                message,
+                &SubjectPublicKeyInfoDer::from(shown.as_ref()),
+                signed,
+                &self.algorithms,
+            )
+        } else {
+            Err(CertificateError::BadSignature.into())
+        };
+        judged.inspect_err(|_| self.counting.one(Count::WrongSignature))
+    }
+}
+
+const ONLY_TLS13: &str = "only TLS 1.3 is offered";
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.judge(shown, others).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _shown: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General(ONLY_TLS13.into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.judge_signature(message, shown, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ML_DSA_65]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.judge(shown, others).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _shown: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General(ONLY_TLS13.into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.judge_signature(message, shown, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ML_DSA_65]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
