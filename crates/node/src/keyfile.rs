@@ -141,6 +141,15 @@ pub fn load(
     file.open(role, passphrase.as_ref()).map_err(|source| keystore_error(path, source))
 }
 
+/// Reads another file with a secret, which only its owner can read either. It may have one byte
+/// more than `bytes_max`, from which whoever uses it sees that it is too long.
+///
+/// # Errors
+/// [`KeyFileError`], naming the file and the remedy.
+pub fn read_secret(path: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    read_private(path, bytes_max, 0o077)
+}
+
 /// Writes a key file that only its owner can read.
 ///
 /// # Errors
