@@ -63,7 +63,7 @@ pub fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         warnings.iter().for_each(|warning| warn(warning));
         print(&format!(
-            "ok: {} validators, {} accounts, every key is held by who registered it\nchain id {chain}\n",
+            "ok: every key is held by who registered it\nvalidators: {}, accounts: {}\nchain id {chain}\n",
             genesis.validators().len(),
             genesis.accounts().len()
         ))?;
@@ -174,7 +174,7 @@ const MAX_LISTED_ACCOUNTS: usize = 20;
 
 fn write_accounts(text: &mut String, genesis: &Genesis) -> std::fmt::Result {
     let accounts = &genesis.content().accounts;
-    writeln!(text, "\n{} units in {} accounts", supply(genesis), accounts.len())?;
+    writeln!(text, "\naccounts: {}, with {} units in all", accounts.len(), supply(genesis))?;
     for account in accounts.iter().take(MAX_LISTED_ACCOUNTS) {
         let name = account.name.as_deref().unwrap_or("");
         writeln!(text, "  {}  {:>20}  {name}", account.address, account.balance)?;
