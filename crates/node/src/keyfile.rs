@@ -26,12 +26,12 @@ pub enum KeyFileError {
     #[error(transparent)]
     Write(#[from] DocumentError),
     /// The file cannot be read.
-    #[error("{}: cannot read the file: {source}; check the path and its permissions", file.display())]
+    #[error("{}: cannot read the file: {cause}; check the path and its permissions", file.display())]
     Read {
         /// The key or passphrase file.
         file: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Others could have copied the secret already.
     #[error("{file}: other users can read the file (mode {mode:03o}); run `chmod 600 {file}`, and make a new key if they may have done so", file = file.display())]
@@ -42,12 +42,12 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// The content is at fault.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {cause}", file.display())]
     Keystore {
         /// The key file.
         file: PathBuf,
         /// What is wrong with it.
-        source: KeystoreError,
+        cause: KeystoreError,
     },
     /// The passphrase's source gives none.
     #[error("{source_name}: {what}; {remedy}")]
@@ -117,7 +117,7 @@ impl PassphraseSource {
 /// [`KeyFileError`], naming the file and the remedy.
 pub fn read(path: &Path) -> Result<KeyFile, KeyFileError> {
     let bytes = read_private(path, MAX_KEY_FILE_BYTES as u64, 0o077)?;
-    KeyFile::parse(&bytes).map_err(|source| keystore_error(path, source))
+    KeyFile::parse(&bytes).map_err(|cause| keystore_error(path, cause))
 }
 
 /// Reads a key file and opens it for a role; only a sealed one asks for the passphrase.
@@ -131,14 +131,23 @@ pub fn load(
 ) -> Result<SigningKey, KeyFileError> {
     let file = read(path)?;
     // Before anyone is asked for a passphrase.
-    file.check_role(role).map_err(|source| keystore_error(path, source))?;
+    file.check_role(role).map_err(|cause| keystore_error(path, cause))?;
     let passphrase = if file.is_sealed() {
         Some(passphrase.passphrase(path)?)
     } else {
         tracing::warn!(file = %path.display(), "the key file is not encrypted: for test networks only");
         None
     };
-    file.open(role, passphrase.as_ref()).map_err(|source| keystore_error(path, source))
+    file.open(role, passphrase.as_ref()).map_err(|cause| keystore_error(path, cause))
+}
+
+/// Reads another file with a secret, which only its owner can read either. It may have one byte
+/// more than `bytes_max`, from which whoever uses it sees that it is too long.
+///
+/// # Errors
+/// [`KeyFileError`], naming the file and the remedy.
+pub fn read_secret(path: &Path, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    read_private(path, bytes_max, 0o077)
 }
 
 /// Writes a key file that only its owner can read.
@@ -149,8 +158,8 @@ pub fn write(path: &Path, file: &KeyFile, overwrite: Overwrite) -> Result<(), Ke
     Ok(write_file(path, file.to_json().as_bytes(), Readers::Owner, overwrite)?)
 }
 
-fn keystore_error(path: &Path, source: KeystoreError) -> KeyFileError {
-    KeyFileError::Keystore { file: path.to_owned(), source }
+fn keystore_error(path: &Path, cause: KeystoreError) -> KeyFileError {
+    KeyFileError::Keystore { file: path.to_owned(), cause }
 }
 
 /// Reads a file with a secret. `refused` are the permissions that it may not give.
@@ -159,7 +168,7 @@ fn read_private(
     bytes_max: u64,
     refused: u32,
 ) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
-    let failed = |source| KeyFileError::Read { file: path.to_owned(), source };
+    let failed = |cause| KeyFileError::Read { file: path.to_owned(), cause };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     #[cfg(unix)]
