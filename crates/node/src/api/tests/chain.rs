@@ -62,8 +62,8 @@ fn the_dag_is_told_by_rounds() {
     let block = node.ask(&format!("/v1/blocks/{digest}"));
     assert_eq!(block["round"], json!(10));
     assert_eq!(block["signature"].as_str().unwrap().len(), 2 * 666);
-    let carrier = HISTORY.executed().flat_map(|one| &one.blocks);
-    let carrier = carrier.filter(|block| !block.body.payload.transactions.is_empty()).next();
+    let mut blocks = HISTORY.executed().flat_map(|one| &one.blocks);
+    let carrier = blocks.find(|block| !block.body.payload.transactions.is_empty());
     let block = node.ask(&format!("/v1/blocks/{}", carrier.unwrap().reference().digest));
     let ids = json!([HISTORY.transfers[0].body.id().to_string()]);
     assert_eq!(block["transaction_ids"], ids);

@@ -69,7 +69,7 @@ fn who_hands_in_again_what_was_executed_is_told_its_name() {
 fn a_batch_is_answered_one_by_one() {
     let node = Node::new();
     let large = SigningKey::from_seed(Scheme::MlDsa87, &[201; 32]).unwrap();
-    let batch = vec![fresh(2), transfer(&large, 0, address(1), 1), fresh(3), fresh(0)];
+    let batch = [fresh(2), transfer(&large, 0, address(1), 1), fresh(3), fresh(0)];
     let texts: Vec<String> = batch.iter().map(|one| to_hex(&encode(one))).collect();
     let answer = node.post_json("/v1/transactions/batch", &json!({ "transactions": texts }));
     assert_eq!(answer.status, 200, "{}", answer.text);
