@@ -17,6 +17,7 @@ mod documentation;
 mod events;
 mod metrics;
 mod node;
+mod patience;
 mod problem;
 mod routes;
 mod rpc;
@@ -53,7 +54,7 @@ pub struct Limits {
     pub subscribers: usize,
     /// How long the head of a request may take to arrive, also while a connection is idle.
     pub header_timeout: Duration,
-    /// How long a request may take, with its body.
+    /// How long a request may take, with its body; and how long a client may not read on.
     pub request_timeout: Duration,
 }
 

@@ -5,6 +5,7 @@
 //! - [`transport`]: one QUIC endpoint with post-quantum handshakes, and the mesh over it;
 //! - [`storage`]: the block log, which is the source of truth, and the snapshots beside it;
 //! - [`archive`]: the history of checkpoints, blocks and transactions that clients ask for;
+//! - [`proof_document`]: proofs in files, checked offline;
 //! - [`runtime`]: the loop that carries out what the machine asks for;
 //! - [`view`]: what a running node shows to [`api`] and [`explorer`].
 //!

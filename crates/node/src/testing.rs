@@ -10,9 +10,9 @@ use qcn_crypto::{ChainId, Digest, Scheme, SeededRandomness, SigningKey};
 use qcn_ledger::{GenesisAccount, Ledger};
 use qcn_shard::{Event, Input, Message, Output, Record, Shard, ShardConfig, Start};
 use qcn_types::{
-    Action, Address, Amount, Block, BlockBody, BlockHeader, Certificate, Committee, CommitteeKeys,
-    CompactBlock, Epoch, Height, Member, ShardId, Slot, Time, Transaction, TransactionBody,
-    ValidatorIndex, Verified, VerifiedBlock, Weight, encode,
+    Action, Address, Amount, Block, BlockBody, BlockHeader, Bounded, Certificate, Committee,
+    CommitteeKeys, CompactBlock, Epoch, Evidence, Height, Member, Payload, Round, ShardId, Slot,
+    Time, Transaction, TransactionBody, ValidatorIndex, Verified, VerifiedBlock, Weight, encode,
 };
 
 use crate::archive::{Archive, Executed};
@@ -86,6 +86,27 @@ pub(crate) fn sign_block(index: u16, body: BlockBody) -> Block {
     let key = validator_key(index);
     let signature = key.sign_seeded(&context, digest.as_bytes(), &mut randomness).unwrap();
     Block { body, signature }
+}
+
+/// Two blocks in one slot, by validator `index`.
+pub(crate) fn equivocation(index: u16) -> Evidence {
+    let [one, other] = [1, 2].map(|time_ms| sign_block(index, bare_body(index, time_ms)));
+    Evidence::equivocation(&one, &other)
+}
+
+/// A block of round 9 out of nothing.
+pub(crate) fn bare_body(index: u16, time_ms: u64) -> BlockBody {
+    BlockBody {
+        chain: CHAIN,
+        shard: ShardId(0),
+        epoch: Epoch(0),
+        round: Round(9),
+        author: ValidatorIndex(index),
+        time_ms,
+        parents: Vec::new(),
+        payload: Payload::default(),
+        attestations: Bounded::default(),
+    }
 }
 
 fn validator_key(index: u16) -> SigningKey {

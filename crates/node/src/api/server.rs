@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Limits;
+use super::patience::Patience;
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -33,7 +34,7 @@ const CLOSING_TIMEOUT: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 const TOO_MANY_CONNECTIONS: &str = "HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: application/json\r\nconnection: close\r\ncontent-length: 140\r\n\r\n\
+    content-type: application/json\r\nconnection: close\r\ncontent-length: 141\r\n\r\n\
     {\"error\":{\"code\":\"too_many_connections\",\"message\":\"the node serves as many \
     connections as it may\",\"remedy\":\"close some, or try again later\"}}";
 
@@ -91,7 +92,8 @@ async fn serve_one(
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(BUFFER_BYTES);
     let service = TowerToHyperService::new(router);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let stream = TokioIo::new(Patience::new(stream, limits.request_timeout));
+    let connection = http.serve_connection(stream, service);
     tokio::pin!(connection);
     // How a connection ends is the client's business.
     tokio::select! {

@@ -6,12 +6,14 @@ use std::process::{Command, Stdio};
 use qcn_ledger::{Outcome, Refusal};
 use qcn_light::verify_certificate;
 use qcn_types::{
-    Address, BlockBody, BlockRef, Bounded, Checkpoint, Evidence, Payload, Slot, TransactionId,
-    ValidatorIndex, VerifiedBlock,
+    Address, BlockRef, Bounded, Checkpoint, Evidence, Slot, TransactionId, ValidatorIndex,
+    VerifiedBlock,
 };
 
 use super::*;
-use crate::testing::{CERTIFICATE_EVERY, HISTORY, Happened, TestFolder, sign_block};
+use crate::testing::{
+    CERTIFICATE_EVERY, HISTORY, Happened, TestFolder, bare_body, equivocation, sign_block,
+};
 
 fn open(folder: &TestFolder) -> Archive {
     Archive::open(folder.path(), Retention::ALL).unwrap()
@@ -200,20 +202,8 @@ fn digests_are_found_by_their_beginning() {
 
 /// A block out of nothing that carries evidence, and the evidence.
 fn accusing_block() -> (VerifiedBlock, Evidence) {
-    let body = |time_ms| BlockBody {
-        chain: HISTORY.keys.chain(),
-        shard: HISTORY.keys.committee().shard(),
-        epoch: HISTORY.keys.committee().epoch(),
-        round: Round(9),
-        author: ValidatorIndex(3),
-        time_ms,
-        parents: Vec::new(),
-        payload: Payload::default(),
-        attestations: Bounded::default(),
-    };
-    let evidence = Evidence::equivocation(&sign_block(3, body(1)), &sign_block(3, body(2)));
-    let mut carrier = body(3);
-    carrier.author = ValidatorIndex(1);
+    let evidence = equivocation(3);
+    let mut carrier = bare_body(1, 3);
     carrier.payload.evidence = Bounded::truncated(vec![evidence.clone()]);
     let carrier = HISTORY.keys.verify_block(sign_block(1, carrier)).unwrap();
     (carrier, evidence)
@@ -344,6 +334,7 @@ fn writes_until_it_is_killed() {
         return;
     };
     let archive = Archive::open(Path::new(&folder), Retention::ALL).unwrap();
+    assert!(HISTORY.executed().count() > 0);
     println!("ready");
     for shift in 0.. {
         // The history again and again, each time a thousand heights further up.

@@ -1,0 +1,141 @@
+//! `qcn light verify` as a person or a script runs it.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use qcn_crypto::{Digest, Scheme, SeededRandomness, SigningKey};
+use qcn_ledger::{GenesisAccount, Ledger};
+use qcn_node::document::Overwrite;
+use qcn_node::genesis::{Genesis, GenesisContent, GenesisValidator, NamedAccount, ValidatorKeys};
+use qcn_node::proof_document::ProofDocument;
+use qcn_types::{
+    Address, Amount, Attestation, AttestationProof, BlockBody, BlockHeader, Bounded, Certificate,
+    Checkpoint, CommitteeKeys, Height, Payload, Round, ValidatorIndex,
+};
+use serde_json::{Value, json};
+
+const OWNER: Address = Address(Digest([5; 32]));
+
+/// A network of one validator, and a proof that an account in it has 700.
+struct Network {
+    folder: PathBuf,
+    proof: Value,
+}
+
+static NETWORK: LazyLock<Network> = LazyLock::new(|| {
+    let folder = std::env::temp_dir().join(format!("qcn-light-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let keys = ValidatorKeys {
+        consensus: SigningKey::from_seed(Scheme::Falcon512, &[1; 32]).unwrap(),
+        transport: SigningKey::from_seed(Scheme::MlDsa65, &[2; 32]).unwrap(),
+        recovery: None,
+    };
+    let validator = GenesisValidator::register("alone", 1_000, &keys, None).unwrap();
+    let account = NamedAccount { address: OWNER, balance: 700, name: None };
+    let content = GenesisContent::new("test", 1_700_000_000_000, vec![validator], vec![account]);
+    let genesis = Genesis::new(content).unwrap();
+    genesis.write(&folder.join("genesis.json"), Overwrite::Replace).unwrap();
+    let committee = genesis.committee_keys().unwrap();
+    let opened = [GenesisAccount { address: OWNER, balance: Amount(700) }];
+    let ledger = Ledger::genesis(genesis.chain(), &opened).unwrap();
+    let certificate = certificate(&committee, &keys.consensus, ledger.state_root());
+    let account = ledger.account(&OWNER);
+    let proof =
+        ProofDocument::account(&committee, &certificate, OWNER, &ledger.prove(&OWNER), account);
+    Network { folder, proof: serde_json::to_value(proof).unwrap() }
+});
+
+/// The validator's attestation of height 1 with this state.
+fn certificate(keys: &CommitteeKeys, signer: &SigningKey, state_root: Digest) -> Certificate {
+    let checkpoint = Checkpoint { height: Height(1), state_root, ..Checkpoint::default() };
+    let attested = Attestation { height: Height(1), checkpoint: checkpoint.digest() };
+    let body = BlockBody {
+        chain: keys.chain(),
+        shard: keys.committee().shard(),
+        epoch: keys.committee().epoch(),
+        round: Round(3),
+        author: ValidatorIndex(0),
+        time_ms: 1,
+        parents: Vec::new(),
+        payload: Payload::default(),
+        attestations: Bounded::truncated(vec![attested]),
+    };
+    let mut randomness = SeededRandomness::from_u64(1, "light");
+    let context = BlockHeader::signing_context(keys.chain());
+    let digest = body.digest();
+    let signature = signer.sign_seeded(&context, digest.as_bytes(), &mut randomness).unwrap();
+    let proof = AttestationProof {
+        author: ValidatorIndex(0),
+        header: body.header().digest(),
+        attestations: body.attestations,
+        signature,
+    };
+    Certificate { checkpoint, attestations: Bounded::truncated(vec![proof]) }
+}
+
+fn check(name: &str, document: &str, flags: &[&str]) -> Output {
+    let path = NETWORK.folder.join(name);
+    std::fs::write(&path, document).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_qcn"))
+        .args(["light", "verify"])
+        .arg(&path)
+        .arg("--genesis")
+        .arg(NETWORK.folder.join("genesis.json"))
+        .args(flags)
+        .stdin(Stdio::null())
+        .output();
+    output.unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_valid_proof_is_told_with_what_it_shows() {
+    let document = NETWORK.proof.to_string();
+    let output = check("valid.json", &document, &[]);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}{}", text(&output.stderr));
+    assert!(shown.starts_with("valid proof of account\n"), "{shown}");
+    assert!(shown.contains("balance           700\n"), "{shown}");
+    let output = check("valid.json", &document, &["--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["valid"], &report["kind"]), (&json!(true), &json!("account")));
+    assert_eq!(report["claims"], NETWORK.proof["claims"]);
+}
+
+#[test]
+fn a_changed_proof_is_refused_with_a_reason() {
+    let mut changed = NETWORK.proof.clone();
+    changed["claims"]["balance"] = json!("7000");
+    let output = check("changed.json", &changed.to_string(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).starts_with("NOT VALID: the claims are not"), "{output:?}");
+    changed["chain_id"] = json!("00".repeat(32));
+    let output = check("changed.json", &changed.to_string(), &["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["valid"], json!(false));
+    assert!(report["reason"].as_str().unwrap().contains("another network"), "{report}");
+    assert_eq!(check("nonsense.json", "{", &[]).status.code(), Some(1));
+}
+
+#[test]
+fn files_that_are_not_there_are_bad_input() {
+    for (proof, genesis) in [("missing.json", "genesis.json"), ("valid.json", "missing.json")] {
+        std::fs::write(NETWORK.folder.join("valid.json"), NETWORK.proof.to_string()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_qcn"))
+            .args(["light", "verify"])
+            .arg(NETWORK.folder.join(proof))
+            .arg("--genesis")
+            .arg(NETWORK.folder.join(genesis))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("missing.json"), "{output:?}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Clients that ask for too much, and slow ones.
+
+use std::time::Instant;
+
+use super::*;
+
+fn read_all(mut stream: TcpStream) -> String {
+    let mut text = Vec::new();
+    // A connection that is reset has said all it will say.
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn bodies_above_the_limit_are_refused() {
+    let node = Node::with(small_limits());
+    let too_large = (413, "too_large".to_owned());
+    let body = vec![b'a'; 65 * 1024];
+    assert_eq!(node.post("/v1/transactions", "application/json", &body).code(), too_large);
+    assert_eq!(node.post("/rpc", "application/json", &body).code(), too_large);
+    let answer = node.post("/v1/transactions/batch", "application/json", &body);
+    assert_eq!(answer.code(), (400, "malformed".to_owned()), "a batch may be longer");
+    let body = vec![b'a'; 257 * 1024];
+    assert_eq!(node.post("/v1/transactions/batch", "application/json", &body).code(), too_large);
+    assert_eq!(node.ask("/health"), json!({ "status": "ok" }));
+}
+
+#[test]
+fn a_body_without_a_length_is_limited_too() {
+    let node = Node::with(small_limits());
+    let mut stream = node.raw();
+    let head = "POST /rpc HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        transfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let chunk = format!("4000\r\n{}\r\n", "a".repeat(0x4000));
+    for _ in 0..6 {
+        // The node may have closed already.
+        let _ = stream.write_all(chunk.as_bytes());
+    }
+    let answer = read_all(stream);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[test]
+fn slow_heads_are_cut_off() {
+    let node = Node::with(small_limits());
+    let begin = Instant::now();
+    let mut stream = node.raw();
+    stream.write_all(b"GET /health HTTP/1.1\r\nx: ").unwrap();
+    read_all(stream);
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(node.ask("/health"), json!({ "status": "ok" }));
+}
+
+#[test]
+fn slow_bodies_are_cut_off_with_a_reason() {
+    let node = Node::with(small_limits());
+    let mut stream = node.raw();
+    let head = "POST /rpc HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = read_all(stream);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"timeout\""), "{answer}");
+}
+
+#[test]
+fn heads_above_the_limit_and_nonsense_are_refused() {
+    let node = Node::with(small_limits());
+    let mut stream = node.raw();
+    let head = format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(40 * 1024));
+    // The node may close before all of it is sent.
+    let _ = stream.write_all(head.as_bytes());
+    let answer = read_all(stream);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    for nonsense in [&[0x16, 3, 1, 0, 200][..], b"\r\n\r\n\r\n", b"GET\r\n\r\n", &[255; 300]] {
+        let mut stream = node.raw();
+        let _ = stream.write_all(nonsense);
+        let answer = read_all(stream);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    assert_eq!(node.ask("/health"), json!({ "status": "ok" }));
+}
+
+#[test]
+fn connections_above_the_limit_are_told_so() {
+    let limits = Limits { header_timeout: Duration::from_secs(5), ..small_limits() };
+    let node = Node::with(limits);
+    let idle: Vec<TcpStream> = (0..limits.connections).map(|_| node.raw()).collect();
+    let mut answer = String::new();
+    for _ in 0..100 {
+        answer = read_all(node.raw());
+        if !answer.is_empty() {
+            break;
+        }
+    }
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("too_many_connections"), "{answer}");
+    drop(idle);
+    // Room again, as soon as the node has noticed.
+    let mut served = false;
+    for _ in 0..1_000 {
+        let mut stream = node.raw();
+        let _ = stream.write_all(b"GET /health HTTP/1.1\r\nconnection: close\r\nhost: x\r\n\r\n");
+        served = read_all(stream).starts_with("HTTP/1.1 200");
+        if served {
+            break;
+        }
+    }
+    assert!(served);
+}
+
+/// A subscriber that does not read holds neither the node nor its own place for ever.
+#[test]
+fn who_does_not_read_is_cut_off() {
+    let node = Node::with(small_limits());
+    let mut stream = node.raw();
+    let request = b"GET /v1/checkpoints/certified HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut sent = 0;
+    // Requests are sent and no answer is read until the node gives up.
+    stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    let begin = Instant::now();
+    while stream.write_all(request).is_ok() {
+        sent += 1;
+        assert!(begin.elapsed() < Duration::from_secs(30), "{sent} requests were taken");
+    }
+    assert_eq!(node.ask("/health"), json!({ "status": "ok" }));
+}

@@ -1,0 +1,100 @@
+//! JSON-RPC 2.0.
+
+use qcn_crypto::to_hex;
+use qcn_types::encode;
+
+use super::*;
+use crate::testing::transfer;
+
+fn request(method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+}
+
+fn call(node: &Node, method: &str, params: Value) -> Value {
+    let answer = node.post_json("/rpc", &request(method, params));
+    assert_eq!(answer.status, 200);
+    let json = answer.json();
+    assert_eq!((&json["jsonrpc"], &json["id"]), (&json!("2.0"), &json!(1)));
+    json
+}
+
+#[test]
+fn every_method_gives_what_rest_gives() {
+    let node = Node::new();
+    let id = HISTORY.transfers[0].body.id().to_string();
+    let block = HISTORY.executed().next().unwrap().blocks[0].reference().digest.to_string();
+    let account = address(0).to_string();
+    for (method, params, path) in [
+        ("qcn_validators", json!({}), "/v1/validators".to_owned()),
+        ("qcn_peers", json!({}), "/v1/peers".to_owned()),
+        ("qcn_checkpoint", json!({ "height": 4 }), "/v1/checkpoints/4".to_owned()),
+        ("qcn_checkpoint", json!({ "height": "latest" }), "/v1/checkpoints/latest".to_owned()),
+        ("qcn_block", json!({ "digest": block }), format!("/v1/blocks/{block}")),
+        ("qcn_transaction", json!({ "id": id }), format!("/v1/transactions/{id}")),
+        ("qcn_transactionProof", json!({ "id": id }), format!("/v1/transactions/{id}/proof")),
+        ("qcn_account", json!({ "address": account }), format!("/v1/accounts/{account}")),
+        (
+            "qcn_accountProof",
+            json!({ "address": account }),
+            format!("/v1/accounts/{account}/proof"),
+        ),
+        ("qcn_evidence", json!({}), "/v1/evidence".to_owned()),
+        ("qcn_supply", json!({}), "/v1/supply".to_owned()),
+        ("qcn_search", json!({ "q": "7" }), "/v1/search?q=7".to_owned()),
+    ] {
+        let answer = call(&node, method, params);
+        assert_eq!(answer["result"], node.ask(&path), "{method}");
+        assert!(answer.get("error").is_none());
+    }
+    assert_eq!(call(&node, "qcn_status", json!({}))["result"]["round"], json!(70));
+    let transaction = transfer(&HISTORY.accounts[0], 2, address(1), 5);
+    let params = json!({ "transaction": to_hex(&encode(&transaction)) });
+    let answer = call(&node, "qcn_submit", params);
+    assert_eq!(answer["result"], json!({ "id": transaction.body.id().to_string() }));
+}
+
+#[test]
+fn errors_have_the_codes_of_the_standard() {
+    let node = Node::new();
+    let code = |body: &str| {
+        let answer = node.post("/rpc", "application/json", body.as_bytes());
+        answer.json()["error"]["code"].as_i64()
+    };
+    assert_eq!(code("{"), Some(-32_700));
+    assert_eq!(code("1"), Some(-32_600));
+    assert_eq!(code("[]"), Some(-32_600));
+    assert_eq!(code(r#"{"jsonrpc":"1.0","id":1,"method":"qcn_status"}"#), Some(-32_600));
+    assert_eq!(code(r#"{"jsonrpc":"2.0","id":{},"method":"qcn_status"}"#), Some(-32_600));
+    assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"qcn_fly"}"#), Some(-32_601));
+    let positional = r#"{"jsonrpc":"2.0","id":1,"method":"qcn_block","params":["x"]}"#;
+    assert_eq!(code(positional), Some(-32_602));
+    assert_eq!(code(r#"{"jsonrpc":"2.0","id":1,"method":"qcn_block"}"#), Some(-32_602));
+    let unknown = request("qcn_status", json!({ "colour": "red" }));
+    assert_eq!(code(&unknown.to_string()), Some(-32_602));
+    let short = request("qcn_block", json!({ "digest": "abcd" }));
+    assert_eq!(code(&short.to_string()), Some(-32_602));
+    let absent = call(&node, "qcn_block", json!({ "digest": "ab".repeat(32) }));
+    assert_eq!(absent["error"]["code"], json!(-32_000));
+    assert_eq!(absent["error"]["data"]["code"], json!("not_found"));
+}
+
+#[test]
+fn batches_are_answered_without_their_notifications() {
+    let node = Node::new();
+    let notification = json!({ "jsonrpc": "2.0", "method": "qcn_status" });
+    let with_null = json!({ "jsonrpc": "2.0", "id": null, "method": "qcn_supply" });
+    let batch = json!([request("qcn_supply", json!({})), notification, with_null, 1]);
+    let answers = node.post_json("/rpc", &batch).json();
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), 3);
+    assert_eq!(answers[0]["result"], answers[1]["result"]);
+    assert_eq!(answers[1]["id"], Value::Null);
+    assert_eq!(answers[2]["error"]["code"], json!(-32_600));
+
+    for silent in [notification.clone(), json!([notification])] {
+        let answer = node.post_json("/rpc", &silent);
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+    }
+    let long = Value::Array(vec![request("qcn_supply", json!({})); 65]);
+    assert_eq!(node.post_json("/rpc", &long).json()["error"]["code"], json!(-32_600));
+}
