@@ -132,7 +132,7 @@ function hatch(pen, colours, lane, width) {
 }
 
 function drawAxis(pen, scene, colours) {
-  const step = [1, 2, 5, 10, 20, 50].find((step) => step * scene.column >= 52) ?? 100;
+  const step = [1, 2, 5, 10, 20, 50].find((step) => step * scene.column >= 52 * scene.unit) ?? 100;
   pen.font = scene.font;
   pen.textAlign = "center";
   pen.textBaseline = "alphabetic";
@@ -142,7 +142,7 @@ function drawAxis(pen, scene, colours) {
     pen.fillStyle = colours.line;
     pen.fillRect(Math.round(x), scene.top, 1, scene.bottom - scene.top);
     pen.fillStyle = colours.muted;
-    pen.fillText(String(round), x, scene.top - 7);
+    pen.fillText(String(round), x, scene.top - 7 * scene.unit);
   }
   if (!scene.heights) return;
   let free = -Infinity;
@@ -151,9 +151,9 @@ function drawAxis(pen, scene, colours) {
     if (x < free) continue;
     free = x + pen.measureText(label).width + 10;
     pen.fillStyle = colours.leader;
-    pen.fillRect(Math.round(x), scene.bottom, 1, 5);
+    pen.fillRect(Math.round(x), scene.bottom, 1, 5 * scene.unit);
     pen.fillStyle = colours.muted;
-    pen.fillText(label, x, scene.bottom + 16);
+    pen.fillText(label, x, scene.bottom + 16 * scene.unit);
   }
 }
 
@@ -163,7 +163,7 @@ function drawEdges(pen, scene, colours) {
   const dimmed = strong.length > 0;
   strokeAll(pen, plain, colours.edge, dimmed ? 0.18 : scene.edgeAlpha, 1);
   strokeAll(pen, votes, colours.leader, dimmed ? 0.12 : 0.42, 1);
-  strokeAll(pen, strong, colours.focus, 0.8, 1.4);
+  strokeAll(pen, strong, colours.focus, 0.6, 1.3);
 }
 
 function strokeAll(pen, ends, colour, alpha, width) {

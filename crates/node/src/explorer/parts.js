@@ -56,7 +56,13 @@ export const heightLink = (height) => (height === null || height === undefined ?
 export const none = () => h("span", { class: "muted" }, "\u2013");
 
 /** A hash in full, with a button that copies it. */
-export const fullHash = (hex, what) => (hex ? h("span", { class: "full-hash" }, h("code", {}, hex), copyButton(hex, what)) : none());
+export const fullHash = (hex, what) => (hex ? h("span", { class: "full-hash" }, h("code", {}, pieces(hex)), copyButton(hex, what)) : none());
+
+/** A long value with places to break, so that its lines are equally long. */
+export function pieces(hex) {
+  const parts = String(hex).match(/.{1,32}/g) ?? [];
+  return parts.map((part, index) => (index ? [h("wbr"), part] : part));
+}
 
 export function copyButton(text, what) {
   const button = h("button", {
@@ -119,13 +125,17 @@ export function weightBar(weight, total, quorum, label) {
   return h("div", { class: `bar ${quorum && weight < quorum ? "short" : ""}`, role: "img", "aria-label": label }, filled, mark);
 }
 
+const SPARK_POINTS = 30;
+
 /** A small plot of the last values; `label` says them in words. */
 export function sparkline(values, label, { width = 132, height = 30 } = {}) {
   const top = Math.max(...values, 1e-9);
-  const step = values.length > 1 ? width / (values.length - 1) : width;
-  const points = values.map((value, index) => `${(index * step).toFixed(1)},${(height - 2 - (height - 5) * (value / top)).toFixed(1)}`);
+  // A short series stands at the right, where the newest value belongs.
+  const step = width / (Math.max(values.length, SPARK_POINTS) - 1);
+  const start = width - step * (values.length - 1);
+  const points = values.map((value, index) => `${(start + index * step).toFixed(1)},${(height - 2 - (height - 5) * (value / top)).toFixed(1)}`);
   const line = points.length ? `M${points.join("L")}` : "";
-  const area = points.length ? `${line}L${width},${height}L0,${height}Z` : "";
+  const area = points.length ? `${line}L${width},${height}L${start.toFixed(1)},${height}Z` : "";
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
     svg("path", { class: "area", d: area }), svg("path", { class: "line", d: line }));
 }

@@ -1,11 +1,10 @@
 // Transactions and accounts.
 
-import { h } from "./dom.js";
-import { announce } from "./dom.js";
+import { announce, h } from "./dom.js";
 import { get, nodeUrl, path } from "./api.js";
 import { bytes, isHex, moment, short, whole } from "./format.js";
 import { transactionRow } from "./overview.js";
-import { badge, cell, copyButton, facts, fullHash, hashLink, heading, heightLink, loaded, none, outcomeBadge, paged, panel, table } from "./parts.js";
+import { badge, cell, copyButton, facts, fullHash, hashLink, heading, heightLink, loaded, none, outcomeBadge, paged, panel, pieces, table } from "./parts.js";
 
 const PAGE = 50;
 const POLL_MS = 1000;
@@ -66,7 +65,7 @@ function unknownPanel(answer) {
   return panel("What it asks for", {}, h("p", { class: "empty" }, text));
 }
 
-const accountLink = (address) => h("span", { class: "full-hash" }, h("a", { href: `#/account/${encodeURIComponent(address)}`, class: "hash" }, address), copyButton(address, "the address"));
+const accountLink = (address) => h("span", { class: "full-hash" }, h("a", { href: `#/account/${encodeURIComponent(address)}`, class: "hash" }, pieces(address)), copyButton(address, "the address"));
 
 /** Pending, executed, final: done steps are ticked, the present one is named to screen readers. */
 function timeline(answer) {

@@ -102,6 +102,7 @@ class Chain:
         return self.leaders[round_]
 
     def propose(self):
+        self.leader_of(self.round)
         previous = self.rounds.get(self.round - 1, {})
         row = {}
         late = self.random.randrange(self.size) if self.random.random() < 0.12 else None
