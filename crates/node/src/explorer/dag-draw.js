@@ -3,6 +3,8 @@
 
 const COLOURS = ["ground", "surface", "ink", "muted", "line", "lane", "committed", "committed-2", "pending", "leader", "skip", "evidence", "edge", "focus"];
 
+const MANY_EDGES = 120; // beyond it single lines matter less than the region they fill
+
 /** The page's colours, read once for each theme. */
 export function readColours(element) {
   const style = getComputedStyle(element);
@@ -163,7 +165,7 @@ function drawEdges(pen, scene, colours) {
   const dimmed = strong.length > 0;
   strokeAll(pen, plain, colours.edge, dimmed ? 0.18 : scene.edgeAlpha, 1);
   strokeAll(pen, votes, colours.leader, dimmed ? 0.12 : 0.42, 1);
-  strokeAll(pen, strong, colours.focus, 0.6, 1.3);
+  strokeAll(pen, strong, colours.focus, strong.length > MANY_EDGES * 4 ? 0.34 : 0.75, 1.2);
 }
 
 function strokeAll(pen, ends, colour, alpha, width) {

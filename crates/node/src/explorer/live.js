@@ -66,6 +66,7 @@ export class Live {
     this.pending = true;
     const run = () => {
       this.pending = false;
+      this.watch();
       this.tell("change");
     };
     if (document.hidden) setTimeout(run, 500);
@@ -190,7 +191,6 @@ export class Live {
     } catch (error) {
       this.unreachable = error;
     }
-    this.watch();
     this.changed();
     this.statusTimer = setTimeout(() => this.pollStatus(), document.hidden ? 5000 : STATUS_EVERY_MS);
   }

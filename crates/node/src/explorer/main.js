@@ -47,6 +47,7 @@ function show(moved) {
   fill(main, view.element);
   document.title = `${view.title} \u00b7 ${live.status?.chain_name ?? "qcn"} explorer`;
   for (const link of document.querySelectorAll("#nav a")) mark(link, "aria-current", link.dataset.kind === (PARENTS[kind] ?? kind) ? "page" : null);
+  document.getElementById("search-text").value = kind === "search" ? query.get("q") ?? "" : "";
   if (!moved) return;
   scrollTo(0, 0);
   main.querySelector("h1")?.focus({ preventScroll: true });

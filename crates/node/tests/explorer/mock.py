@@ -10,6 +10,7 @@ import argparse
 import json
 import mimetypes
 import pathlib
+import sys
 import threading
 import time
 from collections import deque
@@ -104,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        self.chain.subscribers.append(queue)
+        self.chain.subscribers[id(queue)] = queue
         quiet = 0
         try:
             self.wfile.write(b": welcome\n\n")
@@ -124,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
-            self.chain.subscribers.remove(queue)
+            del self.chain.subscribers[id(queue)]
             self.close_connection = True
 
     def api(self, parts, query):
@@ -197,6 +198,15 @@ class Handler(BaseHTTPRequestHandler):
         return dict(format="qcn-proof/1", kind=kind, chain_id=self.chain.chain_id, certificate="00", proof="00", claims={}, **names)
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Browsers hang up whenever they like; only other errors are worth a word."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8099)
@@ -211,8 +221,7 @@ def main():
     for _ in range(options.rounds):
         chain.step()
     threading.Thread(target=play, args=(chain, options), daemon=True).start()
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", options.port), Handler)
     print(f"http://127.0.0.1:{server.server_port}/", flush=True)
     server.serve_forever()
 

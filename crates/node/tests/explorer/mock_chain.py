@@ -48,7 +48,7 @@ class Chain:
         self.evidence = []
         self.isolated = set()
         self.partitioned = False
-        self.subscribers = []
+        self.subscribers = {}  # by identity: queues that are equal are not the same
         self.nonces = {}
         self.balances = {}
         self.accounts = [digest("account", i) for i in range(40)]
@@ -60,7 +60,7 @@ class Chain:
     # What happens ------------------------------------------------------------------------------
 
     def publish(self, name, data):
-        for queue in list(self.subscribers):
+        for queue in list(self.subscribers.values()):
             queue.append((name, data))
 
     def now_ms(self):
