@@ -68,11 +68,11 @@ function renderCheckpoint(live, one, drawing) {
 function certificatePanel(live, certificate) {
   if (!certificate) return panel("Certificate", {}, h("p", { class: "empty" }, "Not certified yet. A quorum's attestations arrive in the next blocks."));
   const { total } = live.reach();
-  const attested = new Set(certificate.authors);
+  const attested = new Set(certificate.authors ?? []);
   const chips = live.validators.map((one) => h("li", { class: attested.has(one.index) ? "in" : "out" }, h("span", { "aria-hidden": "true" }, attested.has(one.index) ? "\u2713 " : "\u2013 "), one.name, h("span", { class: "hidden" }, attested.has(one.index) ? " attested" : " did not attest in it")));
   return panel("Certificate", {},
     weightBar(certificate.weight, total, certificate.quorum_weight, `${share(certificate.weight, total)} of the weight attested; a quorum is ${share(certificate.quorum_weight, total)}`),
-    h("p", { class: "under-bar" }, `${whole(certificate.authors.length)} validators with ${share(certificate.weight, total)} of the weight attested the same result; ${share(certificate.quorum_weight, total)} were needed.`),
+    h("p", { class: "under-bar" }, `${whole(attested.size)} validators with ${share(certificate.weight, total)} of the weight attested the same result; ${share(certificate.quorum_weight, total)} were needed.`),
     h("ul", { class: "chips" }, chips), h("p", { class: "muted" }, `${bytes((certificate.bytes?.length ?? 0) / 2)} of signatures, checkable offline.`));
 }
 

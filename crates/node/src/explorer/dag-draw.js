@@ -163,9 +163,10 @@ function drawAxis(pen, scene, colours) {
 function drawEdges(pen, scene, colours) {
   const { plain, votes, strong } = scene.edges;
   const dimmed = strong.length > 0;
-  strokeAll(pen, plain, colours.edge, dimmed ? 0.18 : scene.edgeAlpha, 1);
-  strokeAll(pen, votes, colours.leader, dimmed ? 0.12 : 0.42, 1);
-  strokeAll(pen, strong, colours.focus, strong.length > MANY_EDGES * 4 ? 0.34 : 0.75, 1.2);
+  // The more edges there are, the fainter is each: the weave stays even, not solid.
+  strokeAll(pen, plain, colours.edge, (dimmed ? 0.18 : 0.4) / scene.density, 1);
+  strokeAll(pen, votes, colours.leader, (dimmed ? 0.12 : 0.42) / Math.sqrt(scene.density), 1);
+  strokeAll(pen, strong, colours.focus, strong.length > MANY_EDGES * 4 ? 0.34 / scene.density : 0.75, 1.2);
 }
 
 function strokeAll(pen, ends, colour, alpha, width) {

@@ -8,7 +8,8 @@ import { drawWindow, readColours } from "./dag-draw.js";
 const COLUMN_PX = { min: 16, max: 96, usual: 42, compact: 34 };
 const NARROW_PX = 480;
 const NARROW_COLUMN_PX = 27;
-const MAX_LANES_WITH_NAMES = 48;
+const NAME_HEIGHT_PX = 13;
+const USUAL_LANES = 7;
 const SLOW_FRAME_MS = 9;
 
 export class DagView {
@@ -110,12 +111,18 @@ export class DagView {
   }
 
   labels(lanes) {
-    const named = lanes.length <= MAX_LANES_WITH_NAMES && (lanes[0]?.height ?? 0) >= 9;
-    fill(this.names, named ? lanes.map((lane) => {
+    // A name that would touch the one above it is left out; the lane is still named when pointed at.
+    let free = -Infinity;
+    const named = lanes.filter((lane) => {
+      if (lane.y < free) return false;
+      free = lane.y + NAME_HEIGHT_PX * this.unit;
+      return true;
+    });
+    fill(this.names, named.map((lane) => {
       const item = h("li", { class: lane.isolated ? "isolated" : null, title: lane.name }, lane.name, lane.own ? h("b", {}, " \u2302") : null);
       item.style.top = `${lane.y}px`;
       return item;
-    }) : null);
+    }));
   }
 
   visible() {
@@ -168,7 +175,7 @@ export class DagView {
     const history = centre ? this.model.history(centre.digest) : this.marked;
     const scene = {
       width: this.width, height: this.height, column: this.column, lanes, top, bottom, from, to, x, slots: [], heights: [],
-      edges: { plain: [], votes: [], strong: [] }, edgeAlpha: lanes.length > 16 ? 0.22 : 0.4,
+      edges: { plain: [], votes: [], strong: [] }, density: Math.max(1, lanes.length / USUAL_LANES),
       frontier: this.fixed ? 0 : this.model.frontier(), unit: this.unit, font: `${11 * this.unit}px ${getFont()}`, cursor: null,
     };
     for (let round = from; round <= to; round += 1) this.column_(scene, round, byAuthor, history);

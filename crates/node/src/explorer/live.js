@@ -265,7 +265,7 @@ export class Live {
   /** What is wrong with the network as this node sees it, if anything; the gravest first. */
   trouble() {
     const status = this.status;
-    if (this.unreachable) return { kind: "unreachable", text: "The node did not answer." };
+    if (this.unreachable) return { kind: "unreachable", text: "What you see is the last it said. It is asked again every second." };
     if (!status) return null;
     if (status.stopped) return { kind: "stopped", text: `The node stopped: ${status.stopped}` };
     const { weight, quorum, total, up, size } = this.reach();

@@ -151,7 +151,7 @@ function showBanner() {
   const trouble = live.trouble();
   const banners = document.getElementById("banners");
   if ((trouble?.kind ?? null) !== bannerKind) {
-    if (trouble) announce(trouble.text);
+    if (trouble) announce(`${TITLES[trouble.kind] ?? trouble.kind}. ${trouble.text}`);
     else if (bannerKind) announce("The network is well again");
     bannerKind = trouble?.kind ?? null;
     fill(banners, trouble ? bannerFor(trouble) : null);
@@ -166,7 +166,7 @@ const TITLES = { unreachable: "The node does not answer", stopped: "The node sto
 
 function bannerFor({ kind }) {
   const calm = kind === "recovering" || kind === "synchronising";
-  const hint = kind === "unreachable" ? "What you see is the last it said. This page tries again every second." : kind === "partition" ? "Nothing becomes final here until it heals; reads go on." : "";
+  const hint = kind === "partition" ? "Nothing becomes final here until it heals; reads go on." : "";
   return h("div", { class: `banner ${calm ? "calm" : "grave"}` }, h("span", { class: "banner-sign", "aria-hidden": "true" }, calm ? "\u21bb" : "\u25b2"),
     h("p", {}, h("strong", {}, TITLES[kind] ?? kind), " ", h("span", { class: "banner-text" }), hint ? ` ${hint}` : ""), h("span", { class: "banner-time" }),
     kind === "unreachable" ? h("button", { type: "button", class: "button", onclick: () => live.pollStatus() }, "Try now") : null);

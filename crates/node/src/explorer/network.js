@@ -131,7 +131,7 @@ export function validatorView(live, argument) {
     fill(numbers, facts([
       ["State", meaning],
       ["Weight", [whole(one.weight), h("span", { class: "muted" }, ` ${share(one.weight, total)} of the committee`)]],
-      ["Round trip", one.own ? "itself" : one.rtt_ms === null ? none() : `${decimal(one.rtt_ms)} ms`],
+      ["Round trip", one.own ? "itself" : one.rtt_ms === null || one.rtt_ms === undefined ? none() : `${decimal(one.rtt_ms)} ms`],
       ["Last round", whole(one.last_round)],
       ["Blocks accepted", whole(one.blocks)],
       ["Led", [whole(one.led), h("span", { class: "muted" }, tries ? ` ${share(one.led, tries)} of its ${whole(tries)} slots committed` : " no slot decided yet")]],

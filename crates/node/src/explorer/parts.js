@@ -185,7 +185,9 @@ export function loaded(title, load, render) {
   const element = h("div", {}, heading(title), h("p", { class: "loading", role: "status" }, "Asking the node\u2026"));
   let controller = null;
   let shown = false;
+  let off = () => {};
   const reload = async () => {
+    off();
     controller?.abort();
     controller = new AbortController();
     const { signal } = controller;
@@ -199,10 +201,11 @@ export function loaded(title, load, render) {
     } catch (error) {
       if (signal.aborted) return;
       if (!shown || !error.unreachable) fill(element, heading(title), failure(error, reload));
+      if (error.unreachable) off = live.on("gap", reload);
     }
   };
   reload();
-  return { title, element, reload, dispose: () => controller?.abort() };
+  return { title, element, reload, dispose: () => (off(), controller?.abort()) };
 }
 
 /** A list that grows on demand: `fetchPage(before)` gives rows, newest first; `beforeOf(last)` the cursor. */
