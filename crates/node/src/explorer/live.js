@@ -12,6 +12,7 @@ const SILENT_AFTER_MS = 5000;
 const MAX_WAITING_HEIGHTS = 512;
 const MAX_LATENCIES = 160;
 const MAX_INCIDENTS = 20;
+const MAX_EVIDENCE = 500;
 const MAX_NEWEST = 32;
 const MAX_ROUND_SAMPLES = 61;
 const SECONDS_KEPT = 60;
@@ -212,7 +213,9 @@ export class Live {
   async pollEvidence() {
     clearTimeout(this.evidenceTimer);
     try {
-      this.evidence = (await get("/v1/evidence?limit=100")).evidence ?? [];
+      const { evidence = [] } = await get("/v1/evidence");
+      const newest = (one) => one.height ?? Infinity; // what is not committed yet is the newest
+      this.evidence = evidence.sort((a, b) => newest(b) - newest(a) || 0).slice(0, MAX_EVIDENCE);
       this.changed();
     } catch {
       // The status poll says so.

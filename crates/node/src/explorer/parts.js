@@ -3,7 +3,7 @@
 import { h, svg, fill, announce } from "./dom.js";
 import { ago, moment, share, short, whole } from "./format.js";
 import { drawSlot, readColours } from "./dag-draw.js";
-import { ApiError } from "./api.js";
+import { ApiError, get, nodeUrl } from "./api.js";
 
 let live = null;
 
@@ -144,7 +144,6 @@ const LEGEND = [
   ["Committed block", { committed: true }],
   ["Pending block", {}],
   ["Leader, committed", { leader: true, committed: true, decision: "commit" }],
-  ["Leader, undecided", { leader: true }],
   ["Leader skipped", { decision: "skip", leader: true, committed: true }],
   ["Carries evidence", { committed: true, evidence: true }],
   ["Two blocks in a slot", { committed: true, twin: true }],
@@ -175,6 +174,15 @@ export function failure(error, again) {
   const title = told.status === 404 ? "Not found" : told.unreachable ? "The node does not answer" : "That did not work";
   return h("div", { class: "failure", role: "alert" }, h("h2", {}, title), h("p", {}, told.message), told.remedy ? h("p", { class: "muted" }, told.remedy) : null,
     again ? h("button", { type: "button", class: "button", onclick: again }, "Try again") : null);
+}
+
+/** The proof as a file, and the commands that check it without trusting this node. */
+export function proofPanel(url, file, shows) {
+  const commands = [`curl -o ${file} ${nodeUrl()}${url}`, `qcn light verify ${file} --genesis genesis.json`];
+  return panel("Prove it to anyone", {},
+    h("p", {}, `The proof shows ${shows}. It is checked offline against the genesis file, not against this node.`),
+    h("p", { class: "actions" }, h("a", { class: "button primary", href: url, download: file }, "Download the proof"), h("a", { class: "button", href: "/v1/genesis", download: "genesis.json" }, "Genesis file")),
+    commands.map((command, index) => h("div", { class: "command" }, h("code", {}, command), copyButton(command, index ? "the command that verifies" : "the command that downloads"))));
 }
 
 /**
@@ -208,19 +216,25 @@ export function loaded(title, load, render) {
   return { title, element, reload, dispose: () => (off(), controller?.abort()) };
 }
 
-/** A list that grows on demand: `fetchPage(before)` gives rows, newest first; `beforeOf(last)` the cursor. */
-export function paged(parts, fetchPage, beforeOf, makeRow, size) {
+const PAGE = 50;
+
+/**
+ * A list that grows on demand, newest first. The answer's `next` is the cursor where it has one,
+ * because a height may be cut in two by a page; otherwise it is the last height.
+ */
+export function paged(parts, address, name, makeRow) {
   const more = h("button", { type: "button", class: "button", hidden: true }, "Show older");
   const problem = h("div");
   let before = null;
   const load = async () => {
     more.disabled = true;
     try {
-      const rows = await fetchPage(before);
+      const answer = await get(`${address}?limit=${PAGE}${before === null ? "" : `&before=${encodeURIComponent(before)}`}`);
+      const rows = answer[name] ?? [];
       fill(problem);
       parts.body.append(...rows.map(makeRow));
-      more.hidden = rows.length < size;
-      if (rows.length) before = beforeOf(rows.at(-1));
+      before = answer.next ?? rows.at(-1)?.height ?? null;
+      more.hidden = rows.length < PAGE || answer.next === null;
     } catch (error) {
       fill(problem, failure(error, load));
     }
