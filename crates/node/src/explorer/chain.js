@@ -6,22 +6,20 @@ import { bytes, count, moment, share, short, whole } from "./format.js";
 import { DagModel } from "./dag-model.js";
 import { DagView } from "./dag-view.js";
 import { checkpointRow } from "./overview.js";
-import { badge, cell, certifiedBadge, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, since, table, validatorLink, validatorName, weightBar } from "./parts.js";
+import { badge, cell, certifiedBadge, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, proofPanel, since, table, validatorLink, validatorName, weightBar } from "./parts.js";
 
-const PAGE = 50;
 const TRANSACTIONS_SHOWN = 200;
 const AROUND = { before: 5, after: 4 };
 const MAX_ROUNDS_DRAWN = 20;
 
 export function checkpointsView() {
   const list = table("Checkpoints, newest first", ["Height", "Leader", { label: "Blocks", number: true }, { label: "Transactions", number: true }, "State", "When"]);
-  const fetchPage = async (before) => (await get(`/v1/checkpoints?limit=${PAGE}${before === null ? "" : `&before=${before}`}`)).checkpoints ?? [];
-  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first"), panel("All checkpoints", { class: "tight" }, paged(list, fetchPage, (one) => one.height, checkpointRow, PAGE))) };
+  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first"), panel("All checkpoints", { class: "tight" }, paged(list, "/v1/checkpoints", "checkpoints", checkpointRow))) };
 }
 
 export function checkpointView(live, height) {
   const view = loaded(`Checkpoint ${short(height)}`, (signal) => get(path("checkpoints", height), { signal }), (checkpoint) => {
-    view.certified = Boolean(checkpoint.certificate);
+    view.certified = isFinal(checkpoint);
     view.drawing?.dispose();
     view.drawing = commitDrawing(live, checkpoint);
     return renderCheckpoint(live, checkpoint, view.drawing);
@@ -47,7 +45,7 @@ function renderCheckpoint(live, one, drawing) {
     height > 1 ? h("a", { class: "button", href: `#/checkpoint/${height - 1}`, rel: "prev" }, `\u2190 ${whole(height - 1)}`) : null,
     h("a", { class: "button", href: `#/checkpoint/${height + 1}`, rel: "next" }, `${whole(height + 1)} \u2192`));
   return [
-    heading(`Checkpoint ${whole(one.height)}`, null, certifiedBadge(Boolean(one.certificate)), steps),
+    heading(`Checkpoint ${whole(one.height)}`, null, certifiedBadge(isFinal(one)), steps),
     h("div", { class: "columns two" },
       h("div", { class: "stack" },
         panel("What it states", {}, facts([
@@ -62,17 +60,24 @@ function renderCheckpoint(live, one, drawing) {
           ["Parent", fullHash(one.parent, "the parent's digest")],
         ])),
         panel(`${count(one.transactions?.length ?? 0, "transaction")}, in order`, { class: "tight" }, outcomes(one))),
-      h("div", { class: "stack" }, certificatePanel(live, one.certificate), drawing.element, blocksPanel(one)))];
+      h("div", { class: "stack" }, certificatePanel(live, one), isFinal(one) ? proofPanel(`${path("checkpoints", height)}/proof`, `checkpoint-${height}.json`, "that it is final") : null, drawing.element, blocksPanel(one)))];
 }
 
-function certificatePanel(live, certificate) {
-  if (!certificate) return panel("Certificate", {}, h("p", { class: "empty" }, "Not certified yet. A quorum's attestations arrive in the next blocks."));
+/** Final: certified itself, or below a certified one, which covers all before it. */
+const isFinal = (one) => one.certified ?? Boolean(one.certificate);
+
+function certificatePanel(live, one) {
+  const { certificate } = one;
+  if (!certificate) {
+    const why = isFinal(one) ? "A later checkpoint is certified and names this one as its ancestor, so it is final, too." : "Not certified yet. A quorum's attestations arrive in the next blocks.";
+    return panel("Certificate", {}, h("p", { class: "empty" }, why));
+  }
   const { total } = live.reach();
-  const attested = new Set(certificate.authors);
+  const attested = new Set(certificate.authors ?? []);
   const chips = live.validators.map((one) => h("li", { class: attested.has(one.index) ? "in" : "out" }, h("span", { "aria-hidden": "true" }, attested.has(one.index) ? "\u2713 " : "\u2013 "), one.name, h("span", { class: "hidden" }, attested.has(one.index) ? " attested" : " did not attest in it")));
   return panel("Certificate", {},
     weightBar(certificate.weight, total, certificate.quorum_weight, `${share(certificate.weight, total)} of the weight attested; a quorum is ${share(certificate.quorum_weight, total)}`),
-    h("p", { class: "under-bar" }, `${whole(certificate.authors.length)} validators with ${share(certificate.weight, total)} of the weight attested the same result; ${share(certificate.quorum_weight, total)} were needed.`),
+    h("p", { class: "under-bar" }, `${whole(attested.size)} validators with ${share(certificate.weight, total)} of the weight attested the same result; ${share(certificate.quorum_weight, total)} were needed.`),
     h("ul", { class: "chips" }, chips), h("p", { class: "muted" }, `${bytes((certificate.bytes?.length ?? 0) / 2)} of signatures, checkable offline.`));
 }
 

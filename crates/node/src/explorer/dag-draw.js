@@ -3,6 +3,8 @@
 
 const COLOURS = ["ground", "surface", "ink", "muted", "line", "lane", "committed", "committed-2", "pending", "leader", "skip", "evidence", "edge", "focus"];
 
+const MANY_EDGES = 120; // beyond it single lines matter less than the region they fill
+
 /** The page's colours, read once for each theme. */
 export function readColours(element) {
   const style = getComputedStyle(element);
@@ -132,7 +134,7 @@ function hatch(pen, colours, lane, width) {
 }
 
 function drawAxis(pen, scene, colours) {
-  const step = [1, 2, 5, 10, 20, 50].find((step) => step * scene.column >= 52) ?? 100;
+  const step = [1, 2, 5, 10, 20, 50].find((step) => step * scene.column >= 52 * scene.unit) ?? 100;
   pen.font = scene.font;
   pen.textAlign = "center";
   pen.textBaseline = "alphabetic";
@@ -142,7 +144,7 @@ function drawAxis(pen, scene, colours) {
     pen.fillStyle = colours.line;
     pen.fillRect(Math.round(x), scene.top, 1, scene.bottom - scene.top);
     pen.fillStyle = colours.muted;
-    pen.fillText(String(round), x, scene.top - 7);
+    pen.fillText(String(round), x, scene.top - 7 * scene.unit);
   }
   if (!scene.heights) return;
   let free = -Infinity;
@@ -151,9 +153,9 @@ function drawAxis(pen, scene, colours) {
     if (x < free) continue;
     free = x + pen.measureText(label).width + 10;
     pen.fillStyle = colours.leader;
-    pen.fillRect(Math.round(x), scene.bottom, 1, 5);
+    pen.fillRect(Math.round(x), scene.bottom, 1, 5 * scene.unit);
     pen.fillStyle = colours.muted;
-    pen.fillText(label, x, scene.bottom + 16);
+    pen.fillText(label, x, scene.bottom + 16 * scene.unit);
   }
 }
 
@@ -161,9 +163,10 @@ function drawAxis(pen, scene, colours) {
 function drawEdges(pen, scene, colours) {
   const { plain, votes, strong } = scene.edges;
   const dimmed = strong.length > 0;
-  strokeAll(pen, plain, colours.edge, dimmed ? 0.18 : scene.edgeAlpha, 1);
-  strokeAll(pen, votes, colours.leader, dimmed ? 0.12 : 0.42, 1);
-  strokeAll(pen, strong, colours.focus, 0.8, 1.4);
+  // The more edges there are, the fainter is each: the weave stays even, not solid.
+  strokeAll(pen, plain, colours.edge, (dimmed ? 0.18 : 0.4) / scene.density, 1);
+  strokeAll(pen, votes, colours.leader, (dimmed ? 0.12 : 0.42) / Math.sqrt(scene.density), 1);
+  strokeAll(pen, strong, colours.focus, strong.length > MANY_EDGES * 4 ? 0.34 / scene.density : 0.75, 1.2);
 }
 
 function strokeAll(pen, ends, colour, alpha, width) {

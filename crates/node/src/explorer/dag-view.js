@@ -5,8 +5,11 @@ import { h, mark, reducedMotion, say, fill, announce } from "./dom.js";
 import { count, share, short } from "./format.js";
 import { drawWindow, readColours } from "./dag-draw.js";
 
-const COLUMN_PX = { min: 16, max: 96, usual: 42 };
-const MAX_LANES_WITH_NAMES = 48;
+const COLUMN_PX = { min: 16, max: 96, usual: 42, compact: 34 };
+const NARROW_PX = 480;
+const NARROW_COLUMN_PX = 27;
+const NAME_HEIGHT_PX = 13;
+const USUAL_LANES = 7;
 const SLOW_FRAME_MS = 9;
 
 export class DagView {
@@ -16,7 +19,8 @@ export class DagView {
    */
   constructor({ model, live, compact = false, fixed = null, marked = null, onMove = () => {} }) {
     Object.assign(this, { model, live, compact, fixed, marked, onMove });
-    this.column = compact ? 34 : COLUMN_PX.usual;
+    this.column = COLUMN_PX.usual;
+    this.unit = 1; // grows with the size of the text
     this.left = null; // the round at the left edge, fractional
     this.following = !fixed;
     this.cursor = null; // {round, author}, by keyboard or click
@@ -69,11 +73,15 @@ export class DagView {
     const box = this.stage.getBoundingClientRect();
     const scale = Math.min(devicePixelRatio || 1, 2);
     this.width = Math.max(1, Math.floor(box.width));
+    this.unit = parseFloat(getComputedStyle(document.documentElement).fontSize) / 15;
+    this.laneKey = null;
+    if (!this.zoomed) this.column = (this.compact ? COLUMN_PX.compact : COLUMN_PX.usual) * this.unit;
     this.height = Math.max(1, Math.floor(box.height));
     this.canvas.width = this.width * scale;
     this.canvas.height = this.height * scale;
     this.pen = this.canvas.getContext("2d");
     this.pen.setTransform(scale, 0, 0, scale, 0, 0);
+    if (this.width < NARROW_PX && !this.zoomed) this.column = NARROW_COLUMN_PX;
     if (this.fixed) this.column = Math.min(COLUMN_PX.max, this.width / (this.fixed.to - this.fixed.from + 1.4));
     this.draw();
   }
@@ -81,8 +89,8 @@ export class DagView {
   /** Where the validators' lanes are: the heaviest on top, each as high as its weight deserves. */
   lanes() {
     const validators = this.live.validators;
-    const top = 24;
-    const bottom = this.height - (this.compact ? 24 : 26);
+    const top = 24 * this.unit;
+    const bottom = this.height - 24 * this.unit;
     const key = `${validators.length}:${this.height}:${this.live.isolated.size}:${validators.map((one) => one.weight).join()}`;
     if (this.laneKey === key) return this.laid;
     this.laneKey = key;
@@ -93,7 +101,7 @@ export class DagView {
     const order = [...validators].sort((a, b) => b.weight - a.weight || a.index - b.index);
     const lanes = order.map((one, index) => {
       const height = 0.6 * even + 0.4 * room * (one.weight / total);
-      const lane = { index, author: one.index, name: one.name, own: one.own, top: y, height, y: y + height / 2, isolated: this.live.isolated.has(one.index), size: Math.max(2.6, Math.min(8, height * 0.27, this.column * 0.26)) };
+      const lane = { index, author: one.index, name: one.name, own: one.own, top: y, height, y: y + height / 2, isolated: this.live.isolated.has(one.index), size: Math.max(2.6, Math.min(8 * this.unit, height * 0.27, this.column * 0.26)) };
       y += height;
       return lane;
     });
@@ -103,12 +111,18 @@ export class DagView {
   }
 
   labels(lanes) {
-    const named = lanes.length <= MAX_LANES_WITH_NAMES && (lanes[0]?.height ?? 0) >= 9;
-    fill(this.names, named ? lanes.map((lane) => {
+    // A name that would touch the one above it is left out; the lane is still named when pointed at.
+    let free = -Infinity;
+    const named = lanes.filter((lane) => {
+      if (lane.y < free) return false;
+      free = lane.y + NAME_HEIGHT_PX * this.unit;
+      return true;
+    });
+    fill(this.names, named.map((lane) => {
       const item = h("li", { class: lane.isolated ? "isolated" : null, title: lane.name }, lane.name, lane.own ? h("b", {}, " \u2302") : null);
       item.style.top = `${lane.y}px`;
       return item;
-    }) : null);
+    }));
   }
 
   visible() {
@@ -161,8 +175,8 @@ export class DagView {
     const history = centre ? this.model.history(centre.digest) : this.marked;
     const scene = {
       width: this.width, height: this.height, column: this.column, lanes, top, bottom, from, to, x, slots: [], heights: [],
-      edges: { plain: [], votes: [], strong: [] }, edgeAlpha: lanes.length > 16 ? 0.28 : 0.5,
-      frontier: this.fixed ? 0 : this.model.frontier(), font: "11px " + getFont(), cursor: null,
+      edges: { plain: [], votes: [], strong: [] }, density: Math.max(1, lanes.length / USUAL_LANES),
+      frontier: this.fixed ? 0 : this.model.frontier(), unit: this.unit, font: `${11 * this.unit}px ${getFont()}`, cursor: null,
     };
     for (let round = from; round <= to; round += 1) this.column_(scene, round, byAuthor, history);
     if (shown && byAuthor.has(shown.author)) {
@@ -214,6 +228,7 @@ export class DagView {
   }
 
   zoom(factor) {
+    this.zoomed = true;
     const right = this.left + this.visible();
     this.column = Math.max(COLUMN_PX.min, Math.min(COLUMN_PX.max, this.column * factor));
     this.laneKey = null;

@@ -8,7 +8,7 @@ import { DagView, stateText } from "./dag-view.js";
 import { heading, legend, validatorName } from "./parts.js";
 
 const FETCH_EVERY_MS = 350;
-const FETCH_SHARE = 3; // never busy fetching more than a third of the time
+const FETCH_AT_LEAST_MS = 1000; // and otherwise it rests as long as the last fetch took
 const TABLE_ROUNDS = 24;
 const TABLE_EVERY_MS = 1000;
 
@@ -62,7 +62,7 @@ export class DagFeed {
         // The banner tells; try again below.
       }
       const took = performance.now() - began;
-      await new Promise((resolve) => setTimeout(resolve, document.hidden ? 4000 : Math.max(FETCH_EVERY_MS, took * FETCH_SHARE)));
+      await new Promise((resolve) => setTimeout(resolve, document.hidden ? 4000 : Math.min(Math.max(FETCH_EVERY_MS, took), FETCH_AT_LEAST_MS)));
     }
     this.running = false;
   }

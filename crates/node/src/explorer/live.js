@@ -12,6 +12,9 @@ const SILENT_AFTER_MS = 5000;
 const MAX_WAITING_HEIGHTS = 512;
 const MAX_LATENCIES = 160;
 const MAX_INCIDENTS = 20;
+const MAX_EVIDENCE = 500;
+const MAX_NEWEST = 32;
+const MAX_ROUND_SAMPLES = 61;
 const SECONDS_KEPT = 60;
 const RETRY_MS = [1000, 15000];
 const EVENTS = ["block", "executed", "skipped", "certified", "evidence", "isolated", "peer", "missed"];
@@ -32,6 +35,7 @@ export class Live {
     this.listeners = new Map();
     this.executedAt = new Map();
     this.rounds = []; // {at, round} of the last seconds
+    this.newest = []; // {height, transactions} of the newest executed checkpoints
     this.certifiedAt = 0;
     this.wantsBlocks = 0;
     this.retry = RETRY_MS[0];
@@ -63,6 +67,7 @@ export class Live {
     this.pending = true;
     const run = () => {
       this.pending = false;
+      this.watch();
       this.tell("change");
     };
     if (document.hidden) setTimeout(run, 500);
@@ -122,6 +127,8 @@ export class Live {
     if (name === "executed") {
       this.executedAt.set(detail.height, now);
       if (this.executedAt.size > MAX_WAITING_HEIGHTS) this.executedAt.delete(this.executedAt.keys().next().value);
+      this.newest.push({ height: detail.height, transactions: Number(detail.transactions) || 0 });
+      if (this.newest.length > MAX_NEWEST) this.newest.shift();
       this.bucket().transactions += Number(detail.transactions) || 0;
       if (this.status && detail.height > this.status.height) this.status.height = detail.height;
     } else if (name === "certified") {
@@ -174,17 +181,17 @@ export class Live {
       if (status.now_unix_ms) this.clockAhead = Date.now() - status.now_unix_ms;
       if (!before || status.certified_height > before.certified_height || !this.certifiedAt) this.certifiedAt = performance.now();
       this.rounds.push({ at: performance.now(), round: status.round });
-      if (this.rounds.length > 12) this.rounds.shift();
+      if (this.rounds.length > MAX_ROUND_SAMPLES) this.rounds.shift();
       this.bucket();
       if (this.unreachable) {
         this.unreachable = null;
         this.tell("gap");
       }
       this.tell("status", status);
+      if (!before) this.tell("validators");
     } catch (error) {
       this.unreachable = error;
     }
-    this.watch();
     this.changed();
     this.statusTimer = setTimeout(() => this.pollStatus(), document.hidden ? 5000 : STATUS_EVERY_MS);
   }
@@ -206,7 +213,9 @@ export class Live {
   async pollEvidence() {
     clearTimeout(this.evidenceTimer);
     try {
-      this.evidence = (await get("/v1/evidence?limit=100")).evidence ?? [];
+      const { evidence = [] } = await get("/v1/evidence");
+      const newest = (one) => one.height ?? Infinity; // what is not committed yet is the newest
+      this.evidence = evidence.sort((a, b) => newest(b) - newest(a) || 0).slice(0, MAX_EVIDENCE);
       this.changed();
     } catch {
       // The status poll says so.
@@ -222,10 +231,20 @@ export class Live {
     return { total, quorum, weight: up.reduce((sum, one) => sum + one.weight, 0), up: up.length, size: this.validators.length };
   }
 
+  /** Rounds per second between each two status answers, oldest first. */
+  roundRates() {
+    const rates = [];
+    for (let at = 1; at < this.rounds.length; at += 1) {
+      const [before, after] = [this.rounds[at - 1], this.rounds[at]];
+      rates.push(Math.max(0, ((after.round - before.round) * 1000) / (after.at - before.at)));
+    }
+    return rates;
+  }
+
   roundsPerSecond() {
-    const first = this.rounds[0];
-    const last = this.rounds.at(-1);
-    return first && last.at > first.at ? ((last.round - first.round) * 1000) / (last.at - first.at) : NaN;
+    const recent = this.rounds.slice(-11);
+    const [first, last] = [recent[0], recent.at(-1)];
+    return first && last.at > first.at ? Math.max(0, (last.round - first.round) * 1000) / (last.at - first.at) : NaN;
   }
 
   transactionsPerSecond(seconds = 5) {
@@ -249,7 +268,7 @@ export class Live {
   /** What is wrong with the network as this node sees it, if anything; the gravest first. */
   trouble() {
     const status = this.status;
-    if (this.unreachable) return { kind: "unreachable", text: "The node did not answer." };
+    if (this.unreachable) return { kind: "unreachable", text: "What you see is the last it said. It is asked again every second." };
     if (!status) return null;
     if (status.stopped) return { kind: "stopped", text: `The node stopped: ${status.stopped}` };
     const { weight, quorum, total, up, size } = this.reach();

@@ -3,7 +3,7 @@
 import { h, fill, say, mark, announce, svg } from "./dom.js";
 import { Live } from "./live.js";
 import { tick, use, heading } from "./parts.js";
-import { duration, short } from "./format.js";
+import { duration, short, whole } from "./format.js";
 import { overview } from "./overview.js";
 import { dagView } from "./dag.js";
 import { blockView, checkpointView, checkpointsView } from "./chain.js";
@@ -47,6 +47,7 @@ function show(moved) {
   fill(main, view.element);
   document.title = `${view.title} \u00b7 ${live.status?.chain_name ?? "qcn"} explorer`;
   for (const link of document.querySelectorAll("#nav a")) mark(link, "aria-current", link.dataset.kind === (PARENTS[kind] ?? kind) ? "page" : null);
+  document.getElementById("search-text").value = kind === "search" ? query.get("q") ?? "" : "";
   if (!moved) return;
   scrollTo(0, 0);
   main.querySelector("h1")?.focus({ preventScroll: true });
@@ -60,7 +61,7 @@ function missing() {
 
 const THEMES = ["auto", "light", "dark"];
 const THEME_SIGNS = {
-  auto: "M8 1.5a6.5 6.5 0 1 0 0 13zM8 1.5a6.5 6.5 0 0 1 0 13",
+  auto: "M8 1.7a6.3 6.3 0 1 0 0 12.6a6.3 6.3 0 0 0 0-12.6z",
   light: "M8 4.8a3.2 3.2 0 1 0 0 6.4a3.2 3.2 0 0 0 0-6.4zM8 1v1.6M8 13.4V15M1 8h1.6M13.4 8H15M3 3l1.2 1.2M11.8 11.8L13 13M3 13l1.2-1.2M11.8 4.2L13 3",
   dark: "M13.5 9.8A6 6 0 0 1 6.2 2.5a6 6 0 1 0 7.3 7.3z",
 };
@@ -73,7 +74,8 @@ function themeButton() {
     const name = { auto: "as the system", light: "light", dark: "dark" };
     mark(button, "aria-label", `Colours: ${name[current()]}. Change to ${name[next]}.`);
     mark(button, "title", `Colours: ${name[current()]}`);
-    fill(button, svg("svg", { viewBox: "0 0 16 16", width: 18, height: 18, "aria-hidden": "true", class: `theme-${current()}` }, svg("path", { d: THEME_SIGNS[current()] })));
+    fill(button, svg("svg", { viewBox: "0 0 16 16", width: 18, height: 18, "aria-hidden": "true", }, svg("path", { d: THEME_SIGNS[current()] }),
+      current() === "auto" ? svg("path", { class: "half", d: "M8 1.7a6.3 6.3 0 0 1 0 12.6z" }) : null));
   };
   button.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(current()) + 1) % THEMES.length];
@@ -123,14 +125,23 @@ function showFrame() {
   document.body.classList.toggle("stale", Boolean(live.unreachable));
   if (!status) return;
   say(document.getElementById("chain-name"), status.chain_name ?? "");
+  showCount(live.evidence.length);
   const foot = document.getElementById("foot");
   const key = `${status.chain_id}${status.version}${status.validator?.index}`;
   if (foot.dataset.key === key) return;
   foot.dataset.key = key;
-  document.title = `${view.title} \u00b7 ${status.chain_name ?? "qcn"} explorer`;
+  if (view) document.title = `${view.title} \u00b7 ${status.chain_name ?? "qcn"} explorer`;
   fill(foot, h("span", {}, "Served by ", h("a", { href: `#/validator/${status.validator?.index ?? 0}` }, status.validator?.name ?? "this node")), h("span", {}, `qcn ${status.version}`),
     h("span", {}, "Chain ", h("code", { title: status.chain_id }, short(status.chain_id, 8))),
     h("nav", { "aria-label": "Machine-readable" }, h("a", { href: "/openapi.json" }, "API"), h("a", { href: "/metrics" }, "Metrics"), h("a", { href: "/v1/genesis", download: "genesis.json" }, "Genesis")));
+}
+
+/** Evidence is news on every page: its number stands in the navigation. */
+function showCount(number) {
+  const link = document.querySelector('#nav [data-kind="evidence"]');
+  if (link.dataset.count === String(number)) return;
+  link.dataset.count = number;
+  fill(link, "Evidence", number ? [h("span", { class: "hidden" }, ", proofs: "), h("span", { class: "count" }, whole(number))] : null);
 }
 
 let bannerKind = null;
@@ -140,7 +151,7 @@ function showBanner() {
   const trouble = live.trouble();
   const banners = document.getElementById("banners");
   if ((trouble?.kind ?? null) !== bannerKind) {
-    if (trouble) announce(trouble.text);
+    if (trouble) announce(`${TITLES[trouble.kind] ?? trouble.kind}. ${trouble.text}`);
     else if (bannerKind) announce("The network is well again");
     bannerKind = trouble?.kind ?? null;
     fill(banners, trouble ? bannerFor(trouble) : null);
@@ -155,7 +166,7 @@ const TITLES = { unreachable: "The node does not answer", stopped: "The node sto
 
 function bannerFor({ kind }) {
   const calm = kind === "recovering" || kind === "synchronising";
-  const hint = kind === "unreachable" ? "What you see is the last it said. This page tries again every second." : kind === "partition" ? "Nothing becomes final here until it heals; reads go on." : "";
+  const hint = kind === "partition" ? "Nothing becomes final here until it heals; reads go on." : "";
   return h("div", { class: `banner ${calm ? "calm" : "grave"}` }, h("span", { class: "banner-sign", "aria-hidden": "true" }, calm ? "\u21bb" : "\u25b2"),
     h("p", {}, h("strong", {}, TITLES[kind] ?? kind), " ", h("span", { class: "banner-text" }), hint ? ` ${hint}` : ""), h("span", { class: "banner-time" }),
     kind === "unreachable" ? h("button", { type: "button", class: "button", onclick: () => live.pollStatus() }, "Try now") : null);
@@ -169,5 +180,24 @@ live.on("change", () => {
 live.on("evidence", ({ accused, offence }) => announce(`New evidence against ${live.validators.find((one) => one.index === accused)?.name ?? `validator ${accused}`}: ${offence}`));
 addEventListener("hashchange", () => show(true));
 setInterval(tick, 1000);
-show(false);
 live.start();
+
+// Views name validators, so the committee comes first; a node that does not answer gets its view
+// (and the banner) after a moment, and the names when it does.
+let started = false;
+function begin() {
+  if (started) return;
+  started = true;
+  show(false);
+}
+const FIRST_ANSWER_MS = 2500;
+setTimeout(begin, FIRST_ANSWER_MS);
+live.on("change", () => {
+  if (live.unreachable) begin();
+});
+const off = live.on("validators", () => {
+  if (!live.status || !live.validators.length) return;
+  off();
+  if (started) show(false);
+  else begin();
+});

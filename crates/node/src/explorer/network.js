@@ -131,7 +131,7 @@ export function validatorView(live, argument) {
     fill(numbers, facts([
       ["State", meaning],
       ["Weight", [whole(one.weight), h("span", { class: "muted" }, ` ${share(one.weight, total)} of the committee`)]],
-      ["Round trip", one.own ? "itself" : one.rtt_ms === null ? none() : `${decimal(one.rtt_ms)} ms`],
+      ["Round trip", one.own ? "itself" : one.rtt_ms === null || one.rtt_ms === undefined ? none() : `${decimal(one.rtt_ms)} ms`],
       ["Last round", whole(one.last_round)],
       ["Blocks accepted", whole(one.blocks)],
       ["Led", [whole(one.led), h("span", { class: "muted" }, tries ? ` ${share(one.led, tries)} of its ${whole(tries)} slots committed` : " no slot decided yet")]],
@@ -163,12 +163,23 @@ function againstPanel(live, index) {
 
 export function evidenceView(live) {
   const list = table("Evidence, newest first", ["Accused", "Offence", "Committed in", "State", { label: "Size", number: true }, "Proof"], { empty: "No misbehaviour has been proven. An honest key never is." });
+  const command = "qcn light verify evidence-*.json --genesis genesis.json";
+  const how = panel("Check a proof yourself", { hidden: true }, h("p", {}, "A downloaded proof is checked offline, against the genesis file and no node: ", h("a", { href: "/v1/genesis", download: "genesis.json" }, "download that, too"), "."),
+    h("div", { class: "command" }, h("code", {}, command), copyButton(command, "the command")));
   const update = () => {
-    keep(list.body, live.evidence, (one) => `${one.accused}:${one.offence}:${one.height}`, (one) => h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, validatorLink(one.accused)), cell(one.offence), cell(heightLink(one.height)),
-      cell(live.isolated.has(one.accused) ? badge("bad", "isolated") : badge("warn", "proven")), cell(bytes((one.bytes?.length ?? 0) / 2), "number"), cell(one.bytes ? copyButton(one.bytes, "the evidence's bytes") : none())));
+    keep(list.body, live.evidence, (one) => `${one.digest}:${one.accused}:${one.offence}:${one.height}`, (one) => h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, validatorLink(one.accused)), cell(one.offence), cell(heightLink(one.height)),
+      cell(live.isolated.has(one.accused) ? badge("bad", "isolated") : badge("warn", "proven")), cell(bytes((one.bytes?.length ?? 0) / 2), "number"), cell(proofOf(one))));
     list.done();
+    how.hidden = !live.evidence.length;
   };
   const off = live.on("change", update);
   update();
-  return { title: "Evidence", element: h("div", {}, heading("Evidence", "Proofs of misbehaviour that anyone can check offline. Being late or silent is no proof and is not listed."), panel("Proven", { class: "tight" }, list.element)), dispose: off };
+  return { title: "Evidence", element: h("div", {}, heading("Evidence", "Proofs of misbehaviour that anyone can check offline. Being late or silent is no proof and is not listed."), panel("Proven", { class: "tight" }, list.element), how), dispose: off };
+}
+
+/** The document that `qcn light verify` reads; without a name to ask for it by, the bytes. */
+function proofOf(one) {
+  if (!one.digest) return one.bytes ? copyButton(one.bytes, "the evidence's bytes") : none();
+  const file = `evidence-${one.digest.slice(0, 12)}.json`;
+  return h("a", { class: "button small", href: `/v1/evidence/${encodeURIComponent(one.digest)}/proof`, download: file, "aria-label": `Download the proof against ${one.name ?? one.accused}` }, "Download");
 }

@@ -54,7 +54,7 @@ function vital(label, id) {
   const unit = h("span", { class: "unit" });
   const note = h("span", { class: "note" });
   const picture = h("div", { class: "picture" });
-  return { element: h("div", { class: "vital" }, h("dt", {}, label), h("dd", {}, h("span", { class: "figure" }, value, unit), picture, note)), value, unit, note, picture };
+  return { element: h("div", { class: "vital" }, h("dt", {}, label), h("dd", {}, h("span", { class: "figure" }, value, unit), note, picture)), value, unit, note, picture };
 }
 
 function makeVitals(live) {
@@ -75,11 +75,25 @@ function makeVitals(live) {
     if (performance.now() - drawnAt < VITALS_EVERY_MS) return;
     drawnAt = performance.now();
     say(rounds.note, `${decimal(live.roundsPerSecond())} per second, ${count(status.dag_blocks, "block")} held`);
+    const rates = live.roundRates();
+    if (rates.length > 1) fill(rounds.picture, sparkline(rates, `Rounds per second over the last ${rates.length} seconds, now ${decimal(live.roundsPerSecond())}`));
+    if (live.newest.length) fill(height.picture, ladder(live.newest, status.certified_height));
     showFinality(finality, live);
     showRate(rate, live);
     showReach(validators, live);
   };
   return { element, update };
+}
+
+/** A bar per checkpoint, as high as the transactions it carries; hollow until it is final. */
+function ladder(newest, certified) {
+  const top = Math.max(1, ...newest.map((one) => one.transactions));
+  const bars = newest.map((one) => {
+    const bar = h("span", { class: one.height <= certified ? "final" : null });
+    bar.style.height = `${Math.max(8, (100 * one.transactions) / top)}%`;
+    return bar;
+  });
+  return h("div", { class: "ladder", role: "img", "aria-label": `Transactions of the last ${newest.length} checkpoints` }, bars);
 }
 
 function showFinality(part, live) {

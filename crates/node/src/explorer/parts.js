@@ -3,7 +3,7 @@
 import { h, svg, fill, announce } from "./dom.js";
 import { ago, moment, share, short, whole } from "./format.js";
 import { drawSlot, readColours } from "./dag-draw.js";
-import { ApiError } from "./api.js";
+import { ApiError, get, nodeUrl } from "./api.js";
 
 let live = null;
 
@@ -56,7 +56,13 @@ export const heightLink = (height) => (height === null || height === undefined ?
 export const none = () => h("span", { class: "muted" }, "\u2013");
 
 /** A hash in full, with a button that copies it. */
-export const fullHash = (hex, what) => (hex ? h("span", { class: "full-hash" }, h("code", {}, hex), copyButton(hex, what)) : none());
+export const fullHash = (hex, what) => (hex ? h("span", { class: "full-hash" }, h("code", {}, pieces(hex)), copyButton(hex, what)) : none());
+
+/** A long value with places to break, so that its lines are equally long. */
+export function pieces(hex) {
+  const parts = String(hex).match(/.{1,32}/g) ?? [];
+  return parts.map((part, index) => (index ? [h("wbr"), part] : part));
+}
 
 export function copyButton(text, what) {
   const button = h("button", {
@@ -119,13 +125,17 @@ export function weightBar(weight, total, quorum, label) {
   return h("div", { class: `bar ${quorum && weight < quorum ? "short" : ""}`, role: "img", "aria-label": label }, filled, mark);
 }
 
+const SPARK_POINTS = 30;
+
 /** A small plot of the last values; `label` says them in words. */
 export function sparkline(values, label, { width = 132, height = 30 } = {}) {
   const top = Math.max(...values, 1e-9);
-  const step = values.length > 1 ? width / (values.length - 1) : width;
-  const points = values.map((value, index) => `${(index * step).toFixed(1)},${(height - 2 - (height - 5) * (value / top)).toFixed(1)}`);
+  // A short series stands at the right, where the newest value belongs.
+  const step = width / (Math.max(values.length, SPARK_POINTS) - 1);
+  const start = width - step * (values.length - 1);
+  const points = values.map((value, index) => `${(start + index * step).toFixed(1)},${(height - 2 - (height - 5) * (value / top)).toFixed(1)}`);
   const line = points.length ? `M${points.join("L")}` : "";
-  const area = points.length ? `${line}L${width},${height}L0,${height}Z` : "";
+  const area = points.length ? `${line}L${width},${height}L${start.toFixed(1)},${height}Z` : "";
   return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
     svg("path", { class: "area", d: area }), svg("path", { class: "line", d: line }));
 }
@@ -134,7 +144,6 @@ const LEGEND = [
   ["Committed block", { committed: true }],
   ["Pending block", {}],
   ["Leader, committed", { leader: true, committed: true, decision: "commit" }],
-  ["Leader, undecided", { leader: true }],
   ["Leader skipped", { decision: "skip", leader: true, committed: true }],
   ["Carries evidence", { committed: true, evidence: true }],
   ["Two blocks in a slot", { committed: true, twin: true }],
@@ -167,6 +176,15 @@ export function failure(error, again) {
     again ? h("button", { type: "button", class: "button", onclick: again }, "Try again") : null);
 }
 
+/** The proof as a file, and the commands that check it without trusting this node. */
+export function proofPanel(url, file, shows) {
+  const commands = [`curl -o ${file} ${nodeUrl()}${url}`, `qcn light verify ${file} --genesis genesis.json`];
+  return panel("Prove it to anyone", {},
+    h("p", {}, `The proof shows ${shows}. It is checked offline against the genesis file, not against this node.`),
+    h("p", { class: "actions" }, h("a", { class: "button primary", href: url, download: file }, "Download the proof"), h("a", { class: "button", href: "/v1/genesis", download: "genesis.json" }, "Genesis file")),
+    commands.map((command, index) => h("div", { class: "command" }, h("code", {}, command), copyButton(command, index ? "the command that verifies" : "the command that downloads"))));
+}
+
 /**
  * A view that is loaded: `load(signal)` asks, `render(answer)` gives nodes. `reload()` asks again
  * and keeps what is shown until the answer is there.
@@ -175,7 +193,9 @@ export function loaded(title, load, render) {
   const element = h("div", {}, heading(title), h("p", { class: "loading", role: "status" }, "Asking the node\u2026"));
   let controller = null;
   let shown = false;
+  let off = () => {};
   const reload = async () => {
+    off();
     controller?.abort();
     controller = new AbortController();
     const { signal } = controller;
@@ -189,25 +209,32 @@ export function loaded(title, load, render) {
     } catch (error) {
       if (signal.aborted) return;
       if (!shown || !error.unreachable) fill(element, heading(title), failure(error, reload));
+      if (error.unreachable) off = live.on("gap", reload);
     }
   };
   reload();
-  return { title, element, reload, dispose: () => controller?.abort() };
+  return { title, element, reload, dispose: () => (off(), controller?.abort()) };
 }
 
-/** A list that grows on demand: `fetchPage(before)` gives rows, newest first; `beforeOf(last)` the cursor. */
-export function paged(parts, fetchPage, beforeOf, makeRow, size) {
+const PAGE = 50;
+
+/**
+ * A list that grows on demand, newest first. The answer's `next` is the cursor where it has one,
+ * because a height may be cut in two by a page; otherwise it is the last height.
+ */
+export function paged(parts, address, name, makeRow) {
   const more = h("button", { type: "button", class: "button", hidden: true }, "Show older");
   const problem = h("div");
   let before = null;
   const load = async () => {
     more.disabled = true;
     try {
-      const rows = await fetchPage(before);
+      const answer = await get(`${address}?limit=${PAGE}${before === null ? "" : `&before=${encodeURIComponent(before)}`}`);
+      const rows = answer[name] ?? [];
       fill(problem);
       parts.body.append(...rows.map(makeRow));
-      more.hidden = rows.length < size;
-      if (rows.length) before = beforeOf(rows.at(-1));
+      before = answer.next ?? rows.at(-1)?.height ?? null;
+      more.hidden = rows.length < PAGE || answer.next === null;
     } catch (error) {
       fill(problem, failure(error, load));
     }

@@ -8,7 +8,7 @@ import { heading, loaded, panel } from "./parts.js";
 const ROUTES = { checkpoint: "checkpoint", block: "block", transaction: "tx", account: "account", validator: "validator" };
 const NAMES = { checkpoint: "Checkpoint", block: "Block", transaction: "Transaction", account: "Account", validator: "Validator" };
 
-export function searchView(_live, _argument, query) {
+export function searchView(live, _argument, query) {
   // Hashes are lower-case hex; people paste them as they find them.
   const typed = (query.get("q") ?? "").trim();
   const bare = typed.replace(/^0x/i, "").replace(/^#(?=\d+$)/, "").replace(/[\s\u202f,_](?=\d{3}\b)/g, "");
@@ -21,7 +21,7 @@ export function searchView(_live, _argument, query) {
   if (!text) return { title: "Search", element: h("div", {}, heading("Search"), hints()) };
   const view = loaded(`Search for ${typed.slice(0, 40)}`, (signal) => get(`/v1/search?q=${encodeURIComponent(text)}`, { signal }), ({ results = [] }) => {
     const known = results.filter((one) => Object.hasOwn(ROUTES, one.kind));
-    const best = only(known, text);
+    const best = only(known, text, live.validators);
     if (best) {
       // Replaced, so that the way back does not lead through here.
       location.replace(address(best));
@@ -35,9 +35,10 @@ export function searchView(_live, _argument, query) {
 const address = (one) => `#/${ROUTES[one.kind]}/${encodeURIComponent(one.id)}`;
 
 /** The one thing meant: the only result, the checkpoint of that height, or the exact hash or name. */
-function only(results, text) {
+function only(results, text, validators) {
   if (results.length === 1) return results[0];
-  const exact = results.filter((one) => String(one.id) === text || one.title === text);
+  const named = (one) => one.kind === "validator" && validators.some((validator) => String(validator.index) === String(one.id) && validator.name === text);
+  const exact = results.filter((one) => (one.kind !== "validator" && String(one.id) === text) || named(one));
   const height = /^\d+$/.test(text) ? exact.find((one) => one.kind === "checkpoint") : null;
   return height ?? (exact.length === 1 ? exact[0] : null);
 }

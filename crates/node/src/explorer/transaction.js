@@ -1,20 +1,17 @@
 // Transactions and accounts.
 
-import { h } from "./dom.js";
-import { announce } from "./dom.js";
-import { get, nodeUrl, path } from "./api.js";
+import { announce, h } from "./dom.js";
+import { get, path } from "./api.js";
 import { bytes, isHex, moment, short, whole } from "./format.js";
 import { transactionRow } from "./overview.js";
-import { badge, cell, copyButton, facts, fullHash, hashLink, heading, heightLink, loaded, none, outcomeBadge, paged, panel, table } from "./parts.js";
+import { badge, cell, copyButton, facts, fullHash, hashLink, heading, heightLink, loaded, none, outcomeBadge, paged, panel, pieces, proofPanel, table } from "./parts.js";
 
-const PAGE = 50;
 const POLL_MS = 1000;
 const STATUS = { pending: ["wait", "pending"], executed: ["wait", "executed"], final: ["good", "final"], refused: ["bad", "refused"], unknown: ["off", "unknown"] };
 
 export function transactionsView() {
   const list = table("Transactions, newest first", ["Transaction", { label: "From", wide: true }, { label: "To", wide: true }, { label: "Amount", number: true }, "Outcome"]);
-  const fetchPage = async (before) => (await get(`/v1/transactions?limit=${PAGE}${before === null ? "" : `&before=${before}`}`)).transactions ?? [];
-  return { title: "Transactions", element: h("div", {}, heading("Transactions", "Executed transactions, newest first"), panel("All transactions", { class: "tight" }, paged(list, fetchPage, (one) => one.height, transactionRow, PAGE))) };
+  return { title: "Transactions", element: h("div", {}, heading("Transactions", "Executed transactions, newest first"), panel("All transactions", { class: "tight" }, paged(list, "/v1/transactions", "transactions", transactionRow))) };
 }
 
 export function transactionView(_live, id) {
@@ -66,7 +63,7 @@ function unknownPanel(answer) {
   return panel("What it asks for", {}, h("p", { class: "empty" }, text));
 }
 
-const accountLink = (address) => h("span", { class: "full-hash" }, h("a", { href: `#/account/${encodeURIComponent(address)}`, class: "hash" }, address), copyButton(address, "the address"));
+const accountLink = (address) => h("span", { class: "full-hash" }, h("a", { href: `#/account/${encodeURIComponent(address)}`, class: "hash" }, pieces(address)), copyButton(address, "the address"));
 
 /** Pending, executed, final: done steps are ticked, the present one is named to screen readers. */
 function timeline(answer) {
@@ -83,15 +80,6 @@ function timeline(answer) {
       h("span", { class: "dot", "aria-hidden": "true" }, done ? "\u2713" : ""), h("strong", {}, name), h("span", { class: "hidden" }, done ? ", done." : ", not yet."),
       h("span", { class: "muted" }, text), at ? h("span", { class: "muted at" }, moment(at)) : null);
   }));
-}
-
-/** The proof as a file, and the commands that check it without trusting this node. */
-function proofPanel(url, file, shows) {
-  const commands = [`curl -o ${file} ${nodeUrl()}${url}`, `qcn light verify ${file} --genesis genesis.json`];
-  return panel("Prove it to anyone", {},
-    h("p", {}, `The proof shows ${shows}. It is checked offline against the genesis file, not against this node.`),
-    h("p", { class: "actions" }, h("a", { class: "button primary", href: url, download: file }, "Download the proof"), h("a", { class: "button", href: "/v1/genesis", download: "genesis.json" }, "Genesis file")),
-    commands.map((command, index) => h("div", { class: "command" }, h("code", {}, command), copyButton(command, index ? "the command that verifies" : "the command that downloads"))));
 }
 
 export function accountView(live, address) {
@@ -129,7 +117,6 @@ function accountFacts(account) {
 
 function renderAccount(address, account, balance) {
   const list = table("Its transactions, newest first", ["Height", "Transaction", "Way", "Other account", { label: "Amount", number: true }, "Outcome"], { empty: "It has sent and received nothing that this node remembers." });
-  const fetchPage = async (before) => (await get(`/v1/accounts/${encodeURIComponent(address)}/transactions?limit=${PAGE}${before === null ? "" : `&before=${before}`}`)).transactions ?? [];
   const row = (one) => {
     const sent = one.sender === address;
     return h("tr", {}, cell(heightLink(one.height)), cell(hashLink("tx", one.id)), cell(sent ? badge("out", "sent") : badge("in", "received")), cell(hashLink("account", sent ? one.to : one.sender)), cell(whole(one.amount), "number"), cell(outcomeBadge(one.outcome)));
@@ -138,5 +125,5 @@ function renderAccount(address, account, balance) {
     heading("Account", h("span", { class: "title-hash" }, fullHash(address, "the address")), account.exists ? null : badge("off", "does not exist yet")),
     h("div", { class: "columns two" }, panel("State", {}, balance),
       proofPanel(`/v1/accounts/${encodeURIComponent(address)}/proof`, `account-${address.slice(0, 12)}.json`, account.exists ? "its balance and nonce" : "that it does not exist")),
-    panel("Transactions", { class: "tight" }, paged(list, fetchPage, (one) => one.height, row, PAGE))];
+    panel("Transactions", { class: "tight" }, paged(list, `${path("accounts", address)}/transactions`, "transactions", row))];
 }

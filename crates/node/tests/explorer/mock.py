@@ -7,9 +7,11 @@ POST /mock/partition?on=1|0 splits or heals the network; POST /mock/down?on=1|0 
 """
 
 import argparse
+import heapq
 import json
 import mimetypes
 import pathlib
+import sys
 import threading
 import time
 from collections import deque
@@ -104,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        self.chain.subscribers.append(queue)
+        self.chain.subscribers[id(queue)] = queue
         quiet = 0
         try:
             self.wfile.write(b": welcome\n\n")
@@ -124,13 +126,13 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
-            self.chain.subscribers.remove(queue)
+            del self.chain.subscribers[id(queue)]
             self.close_connection = True
 
     def api(self, parts, query):
         chain = self.chain
         limit = min(500, int(query.get("limit", 50)))
-        before = int(query["before"]) if query.get("before") else None
+        before = query.get("before")
         match parts:
             case ["health"]:
                 return dict(status="ok")
@@ -149,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             case ["v1", "search"]:
                 return dict(results=chain.search(query.get("q", "").strip()))
             case ["v1", "checkpoints"]:
-                found = [c for c in reversed(chain.checkpoints.values()) if before is None or c["height"] < before]
+                found = [c for c in reversed(chain.checkpoints.values()) if before is None or c["height"] < int(before)]
                 return dict(checkpoints=[chain.summary(c) for c in found[:limit]])
             case ["v1", "checkpoints", which]:
                 heights = dict(latest=chain.height, certified=chain.certified)
@@ -157,6 +159,10 @@ class Handler(BaseHTTPRequestHandler):
                 if height not in chain.checkpoints:
                     raise not_found(f"checkpoint {which}")
                 return chain.checkpoint_json(chain.checkpoints[height])
+            case ["v1", "checkpoints", which, "proof"]:
+                return self.proof("checkpoint")
+            case ["v1", "evidence", _, "proof"]:
+                return self.proof("evidence")
             case ["v1", "blocks"]:
                 last = min(int(query.get("to_round", chain.round)), chain.round)
                 first = max(1, int(query.get("from_round", last - 23)), last - 63)
@@ -168,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
                     raise not_found("such block")
                 return chain.block_json(chain.blocks[which], full=True)
             case ["v1", "transactions"]:
-                return dict(transactions=self.rows(lambda _: True, before, limit))
+                return self.rows(lambda _: True, before, limit)
             case ["v1", "transactions", which]:
                 return chain.transaction_json(which)
             case ["v1", "transactions", which, "proof"]:
@@ -180,21 +186,32 @@ class Handler(BaseHTTPRequestHandler):
             case ["v1", "accounts", which, "proof"]:
                 return self.proof("account", address=which)
             case ["v1", "accounts", which, "transactions"]:
-                return dict(transactions=self.rows(lambda one: which in (one["sender"], one["to"]), before, limit))
+                return self.rows(lambda one: which in (one["sender"], one["to"]), before, limit)
         raise not_found("such path")
 
     def rows(self, wanted, before, limit):
-        found = []
-        for one in reversed(self.chain.transactions.values()):
-            if one["height"] and wanted(one) and (before is None or one["height"] < before):
-                found.append(one)
-                if len(found) >= 4 * limit:
-                    break
-        found.sort(key=lambda one: (one["height"], one["position"]), reverse=True)
-        return [self.chain.transaction_row(one) for one in found[:limit]]
+        """Newest first, below a height or a `height.position`."""
+        end = None
+        if before:
+            height, _, position = before.partition(".")
+            end = (int(height), int(position or 0))
+        place = lambda one: (one["height"], one["position"])
+        found = [one for one in self.chain.transactions.values() if one["height"] and wanted(one) and (end is None or place(one) < end)]
+        page = heapq.nlargest(limit, found, key=place)
+        following = f"{page[-1]['height']}.{page[-1]['position']}" if len(page) == limit else None
+        return dict(transactions=[self.chain.transaction_row(one) for one in page], next=following)
 
     def proof(self, kind, **names):
         return dict(format="qcn-proof/1", kind=kind, chain_id=self.chain.chain_id, certificate="00", proof="00", claims={}, **names)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Browsers hang up whenever they like; only other errors are worth a word."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def main():
@@ -211,8 +228,7 @@ def main():
     for _ in range(options.rounds):
         chain.step()
     threading.Thread(target=play, args=(chain, options), daemon=True).start()
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", options.port), Handler)
     print(f"http://127.0.0.1:{server.server_port}/", flush=True)
     server.serve_forever()
 

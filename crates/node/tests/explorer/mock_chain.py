@@ -48,7 +48,7 @@ class Chain:
         self.evidence = []
         self.isolated = set()
         self.partitioned = False
-        self.subscribers = []
+        self.subscribers = {}  # by identity: queues that are equal are not the same
         self.nonces = {}
         self.balances = {}
         self.accounts = [digest("account", i) for i in range(40)]
@@ -60,7 +60,7 @@ class Chain:
     # What happens ------------------------------------------------------------------------------
 
     def publish(self, name, data):
-        for queue in list(self.subscribers):
+        for queue in list(self.subscribers.values()):
             queue.append((name, data))
 
     def now_ms(self):
@@ -102,6 +102,7 @@ class Chain:
         return self.leaders[round_]
 
     def propose(self):
+        self.leader_of(self.round)
         previous = self.rounds.get(self.round - 1, {})
         row = {}
         late = self.random.randrange(self.size) if self.random.random() < 0.12 else None
@@ -156,7 +157,7 @@ class Chain:
             row[f"twin-{EQUIVOCATOR}"] = twin
         reporter = row.get(0) or next(iter(row.values()))
         reporter["evidence"] = 1
-        self.evidence.append(dict(accused=EQUIVOCATOR, name=self.names[EQUIVOCATOR], offence="signed two blocks in one slot",
+        self.evidence.append(dict(digest=digest("evidence", self.round), accused=EQUIVOCATOR, name=self.names[EQUIVOCATOR], offence="signed two blocks in one slot",
                                   height=self.height + 2, bytes=digest("evidence") * 40))
         self.isolated.add(EQUIVOCATOR)
         self.publish("evidence", {"accused": EQUIVOCATOR, "offence": "signed two blocks in one slot"})
@@ -237,7 +238,7 @@ class Chain:
     def block_json(self, block, full=False):
         shown = dict(self.ref(block), parents=block["parents"], transactions=len(block["ids"]), attestations=block["attestations"],
                      evidence=block["evidence"], bytes=900 + 90 * len(block["parents"]) + 1700 * len(block["ids"]),
-                     time_unix_ms=block["time_unix_ms"], leader=self.leaders.get(block["round"]) == block["author"],
+                     time_unix_ms=block["time_unix_ms"], leader=self.slots.get(block["round"]) == dict(round=block["round"], author=block["author"], decision="commit"),
                      state="pending" if block["height"] is None else "committed", height=block["height"])
         if full:
             shown.update(signature=digest("signature", block["digest"]) * 20, transaction_ids=block["ids"])
@@ -289,7 +290,7 @@ class Chain:
         if checkpoint["height"] <= self.certified:
             authors = [i for i in range(self.size) if (checkpoint["height"] + i) % 6 != 0 or i < 3]
             certificate = dict(weight=sum(self.weights[i] for i in authors), quorum_weight=self.quorum, authors=authors, bytes=digest("certificate") * 100)
-        return dict(checkpoint, certificate=certificate)
+        return dict(checkpoint, certified=certificate is not None, certificate=certificate if checkpoint["height"] % 4 else None)
 
     def search(self, text):
         results = []
@@ -307,5 +308,5 @@ class Chain:
             results += [dict(kind="checkpoint", id=str(c["height"]), title=f"checkpoint {c['height']}") for c in self.checkpoints.values()
                         if c["digest"].startswith(lowered)][:5]
         if len(text) >= 2:
-            results += [dict(kind="validator", id=str(i), title=name) for i, name in enumerate(self.names) if lowered in name.lower()]
+            results += [dict(kind="validator", id=str(i), title=f"validator {name}") for i, name in enumerate(self.names) if lowered in name.lower()]
         return results
