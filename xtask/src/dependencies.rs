@@ -29,12 +29,15 @@ const PURE: [(&str, &[&str]); 6] = [
     (
         "qcn-crypto",
         &[
+            "argon2",
             "aws-lc-rs",
             "blake3",
             "borsh",
             "fips204",
             "fips205",
             "fn-dsa",
+            "serde",
+            "serde_json",
             "sha2",
             "sha3",
             "thiserror",

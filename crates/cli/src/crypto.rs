@@ -11,8 +11,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Subcommand;
 
-pub use keys::read_key;
-
 /// Work with post-quantum keys, signatures and hashes.
 #[derive(Debug, Subcommand)]
 pub enum CryptoCommand {

@@ -1,10 +1,14 @@
 //! The `qcn` command line.
 
+mod account;
 mod account_key;
 mod client;
 mod completions;
 mod crypto;
 mod dag;
+mod genesis;
+mod key;
+mod load;
 mod output;
 mod query;
 mod sim;
@@ -24,12 +28,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make accounts.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// Work with post-quantum keys, signatures and hashes.
     #[command(subcommand)]
     Crypto(crypto::CryptoCommand),
     /// Inspect the commit rule: decide and draw DAGs.
     #[command(subcommand)]
     Dag(dag::DagCommand),
+    /// Register validators, put a network's genesis together, and look at it.
+    #[command(subcommand)]
+    Genesis(genesis::GenesisCommand),
+    /// Make, show, export and import key files.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Simulate a network of validators in virtual time.
     #[command(subcommand)]
     Sim(sim::SimCommand),
@@ -42,6 +55,9 @@ enum Command {
     /// Ask a node.
     #[command(after_help = query::EXAMPLES)]
     Query(query::QueryArgs),
+    /// Put load on a network and report what became final, and how fast.
+    #[command(after_help = load::EXAMPLES)]
+    Load(load::LoadArgs),
     /// Print a completion script for a shell.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -52,12 +68,16 @@ const EXIT_BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Account(command) => account::run(command),
         Command::Crypto(command) => crypto::run(command),
         Command::Dag(command) => dag::run(command),
+        Command::Genesis(command) => genesis::run(command),
+        Command::Key(command) => key::run(command),
         Command::Sim(command) => sim::run(command),
         Command::Transfer(args) => transfer::run(&args),
         Command::RotateKey(args) => transfer::run_rotate(&args),
         Command::Query(args) => query::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {

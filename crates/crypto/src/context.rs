@@ -1,6 +1,7 @@
 //! What a signature is for: domain, chain and role (DESIGN section 4).
 
 use std::fmt;
+use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -45,6 +46,41 @@ pub enum Role {
 impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Consensus, Self::Account, Self::Operator, Self::Transport];
+
+    /// The name in files and commands. A key of the operator's is called after what it is for.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Consensus => "consensus",
+            Self::Account => "account",
+            Self::Operator => "recovery",
+            Self::Transport => "transport",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+/// A name that no role has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown role {name:?}; use one of {}", Role::ALL.map(Role::name).join(", "))]
+pub struct UnknownRole {
+    /// The name that was given, cut to a printable length.
+    pub name: String,
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(name: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.name() == name)
+            .ok_or_else(|| UnknownRole { name: name.chars().take(64).collect() })
+    }
 }
 
 /// Everything that a signature is bound to besides the message.

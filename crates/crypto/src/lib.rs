@@ -11,8 +11,8 @@
 //!   it allocates;
 //! - a [`VerifyingKey`] exists only for a key that decoded and is not
 //!   degenerate, so a check never has to ask again;
-//! - entropy is drawn in one place ([`SigningKey::generate`] and
-//!   [`SigningKey::sign`]); all else is a function of its arguments.
+//! - entropy is drawn in one place (for [`SigningKey::generate`], [`SigningKey::sign`] and
+//!   [`KeyFile::seal`]); all else is a function of its arguments.
 //!
 //! Falcon follows a **draft** of FIPS 206 (FN-DSA): its keys and signatures may
 //! change when the standard is final, which is why the crate behind it is pinned
@@ -24,6 +24,7 @@ mod domain;
 mod error;
 mod falcon;
 mod keys;
+mod keystore;
 pub mod layered;
 pub mod merkle;
 mod ml_dsa;
@@ -34,13 +35,17 @@ mod signing;
 mod slh_dsa;
 mod verifying;
 
-pub use context::{ChainId, Role, SigningContext};
+pub use context::{ChainId, Role, SigningContext, UnknownRole};
 pub use digest::{Digest, HexError, from_hex, to_hex};
 pub use domain::{
     Domain, HashAlgorithm, Hasher, domain_hash_with, hash, hash_pair, sha3_256, sha256,
 };
 pub use error::{KeyError, SignatureError, SigningError};
 pub use keys::{MAX_SIGNATURE_BYTES, PublicKey, Signature};
+pub use keystore::{
+    KEY_FORMAT, KeyFile, KeystoreError, MAX_KEY_FILE_BYTES, MAX_PASSPHRASE_BYTES, Passphrase,
+    SealingCost,
+};
 pub use layered::{LayeredHashError, layered_hash};
 pub use merkle::{InclusionProof, MerkleTree, ProofError};
 pub use possession::{prove_possession, verify_possession};

@@ -1,0 +1,187 @@
+//! `qcn genesis show` and `qcn genesis check`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use qcn_crypto::{Role, Scheme};
+use qcn_node::genesis::Genesis;
+use serde_json::{Value, json};
+
+use crate::key::{print, warn};
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  qcn genesis show genesis.json
+  qcn genesis show genesis.json --json";
+
+/// Which genesis to show.
+#[derive(Debug, Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub struct ShowArgs {
+    /// A genesis that `qcn genesis new` wrote.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Compare the chain id with the other operators: it covers everything in the genesis.
+
+Examples:
+  qcn genesis check genesis.json
+  qcn genesis check genesis.json --json";
+
+/// Which genesis to check.
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct CheckArgs {
+    /// A genesis that `qcn genesis new` wrote.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run_show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    print_genesis(&Genesis::read(&args.file)?, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let genesis = Genesis::read(&args.file)?;
+    genesis.committee_keys()?;
+    let (chain, warnings) = (genesis.chain(), genesis.warnings());
+    if args.json {
+        let report = json!({ "ok": true, "chain_id": chain.to_string(), "warnings": warnings });
+        print(&format!("{report}\n"))?;
+    } else {
+        warnings.iter().for_each(|warning| warn(warning));
+        print(&format!(
+            "ok: {} validators, {} accounts, every key is held by who registered it\nchain id {chain}\n",
+            genesis.validators().len(),
+            genesis.accounts().len()
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a genesis for a person, or as JSON.
+pub fn print_genesis(genesis: &Genesis, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print(&format!("{}\n", report(genesis)));
+    }
+    genesis.warnings().iter().for_each(|warning| warn(warning));
+    print(&text(genesis)?)
+}
+
+fn supply(genesis: &Genesis) -> u64 {
+    genesis.content().accounts.iter().map(|account| account.balance).sum()
+}
+
+fn report(genesis: &Genesis) -> Value {
+    let (content, committee) = (genesis.content(), genesis.committee());
+    let validator = |(index, entry): (usize, &qcn_node::genesis::GenesisValidator)| {
+        json!({
+            "index": index,
+            "name": entry.name,
+            "weight": committee.members()[index].weight.0,
+            "asked_weight": entry.weight,
+            "consensus_scheme": entry.consensus_key.scheme().name(),
+            "consensus_key_digest": entry.consensus_key.digest().to_string(),
+            "transport_scheme": entry.transport_key.scheme().name(),
+            "transport_key_digest": entry.transport_key.digest().to_string(),
+            "recovery_key_digest": entry.recovery_key.as_ref().map(|key| key.digest().to_string()),
+            "address": entry.address,
+        })
+    };
+    json!({
+        "name": content.name,
+        "chain_id": genesis.chain().to_string(),
+        "created_unix_ms": content.created_unix_ms,
+        "committee": {
+            "size": committee.len(),
+            "total_weight": committee.total_weight(),
+            "fault_weight": committee.fault_weight(),
+            "quorum_weight": committee.quorum_weight(),
+            "tolerates_a_fault": committee.tolerates_a_fault(),
+        },
+        "validators": content.validators.iter().enumerate().map(validator).collect::<Vec<_>>(),
+        "accounts": content.accounts,
+        "supply": supply(genesis).to_string(),
+        "schemes": content.schemes,
+        "consensus": content.consensus,
+        "snapshot_interval": content.snapshot_interval,
+        "warnings": genesis.warnings(),
+    })
+}
+
+fn text(genesis: &Genesis) -> Result<String, std::fmt::Error> {
+    let (content, committee) = (genesis.content(), genesis.committee());
+    let mut text = String::new();
+    writeln!(text, "network  {}", content.name)?;
+    writeln!(text, "chain id {}", genesis.chain())?;
+    writeln!(
+        text,
+        "weight   {} in total, f = {}, a quorum is {}\n",
+        committee.total_weight(),
+        committee.fault_weight(),
+        committee.quorum_weight()
+    )?;
+    write_validators(&mut text, genesis)?;
+    write_accounts(&mut text, genesis)?;
+    writeln!(text)?;
+    for role in Role::ALL {
+        writeln!(text, "{role:<9} keys: {}", names(content.schemes.of(role)))?;
+    }
+    Ok(text)
+}
+
+fn names(schemes: &BTreeSet<Scheme>) -> String {
+    schemes.iter().map(|scheme| scheme.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn write_validators(text: &mut String, genesis: &Genesis) -> std::fmt::Result {
+    let entries = genesis.validators();
+    let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0).max(9);
+    writeln!(
+        text,
+        "  #  {:<width$}  {:>10}  {:>10}  {:<12}  {:<8}  address",
+        "validator", "asked", "weight", "consensus", "recovery"
+    )?;
+    for (index, (entry, member)) in entries.iter().zip(genesis.committee().members()).enumerate() {
+        writeln!(
+            text,
+            "{index:>3}  {:<width$}  {:>10}  {:>10}  {:<12}  {:<8}  {}",
+            entry.name,
+            entry.weight,
+            member.weight.0,
+            entry.consensus_key.scheme().name(),
+            if entry.recovery_key.is_some() { "yes" } else { "no" },
+            entry.address.as_deref().unwrap_or("-")
+        )?;
+    }
+    Ok(())
+}
+
+/// How many accounts are listed for a person.
+const MAX_LISTED_ACCOUNTS: usize = 20;
+
+fn write_accounts(text: &mut String, genesis: &Genesis) -> std::fmt::Result {
+    let accounts = &genesis.content().accounts;
+    writeln!(text, "\n{} units in {} accounts", supply(genesis), accounts.len())?;
+    for account in accounts.iter().take(MAX_LISTED_ACCOUNTS) {
+        let name = account.name.as_deref().unwrap_or("");
+        writeln!(text, "  {}  {:>20}  {name}", account.address, account.balance)?;
+    }
+    if accounts.len() > MAX_LISTED_ACCOUNTS {
+        let more = accounts.len() - MAX_LISTED_ACCOUNTS;
+        writeln!(text, "  and {more} more: `qcn genesis show --json` lists all")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The text of a configuration, with a comment for each key.
+
+use super::NodeConfig;
+
+/// Every value is written, also the usual ones: so the file shows what can be changed.
+pub(super) fn text(config: &NodeConfig) -> String {
+    let NodeConfig { network, api, storage, log, .. } = config;
+    let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
+    let passphrase = config.passphrase_file.as_deref();
+    let passphrase = optional("passphrase_file", passphrase.map(path), "\"passphrase.txt\"");
+    let advertise = network.advertise.as_deref().map(quoted);
+    let advertise = optional("advertise", advertise, "\"validator.example:7400\"");
+    let seeds: Vec<String> = network.seeds.iter().map(|seed| quoted(seed)).collect();
+    format!(
+        "\
+# A node of a qcn network. Paths are relative to the folder of this file.
+# Start it with: qcn node --config FILE
+
+# The genesis of the network, the same for all of its nodes.
+genesis = {genesis}
+
+# The key files of this validator (qcn key new). Only their owner may read them.
+consensus_key = {consensus_key}
+transport_key = {transport_key}
+
+# A file with the passphrase of the key files. Without it, the environment variable
+# QCN_PASSPHRASE is used, or else the passphrase is asked for on the terminal.
+{passphrase}
+
+# Where the node stores the chain. One folder serves one node at a time.
+data = {data}
+
+[network]
+# Where other validators reach this one (UDP).
+listen = {listen}
+# How they call that place, if it has another name from outside.
+{advertise}
+# Validators to try first, besides the addresses in the genesis.
+seeds = [{seeds}]
+
+[api]
+# Where HTTP clients and the explorer reach this node (TCP).
+listen = {api_listen}
+# Needed to listen beyond this machine. The interface has no authentication of its own.
+allow_remote = {allow_remote}
+# The most connections, and the most subscribers to events among them.
+max_connections = {max_connections}
+max_subscribers = {max_subscribers}
+
+[storage]
+# How many of the newest checkpoints stay in the history, with blocks and transactions.
+keep_checkpoints = {keep_checkpoints}
+
+[log]
+# error, warn, info, debug or trace.
+level = {level}
+# text for people, json for one object a line.
+format = {format}
+",
+        genesis = path(&config.genesis),
+        consensus_key = path(&config.consensus_key),
+        transport_key = path(&config.transport_key),
+        data = path(&config.data),
+        listen = quoted(&network.listen.to_string()),
+        seeds = seeds.join(", "),
+        api_listen = quoted(&api.listen.to_string()),
+        allow_remote = api.allow_remote,
+        max_connections = api.max_connections,
+        max_subscribers = api.max_subscribers,
+        keep_checkpoints = storage.keep_checkpoints,
+        level = quoted(log.level.name()),
+        format = quoted(match log.format {
+            super::LogFormat::Text => "text",
+            super::LogFormat::Json => "json",
+        }),
+    )
+}
+
+/// A key without a value stands there as a comment.
+fn optional(key: &str, value: Option<String>, example: &str) -> String {
+    match value {
+        Some(value) => format!("{key} = {value}"),
+        None => format!("# {key} = {example}"),
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,213 @@
+//! The genesis of a network: who its validators are, who has what, and by which rules.
+//!
+//! A genesis is a JSON document of the format `qcn-genesis/1`. Its digest is the chain id, to
+//! which every signature of the network is bound. The digest is taken over the parsed content, so
+//! blanks, the order of members and the case of hexadecimal digits do not matter, and everything
+//! else does. For that reason nothing in it has a default: a default that changes with a version
+//! would change the chain id of a document that leaves it out.
+//!
+//! Each operator makes an entry for its validator with [`GenesisValidator::register`] and hands it
+//! on as a [`ValidatorFile`]; whoever coordinates puts the entries together. No chain id exists at
+//! that time, so the proofs of possession are bound to the registration: the validator's name and
+//! its keys.
+//!
+//! **Invariants**
+//! - a [`Genesis`] exists only for content that was checked, so its committee and ledger can be
+//!   formed; proofs of possession, which cost time, are checked by [`Genesis::committee_keys`];
+//! - no key stands in two places: neither of two validators nor of two roles.
+
+mod check;
+mod content;
+mod registration;
+mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use qcn_crypto::{ChainId, Digest, Domain, Hasher, Role, Scheme, hash};
+use qcn_ledger::GenesisAccount;
+use qcn_types::{Amount, Cap, Committee, CommitteeKeys};
+
+pub use content::{
+    AllowedSchemes, ConsensusParameters, GenesisContent, GenesisValidator, NamedAccount,
+};
+pub use registration::{ValidatorFile, ValidatorKeys};
+
+pub use crate::document::DocumentError as GenesisFileError;
+use crate::document::{Overwrite, Problem, Readers, parse_json, read_text, write_file};
+
+/// The format of the document.
+pub const GENESIS_FORMAT: &str = "qcn-genesis/1";
+
+/// The longest genesis document that is read: 512 validators with recovery keys take 16 MB, the
+/// rest is room for half a million accounts.
+pub const MAX_GENESIS_BYTES: u64 = 96 << 20;
+
+/// A network's checked genesis.
+#[derive(Clone, Debug)]
+pub struct Genesis {
+    file: String,
+    content: GenesisContent,
+    chain: ChainId,
+    committee: Arc<Committee>,
+    caps: Vec<Cap>,
+    accounts: Arc<[GenesisAccount]>,
+}
+
+impl Genesis {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`GenesisFileError`], naming the file, the place and the remedy.
+    pub fn read(path: &Path) -> Result<Self, GenesisFileError> {
+        Self::parse(&read_text(path, MAX_GENESIS_BYTES)?, &path.display().to_string())
+    }
+
+    /// Checks a document; `name` stands for its file in errors.
+    ///
+    /// # Errors
+    /// [`GenesisFileError`], naming the place and the remedy.
+    pub fn parse(text: &str, name: &str) -> Result<Self, GenesisFileError> {
+        Self::checked(parse_json(text, name, GENESIS_FORMAT)?, name)
+    }
+
+    /// Checks content that was put together in memory.
+    ///
+    /// # Errors
+    /// [`GenesisFileError`], naming the place and the remedy.
+    pub fn new(content: GenesisContent) -> Result<Self, GenesisFileError> {
+        let name = format!("genesis of {}", crate::document::quoted(&content.name));
+        Self::checked(content, &name)
+    }
+
+    fn checked(content: GenesisContent, name: &str) -> Result<Self, GenesisFileError> {
+        let (committee, caps) =
+            check::content(&content).map_err(|problem| problem.in_file(name))?;
+        let account = |account: &NamedAccount| GenesisAccount {
+            address: account.address,
+            balance: Amount(account.balance),
+        };
+        Ok(Self {
+            file: name.to_owned(),
+            chain: chain_id(&content),
+            committee: Arc::new(committee),
+            caps,
+            accounts: content.accounts.iter().map(account).collect(),
+            content,
+        })
+    }
+
+    /// Writes the document to a file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`GenesisFileError`], if the file exists and may not be replaced, or cannot be written.
+    pub fn write(&self, path: &Path, overwrite: Overwrite) -> Result<(), GenesisFileError> {
+        write_file(path, self.to_json().as_bytes(), Readers::Everyone, overwrite)
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(&self.content)
+            .expect("content of strings, numbers and lists has a JSON form");
+        text.push('\n');
+        text
+    }
+
+    /// What the document says.
+    #[must_use]
+    pub const fn content(&self) -> &GenesisContent {
+        &self.content
+    }
+
+    /// The network's name, for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.content.name
+    }
+
+    /// The network's id, to which every signature in it is bound.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The committee with its decoded keys, after checking every proof of possession.
+    ///
+    /// # Errors
+    /// [`GenesisFileError`], naming the validator whose key or proof is refused.
+    pub fn committee_keys(&self) -> Result<CommitteeKeys, GenesisFileError> {
+        for (index, validator) in self.content.validators.iter().enumerate() {
+            registration::verify(index, validator)
+                .map_err(|problem| problem.in_file(&self.file))?;
+        }
+        CommitteeKeys::decode(self.chain, Arc::clone(&self.committee)).map_err(|(index, error)| {
+            let place = format!("validators[{index}].consensus_key");
+            Problem::new(place, error.to_string(), "register another key").in_file(&self.file)
+        })
+    }
+
+    /// The committee, with weights as formation gave them.
+    #[must_use]
+    pub const fn committee(&self) -> &Arc<Committee> {
+        &self.committee
+    }
+
+    /// The weights that formation lowered, because no member of four or more may weigh more than f.
+    #[must_use]
+    pub fn caps(&self) -> &[Cap] {
+        &self.caps
+    }
+
+    /// The balances at genesis.
+    #[must_use]
+    pub fn accounts(&self) -> Arc<[GenesisAccount]> {
+        Arc::clone(&self.accounts)
+    }
+
+    /// The parameters of consensus.
+    #[must_use]
+    pub fn consensus(&self) -> qcn_consensus::Config {
+        self.content.consensus.config()
+    }
+
+    /// The seed of the first epoch's draw of leaders.
+    #[must_use]
+    pub fn seed(&self) -> Digest {
+        hash(Domain::Beacon, self.chain.0.as_bytes())
+    }
+
+    /// The validators in the committee's order, with the weights they asked for.
+    #[must_use]
+    pub fn validators(&self) -> &[GenesisValidator] {
+        &self.content.validators
+    }
+
+    /// Whether keys of `scheme` may serve in `role`.
+    #[must_use]
+    pub fn allows(&self, role: Role, scheme: Scheme) -> bool {
+        self.content.schemes.of(role).contains(&scheme)
+    }
+
+    /// A snapshot of the state is taken every so many schedule windows.
+    #[must_use]
+    pub const fn snapshot_interval(&self) -> u64 {
+        self.content.snapshot_interval
+    }
+
+    /// What whoever starts this network should know: lowered weights, no tolerated fault, ...
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        check::warnings(self)
+    }
+}
+
+/// The digest of the canonical content, without the blanks and digits' case of the text.
+fn chain_id(content: &GenesisContent) -> ChainId {
+    let mut hasher = Hasher::new(Domain::Genesis);
+    borsh::to_writer(&mut hasher, content).expect("hashing cannot fail");
+    ChainId(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests;
