@@ -36,7 +36,7 @@ pub enum Item {
 pub struct Limits {
     /// From when the plan counts.
     pub start: Instant,
-    /// From when nothing new is sent.
+    /// What is due from then on is not sent.
     pub fresh_until: Option<Instant>,
     /// From when nothing is tried again.
     pub again_until: Option<Instant>,
@@ -88,20 +88,13 @@ impl Lane {
                 Ok(_) => None,
                 Err(pause) => Some(pause),
             };
-            let is_over = limits.fresh_until.is_some_and(|end| now >= end);
             let wait = match pause {
                 Some(pause) => pause,
-                None if is_over => return None,
-                None => {
-                    match fresh
-                        .schedule
-                        .step(now.saturating_duration_since(limits.start), self.batch)
-                    {
-                        Step::Send(slots) => return Some(fetch(&mut fresh.signed, slots)),
-                        Step::Done => return None,
-                        Step::WaitUntil(due) => (limits.start + due).saturating_duration_since(now),
-                    }
-                }
+                None => match step(&mut fresh.schedule, &limits, now, self.batch) {
+                    Step::Send(slots) => return Some(fetch(&mut fresh.signed, slots)),
+                    Step::Done => return None,
+                    Step::WaitUntil(due) => (limits.start + due).saturating_duration_since(now),
+                },
             };
             std::thread::park_timeout(wait.min(LOOK_AGAIN));
         }
@@ -139,6 +132,17 @@ impl Lane {
     pub fn left_over(&self, now: Duration) -> u64 {
         let waiting = lock(&self.again).waiting.len() as u64;
         waiting + lock(&self.fresh).schedule.behind(now)
+    }
+}
+
+/// What the plan has now. What was due before the end is sent after it, too: leaving it out would
+/// leave out the longest latencies.
+fn step(schedule: &mut LaneSchedule, limits: &Limits, now: Instant, batch: usize) -> Step {
+    let end = limits.fresh_until.filter(|end| now >= *end);
+    let elapsed = end.unwrap_or(now).saturating_duration_since(limits.start);
+    match schedule.step(elapsed, batch, end.is_some()) {
+        Step::WaitUntil(_) if end.is_some() => Step::Done,
+        step => step,
     }
 }
 
@@ -223,16 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn after_the_end_nothing_new_is_sent_and_what_is_left_over_is_counted() {
+    fn what_is_due_after_the_end_is_not_sent_and_what_is_left_over_is_counted() {
         let lane = lane(6, 2);
-        let first = signed(lane.take(&limits).unwrap());
-        let over = || Limits { fresh_until: Some(Instant::now()), ..limits() };
+        let end = Duration::from_micros(2);
+        let begun = limits();
+        let over = || Limits { fresh_until: Some(begun.start + end), ..begun };
+        let first = signed(lane.take(&over).unwrap());
+        assert_eq!((first.len(), lane.left_over(Duration::from_micros(3))), (2, 1));
+        assert_eq!(lane.take(&over).unwrap().len(), 1, "it was due before the end");
         assert!(lane.take(&over).is_none());
         lane.put_back(first);
-        assert_eq!(lane.take(&over).unwrap().len(), 2);
-        lane.note_success();
-        assert_eq!(lane.left_over(Duration::from_secs(1)), 4);
+        assert_eq!(lane.left_over(Duration::from_micros(3)), 2);
         let closed = || Limits { again_until: Some(Instant::now()), ..limits() };
         assert!(lane.take(&closed).is_none());
+        assert_eq!(lane.take(&over).unwrap().len(), 2);
     }
 }

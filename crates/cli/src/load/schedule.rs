@@ -78,8 +78,9 @@ pub struct LaneSchedule {
 }
 
 impl LaneSchedule {
-    /// What to do `now` after the start, with at most `batch` in one request.
-    pub fn step(&mut self, now: Duration, batch: usize) -> Step {
+    /// What to do `now` after the start, with at most `batch` in one request. In the end what is
+    /// due is not gathered any more.
+    pub fn step(&mut self, now: Duration, batch: usize, is_end: bool) -> Step {
         let Some(first) = self.slot(self.next) else {
             return Step::Done;
         };
@@ -93,7 +94,8 @@ impl LaneSchedule {
         if slots.is_empty() {
             return Step::WaitUntil(first.due);
         }
-        let is_complete = slots.len() == batch || upcoming.is_none() || gathered_at <= now;
+        let is_complete =
+            is_end || slots.len() == batch || upcoming.is_none() || gathered_at <= now;
         if !is_complete {
             let full = self.slot(self.next.saturating_add(batch as u64 - 1));
             return Step::WaitUntil(full.map_or(gathered_at, |last| last.due.min(gathered_at)));
@@ -178,10 +180,10 @@ mod tests {
     fn a_late_answer_does_not_slow_down_the_offered_rate() {
         let mut lane = schedule(2, 1, 1000.0, 2000).lane(0);
         let ms = Duration::from_millis;
-        assert!(matches!(lane.step(ms(5), 10), Step::Send(slots) if slots.len() == 6));
+        assert!(matches!(lane.step(ms(5), 10, false), Step::Send(slots) if slots.len() == 6));
         assert_eq!(lane.behind(ms(505)), 499);
         let mut sent = 6;
-        while let Step::Send(slots) = lane.step(ms(505), 100) {
+        while let Step::Send(slots) = lane.step(ms(505), 100, false) {
             assert_eq!(slots[0].due, ms(sent));
             sent += slots.len() as u64;
         }
@@ -192,19 +194,21 @@ mod tests {
     fn what_is_due_is_gathered_for_a_moment_where_more_is_about_to_come() {
         let ms = Duration::from_millis;
         let mut busy = schedule(1, 1, 1000.0, 100).lane(0);
-        assert_eq!(busy.step(ms(2), 50), Step::WaitUntil(ms(5)));
-        assert_eq!(busy.step(ms(2), 4), Step::WaitUntil(ms(3)));
-        assert!(matches!(busy.step(ms(2), 2), Step::Send(slots) if slots.len() == 2));
-        assert!(matches!(busy.step(ms(7), 50), Step::Send(slots) if slots.len() == 6));
+        assert_eq!(busy.step(ms(2), 50, false), Step::WaitUntil(ms(5)));
+        assert_eq!(busy.step(ms(2), 4, false), Step::WaitUntil(ms(3)));
+        assert!(matches!(busy.step(ms(2), 2, false), Step::Send(slots) if slots.len() == 2));
+        assert!(matches!(busy.step(ms(7), 50, false), Step::Send(slots) if slots.len() == 6));
+        assert_eq!(busy.step(ms(8), 50, false), Step::WaitUntil(ms(13)));
+        assert!(matches!(busy.step(ms(8), 50, true), Step::Send(slots) if slots.len() == 1));
         let mut calm = schedule(1, 1, 10.0, 3).lane(0);
-        assert!(matches!(calm.step(ms(0), 50), Step::Send(slots) if slots.len() == 1));
-        assert_eq!(calm.step(ms(1), 50), Step::WaitUntil(ms(100)));
-        assert!(matches!(calm.step(ms(300), 50), Step::Send(slots) if slots.len() == 2));
-        assert_eq!(calm.step(ms(300), 50), Step::Done);
+        assert!(matches!(calm.step(ms(0), 50, false), Step::Send(slots) if slots.len() == 1));
+        assert_eq!(calm.step(ms(1), 50, false), Step::WaitUntil(ms(100)));
+        assert!(matches!(calm.step(ms(300), 50, false), Step::Send(slots) if slots.len() == 2));
+        assert_eq!(calm.step(ms(300), 50, false), Step::Done);
     }
 
     #[test]
     fn a_node_without_accounts_has_nothing_to_do() {
-        assert_eq!(schedule(2, 3, 10.0, 9).lane(2).step(Duration::ZERO, 1), Step::Done);
+        assert_eq!(schedule(2, 3, 10.0, 9).lane(2).step(Duration::ZERO, 1, false), Step::Done);
     }
 }

@@ -1,7 +1,7 @@
 //! The accounts that send, and their signed transactions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use qcn_crypto::{ChainId, Digest, SigningKey};
@@ -15,6 +15,10 @@ use crate::client::responses::AccountAnswer;
 pub const FEE: u64 = qcn_ledger::MIN_FEE.0;
 /// What each transaction moves: to the next account, so that all keep what they have but fees.
 pub const AMOUNT: u64 = 1;
+/// How long an account's earlier transactions may take to become final.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// How long to wait before an account is read again.
+const READ_AGAIN: Duration = Duration::from_millis(50);
 
 /// An account that sends.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl Sender {
     /// Reads where an account stands, and whether it can pay for what it is to send.
     pub fn read(client: &Client, key: &SigningKey, turns: Option<u64>) -> anyhow::Result<Self> {
         let address = Address::of(key.public_key());
-        let account: AccountAnswer = client.get(&format!("/v1/accounts/{address}"))?;
+        let account = settled(client, address)?;
         ensure!(
             account.exists,
             "the account {address} does not exist on {}; pay something to it first",
@@ -83,6 +87,26 @@ impl Sender {
     pub fn expected_nonce(&self) -> u64 {
         let all = self.first_nonce + self.taken();
         all.min(self.blocked_at.load(Ordering::Relaxed))
+    }
+}
+
+/// An account once none of its transactions is under way any more: only then its balance says
+/// what it has.
+fn settled(client: &Client, address: Address) -> anyhow::Result<AccountAnswer> {
+    let deadline = Instant::now() + SETTLED_AFTER;
+    loop {
+        let account: AccountAnswer = client.get(&format!("/v1/accounts/{address}"))?;
+        if account.next_nonce <= account.nonce {
+            return Ok(account);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the account {address} has transactions under way from nonce {} to {}; wait until \
+             they are final, and let no other program use its key",
+            account.nonce,
+            account.next_nonce
+        );
+        std::thread::park_timeout(READ_AGAIN);
     }
 }
 

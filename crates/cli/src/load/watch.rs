@@ -36,7 +36,7 @@ pub struct Watch {
     pub to_final: Histogram,
     /// Transactions of the whole network that became final since the start.
     pub network_final: u64,
-    /// When the newest of them did.
+    /// When the newest of the sampled ones did.
     pub last_final: Option<Instant>,
     /// Sampled transactions that were executed without their action being done.
     pub not_applied: u64,
@@ -65,7 +65,7 @@ impl Watch {
                 if executed.height > self.certified {
                     self.network_executed.insert(executed.height, executed.transactions);
                 } else {
-                    self.count_final(executed.transactions, now);
+                    self.network_final += executed.transactions;
                 }
             }
             NodeEvent::Transaction(executed) => {
@@ -99,8 +99,7 @@ impl Watch {
                     if *entry.key() > certified.height {
                         break;
                     }
-                    let transactions = entry.remove();
-                    self.count_final(transactions, now);
+                    self.network_final += entry.remove();
                 }
             }
             NodeEvent::Missed(count) => self.missed += count,
@@ -110,15 +109,9 @@ impl Watch {
 
     fn finish(&mut self, due: Instant, slot: Slot, now: Instant) {
         self.to_final.record(since(due, now));
+        self.last_final = Some(now);
         let highest = self.final_turns.entry(slot.account).or_insert(slot.turn);
         *highest = slot.turn.max(*highest);
-    }
-
-    fn count_final(&mut self, transactions: u64, now: Instant) {
-        if transactions > 0 {
-            self.network_final += transactions;
-            self.last_final = Some(now);
-        }
     }
 }
 
@@ -136,7 +129,11 @@ pub fn follow(
     opened: &std::sync::mpsc::Sender<anyhow::Result<()>>,
 ) {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let query = format!("topics=transactions,checkpoints&address={}", addresses.join(","));
+    let query = match addresses.as_slice() {
+        // Without a filter the node would tell of all transactions.
+        [] => "topics=checkpoints".to_owned(),
+        addresses => format!("topics=transactions,checkpoints&address={}", addresses.join(",")),
+    };
     let mut is_first = true;
     while !done.load(Ordering::Relaxed) {
         match client.events(&query) {
