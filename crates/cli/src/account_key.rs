@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use qcn_crypto::{Digest, SigningKey};
+use qcn_crypto::{Digest, Role, SigningKey};
+use qcn_node::keyfile;
 use qcn_types::Address;
+
+use crate::key::PassphraseArgs;
 
 /// The most key files that a folder may have.
 const FOLDER_KEYS_MAX: usize = 100_000;
 
-/// The account key of a file.
-pub fn load_account_key(path: &Path) -> anyhow::Result<SigningKey> {
-    crate::crypto::read_key(path)
+/// The account key of a file; only a sealed file asks for the passphrase.
+pub fn load_account_key(path: &Path, passphrase: &PassphraseArgs) -> anyhow::Result<SigningKey> {
+    Ok(keyfile::load(path, Role::Account, &passphrase.source())?)
 }
 
 /// The key files of a folder: all that end in `.key`, in order of their names.

@@ -149,14 +149,6 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// What the node said, if it said no.
-    pub fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            Self::Refused { refusal, .. } => Some(refusal),
-            _ => None,
-        }
-    }
-
     /// Whether the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -13,7 +13,6 @@ use clap::Subcommand;
 
 pub use batch::answer_line;
 pub use keys::{parse_key, read_key};
-
 /// Work with post-quantum keys, signatures and hashes.
 #[derive(Debug, Subcommand)]
 pub enum CryptoCommand {

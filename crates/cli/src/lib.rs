@@ -1,11 +1,16 @@
 //! The `qcn` command line: what the program does, and what it does with the documents it reads.
 
+mod account;
 mod account_key;
 mod client;
 mod completions;
 pub mod crypto;
 pub mod dag;
 mod devnet;
+mod genesis;
+mod key;
+mod light;
+mod load;
 mod node;
 mod output;
 mod query;
@@ -36,6 +41,18 @@ enum Command {
     /// Simulate a network of validators in virtual time.
     #[command(subcommand)]
     Sim(sim::SimCommand),
+    /// Make, show, export and import key files.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Make accounts.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Register validators, put a network's genesis together, and look at it.
+    #[command(subcommand)]
+    Genesis(genesis::GenesisCommand),
+    /// Check proofs from a network without trusting anybody in it.
+    #[command(subcommand)]
+    Light(light::LightCommand),
     /// Run one validator.
     Node(node::NodeArgs),
     /// Run a network of validators on this machine.
@@ -49,6 +66,9 @@ enum Command {
     /// Ask a node.
     #[command(after_help = query::EXAMPLES)]
     Query(query::QueryArgs),
+    /// Put load on a network and report what became final, and how fast.
+    #[command(after_help = load::EXAMPLES)]
+    Load(load::LoadArgs),
     /// Print a completion script for a shell.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -64,11 +84,16 @@ pub fn main() -> ExitCode {
         Command::Crypto(command) => crypto::run(command),
         Command::Dag(command) => dag::run(command),
         Command::Sim(command) => sim::run(command),
+        Command::Key(command) => key::run(command),
+        Command::Account(command) => account::run(command),
+        Command::Genesis(command) => genesis::run(command),
+        Command::Light(command) => light::run(command),
         Command::Node(args) => node::run(&args),
         Command::Devnet(args) => devnet::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::RotateKey(args) => transfer::run_rotate(&args),
         Command::Query(args) => query::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {

@@ -126,9 +126,10 @@ struct OutArgs {
 fn parse_height(text: &str) -> Result<String, String> {
     match text {
         "latest" | "certified" => Ok(text.to_owned()),
-        _ => text.parse::<u64>().map(|height| height.to_string()).map_err(|_| {
-            format!("`{text}` is no height; give a number, `latest` or `certified`")
-        }),
+        _ => text
+            .parse::<u64>()
+            .map(|height| height.to_string())
+            .map_err(|_| format!("`{text}` is no height; give a number, `latest` or `certified`")),
     }
 }
 
@@ -142,9 +143,7 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         Question::Checkpoint { height } => {
             asking.show(&format!("/v1/checkpoints/{height}"), tables::checkpoint)
         }
-        Question::Block { digest } => {
-            asking.show(&format!("/v1/blocks/{digest}"), tables::block)
-        }
+        Question::Block { digest } => asking.show(&format!("/v1/blocks/{digest}"), tables::block),
         Question::Transaction { id } => {
             asking.show(&format!("/v1/transactions/{id}"), tables::transaction)
         }

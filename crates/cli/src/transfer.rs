@@ -16,7 +16,8 @@ use serde_json::json;
 use crate::account_key::{load_account_key, parse_address, parse_digest};
 use crate::client::responses::{AccountAnswer, Status};
 use crate::client::{Client, ClientError, NodeArgs};
-use crate::output::{print_line, print};
+use crate::key::PassphraseArgs;
+use crate::output::{print, print_line};
 use follow::{Follower, Progress};
 
 /// Exit code of a transaction that was refused, failed, or is not final in time.
@@ -98,6 +99,8 @@ struct SendArgs {
     #[arg(long, value_name = "ID", value_parser = parse_digest)]
     chain_id: Option<Digest>,
     #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(flatten)]
     node: NodeArgs,
     /// Do not wait until it is final.
     #[arg(long)]
@@ -133,13 +136,14 @@ pub fn run(args: &TransferArgs) -> anyhow::Result<ExitCode> {
     let (Some(key), Some(to), Some(amount)) = (&args.key, args.to, args.amount) else {
         bail!("give --key, --to and --amount, or --submit FILE");
     };
-    let key = load_account_key(key)?;
+    let key = load_account_key(key, &args.sending.passphrase)?;
     send(&args.sending, &key, |_| Ok(Action::Transfer { to, amount: Amount(amount) }))
 }
 
 /// Runs `qcn rotate-key`.
 pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<ExitCode> {
-    let [key, new_key] = [&args.key, &args.new_key].map(|path| load_account_key(path));
+    let [key, new_key] =
+        [&args.key, &args.new_key].map(|path| load_account_key(path, &args.sending.passphrase));
     let (key, new_key) = (key?, new_key?);
     ensure!(
         key.public_key() != new_key.public_key(),
@@ -171,8 +175,7 @@ fn send(
         (Some(chain), Some(nonce), Some(_)) => (ChainId(chain), nonce),
         _ => ask(args, &client, sender, key)?,
     };
-    let body =
-        TransactionBody { sender, nonce, fee: Amount(args.fee), action: action(chain)? };
+    let body = TransactionBody { sender, nonce, fee: Amount(args.fee), action: action(chain)? };
     let signature = key.sign(&TransactionBody::signing_context(chain), &encode(&body))?;
     let transaction = Transaction { body, key: key.public_key().clone(), signature };
     let signed = Signed { chain, transaction };

@@ -505,9 +505,12 @@ mod tests {
 
     #[test]
     fn a_batch_has_answers_of_both_kinds() {
-        let text = "{\"results\":[{\"id\":\"ab\"},{\"error\":{\"code\":\"busy\",\"message\":\"m\"}}]}";
+        let text =
+            "{\"results\":[{\"id\":\"ab\"},{\"error\":{\"code\":\"busy\",\"message\":\"m\"}}]}";
         let batch: SubmittedBatch = serde_json::from_str(text).unwrap();
         assert!(matches!(&batch.results[0], BatchAnswer::Taken(taken) if taken.id == "ab"));
-        assert!(matches!(&batch.results[1], BatchAnswer::Refused { error } if error.code == "busy"));
+        assert!(
+            matches!(&batch.results[1], BatchAnswer::Refused { error } if error.code == "busy")
+        );
     }
 }

@@ -149,8 +149,7 @@ pub fn run_sign(args: &SignArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a key file that `qcn crypto keygen` wrote.
-pub fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
+fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
     let place = path.display();
     let mut text = String::new();
     std::fs::File::open(path)

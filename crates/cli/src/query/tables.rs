@@ -123,7 +123,15 @@ pub fn validators(answer: &Validators) -> Shown {
 
 pub fn peers(answer: &Peers) -> Shown {
     let heads = [
-        "index", "name", "address", "connected", "rtt ms", "received", "sent", "dropped", "refused",
+        "index",
+        "name",
+        "address",
+        "connected",
+        "rtt ms",
+        "received",
+        "sent",
+        "dropped",
+        "refused",
     ];
     let mut table = Table::new(&heads);
     for peer in &answer.peers {

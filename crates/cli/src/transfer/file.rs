@@ -93,7 +93,10 @@ mod tests {
         let chain = ChainId::default();
         let context = TransactionBody::signing_context(chain);
         let signature = key.sign(&context, &encode(&body)).unwrap();
-        Signed { chain, transaction: Transaction { body, key: key.public_key().clone(), signature } }
+        Signed {
+            chain,
+            transaction: Transaction { body, key: key.public_key().clone(), signature },
+        }
     }
 
     #[test]

@@ -66,7 +66,8 @@ fn the_events_of_a_node_are_understood() {
         parse("executed", "{\"height\":4,\"digest\":\"00\",\"transactions\":2}"),
         NodeEvent::Executed(Executed { height: 4, transactions: 2 })
     );
-    let failed = "{\"id\":\"ab\",\"height\":4,\"outcome\":{\"result\":\"failed\",\"reason\":\"r\"}}";
+    let failed =
+        "{\"id\":\"ab\",\"height\":4,\"outcome\":{\"result\":\"failed\",\"reason\":\"r\"}}";
     let NodeEvent::Transaction(executed) = parse("transaction", failed) else {
         panic!("a transaction event");
     };

@@ -1,0 +1,166 @@
+//! `qcn query`.
+
+use crate::server::{Answer, Server};
+use crate::{Folder, qcn_ends};
+
+pub const STATUS: &str = r#"{"version":"0.1.0",
+"chain_id":"1111111111111111111111111111111111111111111111111111111111111111",
+"chain_name":"test\u001b[2J","validator":{"index":0,"name":"ada","weight":1000},
+"committee":{"size":4,"total_weight":4000,"quorum_weight":2667,"fault_weight":1333},
+"round":90,"floor":40,"height":30,"certified_height":29,"mempool":7,"dag_blocks":200,
+"waiting_blocks":0,"recovering":false,"synchronising":false,"stopped":null,"peers_connected":3,
+"now_unix_ms":2000,"last_checkpoint_unix_ms":1900,"newer":true}"#;
+
+const D: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+
+fn answer(path: &str) -> Option<String> {
+    let text = match path {
+        "/v1/status" => STATUS.to_owned(),
+        "/v1/validators" => r#"{"validators":[{"index":0,"name":"ada","weight":1000,
+            "scheme":"falcon-512","isolated":false,"own":true,"connected":false,"rtt_ms":null,
+            "last_round":null,"blocks":90,"led":20,"skipped":1},{"index":1,"name":"bob",
+            "weight":5,"scheme":"falcon-512","isolated":true,"own":false,"connected":true,
+            "rtt_ms":1.25,"last_round":7,"blocks":9,"led":2,"skipped":0}]}"#
+            .to_owned(),
+        "/v1/peers" => r#"{"peers":[{"index":1,"name":"bob","address":"127.0.0.1:9001",
+            "connected":true,"rtt_ms":0.5,"bytes_in":10,"bytes_out":20,"frames_dropped":0,
+            "refused":2}]}"#
+            .to_owned(),
+        "/v1/checkpoints/latest" | "/v1/checkpoints/12" => format!(
+            r#"{{"height":12,"digest":"{D}","time_unix_ms":1000,"leader":{{"round":40,"author":2,
+            "digest":"{D}"}},"state_root":"{D}","transactions_root":"{D}","parent":"{D}",
+            "blocks":[],"transactions":[{{"id":"{D}","outcome":{{"result":"skipped",
+            "reason":"nonce"}}}}],"certificate":{{"weight":3000,"quorum_weight":2667,
+            "authors":[0,1,3]}}}}"#
+        ),
+        path if path == format!("/v1/blocks/{D}") => format!(
+            r#"{{"round":3,"author":1,"digest":"{D}","parents":[{{"round":2,"author":0,
+            "digest":"{D}"}}],"transactions":1,"attestations":1,"evidence":0,"bytes":900,
+            "time_unix_ms":5,"leader":true,"state":"committed","height":2,
+            "transaction_ids":["{D}"]}}"#
+        ),
+        path if path == format!("/v1/transactions/{D}") => format!(
+            r#"{{"id":"{D}","status":"final","height":2,"position":0,"outcome":{{"result":
+            "applied"}},"block":null,"checkpoint_time_unix_ms":5,"transaction":{{"sender":"{D}",
+            "nonce":4,"fee":"1","action":{{"transfer":{{"to":"{D}","amount":"77"}}}},
+            "scheme":"ml-dsa-44","bytes":3900}},"refusal":null}}"#
+        ),
+        path if path == format!("/v1/accounts/{D}") => format!(
+            r#"{{"address":"{D}","exists":true,"balance":"18446744073709551615","nonce":1,
+            "next_nonce":2,"key":"{D}","height":9}}"#
+        ),
+        path if path.ends_with("/proof") => format!(
+            r#"{{"format":"qcn-proof/1","kind":"account","chain_id":"{D}","certificate":"00",
+            "proof":"00","claims":{{"balance":"5","height":9}}}}"#
+        ),
+        "/v1/evidence" => {
+            r#"{"evidence":[{"accused":1,"name":"bob","offence":"two blocks in a slot",
+            "height":8,"bytes":"00"}]}"#
+                .to_owned()
+        }
+        "/v1/supply" => r#"{"balances":"90","fees":"10","in_flight":"0","genesis":"100",
+            "height":9}"#
+            .to_owned(),
+        "/v1/search?q=a%20b" => {
+            r#"{"results":[{"kind":"validator","id":1,"title":"a b"}]}"#.to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn node() -> Server {
+    Server::new(|request| match answer(&request.path) {
+        Some(text) => Answer::ok(text),
+        None => Answer::refused(404, "not_found", "there is no such thing", "look elsewhere"),
+    })
+}
+
+#[test]
+fn every_question_has_a_table_and_the_answer_as_it_came() {
+    let node = node();
+    let rows: [(&[&str], &str); 11] = [
+        (&["status"], "2667 decides"),
+        (&["validators"], "isolated"),
+        (&["peers"], "127.0.0.1:9001"),
+        (&["checkpoint"], "weight 3000 of the 2667 needed, by validators 0, 1, 3"),
+        (&["checkpoint", "12"], "skipped: nonce"),
+        (&["block", D], "committed at height 2"),
+        (&["transaction", D], "transfer 77 to 2222"),
+        (&["account", D], "18446744073709551615"),
+        (&["evidence"], "two blocks in a slot"),
+        (&["supply"], "100: adds up"),
+        (&["search", "a b"], "validator"),
+    ];
+    for (question, expected) in rows {
+        let arguments = [&["query"][..], question, &["--node", &node.url]].concat();
+        let (table, _) = qcn_ends(0, &arguments);
+        assert!(table.contains(expected), "{question:?}:\n{table}");
+        assert!(!table.contains('\u{1b}'), "the node steers the terminal");
+        let (raw, _) = qcn_ends(0, &[&arguments[..], &["--json"]].concat());
+        let first: String = raw.chars().take_while(|c| *c != ',').collect();
+        assert!(first.starts_with('{'), "{question:?}: {raw}");
+        serde_json::from_str::<serde_json::Value>(&raw).unwrap();
+    }
+}
+
+#[test]
+fn a_proof_is_written_as_it_came() {
+    let (node, folder) = (node(), Folder::new("proof"));
+    let file = folder.path("proof.json");
+    for kind in ["account", "transaction"] {
+        let arguments = ["query", "proof", kind, D, "--out", &file, "--node", &node.url];
+        let (table, _) = qcn_ends(0, &arguments);
+        assert!(table.contains("balance") && table.contains("qcn light verify"), "{table}");
+        let written = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(Some(written), answer(&format!("/v1/{kind}s/{D}/proof")));
+    }
+    let nowhere = folder.path("none/proof.json");
+    let arguments = ["query", "proof", "account", D, "--out", &nowhere, "--node", &node.url];
+    let (_, error) = qcn_ends(2, &arguments);
+    assert!(error.contains("--out") && error.contains(&nowhere), "{error}");
+}
+
+#[test]
+fn what_a_node_does_not_have_is_an_error_with_its_remedy() {
+    let node = node();
+    let (_, error) = qcn_ends(2, &["query", "checkpoint", "99", "--node", &node.url]);
+    let url = format!("{}/v1/checkpoints/99", node.url);
+    assert!(error.contains(&url), "{error}");
+    assert!(error.contains("there is no such thing; look elsewhere"), "{error}");
+}
+
+#[test]
+fn a_transaction_that_is_unknown_is_a_no() {
+    let unknown = Server::json(&format!(r#"{{"id":"{D}","status":"unknown"}}"#));
+    let (table, _) = qcn_ends(1, &["query", "transaction", D, "--node", &unknown.url]);
+    assert!(table.contains("unknown"), "{table}");
+}
+
+#[test]
+fn a_node_that_cannot_be_understood_is_named_with_a_remedy() {
+    let cases: [(fn() -> Answer, &str); 6] = [
+        (|| Answer::Close, "the connection broke"),
+        (|| Answer::Raw(b"SSH-2.0-OpenSSH\r\n".to_vec()), "does another program listen there?"),
+        (|| Answer::Raw(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\n{".to_vec()), "broke"),
+        (|| Answer::ok("<html>hello</html>"), "`<html>hello</html>`"),
+        (|| Answer::Json(500, "oops".into()), "status 500 and `oops`"),
+        (|| Answer::ok("{\"version\":1}"), "of this version"),
+    ];
+    for (number, (script, expected)) in cases.into_iter().enumerate() {
+        let node = Server::new(move |_| script());
+        let (out, error) = qcn_ends(2, &["query", "status", "--node", &node.url]);
+        assert!(out.is_empty() && error.contains(expected), "case {number}: {error}");
+        assert!(error.contains(&node.url), "case {number} does not name the address: {error}");
+    }
+}
+
+#[test]
+fn a_node_that_does_not_run_is_named_with_a_remedy() {
+    let (_, error) = qcn_ends(2, &["query", "status", "--node", &Server::nobody()]);
+    assert!(error.contains("connection refused") && error.contains("qcn devnet"), "{error}");
+    let (_, error) = qcn_ends(2, &["query", "status", "--node", "https://host"]);
+    assert!(error.contains("plain HTTP"), "{error}");
+    let (_, error) = qcn_ends(2, &["query", "account", "12", "--node", "http://host"]);
+    assert!(error.contains("64 hex digits"), "{error}");
+}
