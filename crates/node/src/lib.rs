@@ -13,4 +13,5 @@
 //! - nothing a peer or client sends is fatal; every queue between two parts has a named bound;
 //! - protocol decisions are taken below this crate: it executes, measures and shows.
 
+pub mod storage;
 pub mod view;
