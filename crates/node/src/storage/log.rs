@@ -213,7 +213,7 @@ impl BlockLog {
         if needless == 0 {
             return Ok(());
         }
-        // First it is durable that they are not missed, in both slots; then they go.
+        // First it is durable that they are not missed, in two slots; then they go.
         let mark = Mark { first_segment: self.segments[needless].number, ..self.mark.mark() };
         for _ in 0..2 {
             self.mark.note(&*self.disk, mark)?;

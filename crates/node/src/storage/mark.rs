@@ -9,8 +9,9 @@
 //! second old. A mark that is too old never accuses a sound log; it misses a loss only if a
 //! power cut and a second, independent damage to the last second's frames come together.
 //!
-//! There are two slots, far enough apart that no torn write hits both. Notes go to one of them
-//! until it is synced, then to the other: one slot is always durable and untouched.
+//! There are three slots, far enough apart that no torn write hits two. One is durable and not
+//! touched until another is; notes go to the other two in turn, so a process that dies while it
+//! writes one leaves the note before, which covers all that was acknowledged.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_types::{decode, encode};
@@ -24,7 +25,9 @@ pub(super) const MARK_FILE: &str = "durable.mark";
 
 const MAGIC: [u8; 8] = *b"qcnmark\n";
 
-/// From the beginning of one slot to that of the other.
+const SLOTS: usize = 3;
+
+/// From the beginning of one slot to that of the next.
 const SLOT_BYTES: usize = 4096;
 
 /// What is marked.
@@ -53,12 +56,13 @@ pub(super) struct MarkFile {
     identity: StoreIdentity,
     mark: Mark,
     generation: u64,
-    /// Which slot is written to.
-    slot: usize,
-    is_synced: bool,
+    /// Which slot is durable.
+    durable_slot: usize,
+    /// Which slot was written last.
+    newest_slot: usize,
 }
 
-/// Reads the mark: nothing if the file is missing or both slots are damaged.
+/// Reads the mark: nothing if the file is missing or all slots are damaged.
 pub(super) fn read(disk: &dyn Disk, identity: &StoreIdentity) -> Option<Mark> {
     newest_slot(disk, identity)
         .map(|(_, slot)| Mark { durable: slot.durable, first_segment: slot.first_segment })
@@ -67,7 +71,7 @@ pub(super) fn read(disk: &dyn Disk, identity: &StoreIdentity) -> Option<Mark> {
 fn newest_slot(disk: &dyn Disk, identity: &StoreIdentity) -> Option<(usize, Slot)> {
     let bytes = disk.read(MARK_FILE, WHOLE).ok()?;
     let slot_bytes = encode_slot(0, Mark::default(), *identity).len();
-    let slots = (0..2).filter_map(|index| {
+    let slots = (0..SLOTS).filter_map(|index| {
         let bytes = bytes.get(index * SLOT_BYTES..)?.get(..slot_bytes)?;
         let slot: Slot = decode(sealed::open(bytes)?).ok()?;
         (slot.magic == MAGIC && slot.identity == *identity).then_some((index, slot))
@@ -81,7 +85,7 @@ fn encode_slot(generation: u64, mark: Mark, identity: StoreIdentity) -> Vec<u8> 
 }
 
 impl MarkFile {
-    /// Opens the file, or makes it, and sets both slots durably, one after the other.
+    /// Opens the file, or makes it, and sets two slots durably, one after the other.
     ///
     /// # Errors
     /// If the disk does.
@@ -90,20 +94,21 @@ impl MarkFile {
         identity: StoreIdentity,
         mark: Mark,
     ) -> Result<Self, StorageError> {
-        let (slot, generation) = newest_slot(disk, &identity)
-            .map_or((0, 0), |(index, slot)| (1 - index, slot.generation));
+        let (newest_slot, generation) =
+            newest_slot(disk, &identity).map_or((0, 0), |(index, slot)| (index, slot.generation));
         let names = disk.list().map_err(failed(disk, "", "list the folder"))?;
         let mut file = if names.iter().any(|name| name == MARK_FILE) {
             disk.open(MARK_FILE).map_err(failed(disk, MARK_FILE, "open"))?
         } else {
             let mut file = disk.create(MARK_FILE).map_err(write_failed(disk, MARK_FILE, 0))?;
-            // Room for both slots now, so that a full disk does not matter later.
-            let empty = [0; 2 * SLOT_BYTES];
+            // Room for all slots now, so that a full disk does not matter later.
+            let empty = [0; SLOTS * SLOT_BYTES];
             file.write_at(0, &empty).map_err(write_failed(disk, MARK_FILE, empty.len()))?;
             file
         };
         file.sync().map_err(sync_failed(disk, MARK_FILE))?;
-        let mut set = Self { file, identity, mark, generation, slot, is_synced: true };
+        let durable_slot = newest_slot;
+        let mut set = Self { file, identity, mark, generation, durable_slot, newest_slot };
         for _ in 0..2 {
             set.note(disk, mark)?;
             set.sync(disk)?;
@@ -119,7 +124,7 @@ impl MarkFile {
 
     /// Whether the mark would outlast a power cut.
     pub(super) const fn is_synced(&self) -> bool {
-        self.is_synced
+        self.durable_slot == self.newest_slot
     }
 
     /// Changes the mark, for a process that comes after this one.
@@ -128,12 +133,14 @@ impl MarkFile {
     /// If the disk does.
     pub(super) fn note(&mut self, disk: &dyn Disk, mark: Mark) -> Result<(), StorageError> {
         let bytes = encode_slot(self.generation + 1, mark, self.identity);
-        self.is_synced = false;
-        self.file.write_at((self.slot * SLOT_BYTES) as u64, &bytes).map_err(write_failed(
+        let is_free = |slot: &usize| *slot != self.durable_slot && *slot != self.newest_slot;
+        let slot = (0..SLOTS).find(is_free).expect("two slots of three are taken at most");
+        self.file.write_at((slot * SLOT_BYTES) as u64, &bytes).map_err(write_failed(
             disk,
             MARK_FILE,
             bytes.len(),
         ))?;
+        self.newest_slot = slot;
         self.generation += 1;
         self.mark = mark;
         Ok(())
@@ -144,10 +151,9 @@ impl MarkFile {
     /// # Errors
     /// If the disk does.
     pub(super) fn sync(&mut self, disk: &dyn Disk) -> Result<(), StorageError> {
-        if !self.is_synced {
+        if !self.is_synced() {
             self.file.sync().map_err(sync_failed(disk, MARK_FILE))?;
-            self.is_synced = true;
-            self.slot = 1 - self.slot;
+            self.durable_slot = self.newest_slot;
         }
         Ok(())
     }

@@ -224,7 +224,11 @@ impl Survey {
             self.needless.push(FRESH_FILE.to_owned());
         }
         for name in &self.needless {
-            disk.remove(name).map_err(failed(&*disk, name, "remove"))?;
+            match disk.remove(name) {
+                // An unfinished marker that was finished meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                outcome => outcome.map_err(failed(&*disk, name, "remove"))?,
+            }
         }
         if !self.needless.is_empty() {
             disk.sync_folder().map_err(sync_failed(&*disk, ""))?;

@@ -52,6 +52,8 @@ struct Model {
     appended: usize,
     /// Those that may be on the disk.
     possible: BTreeSet<usize>,
+    /// Those that were appended since the last opening, in full or not.
+    recent: BTreeSet<usize>,
     /// Those that must be there.
     owed: BTreeSet<usize>,
     /// How many snapshots were written, and the newest that was acknowledged.
@@ -108,6 +110,7 @@ impl Life {
             self.model.has_own |= *kind == kind::OWN;
             log.stage_block(*kind, block);
             self.model.possible.insert(number);
+            self.model.recent.insert(number);
             self.model.appended += 1;
         }
         if self.random.below(3) == 0 {
@@ -119,7 +122,7 @@ impl Life {
     fn commit(&mut self, log: &mut BlockLog) -> Result<(), StorageError> {
         self.model.is_suspect &= !self.model.has_own;
         log.commit()?;
-        self.model.owed = self.model.possible.clone();
+        self.model.owed.extend(&self.model.recent);
         Ok(())
     }
 
@@ -209,6 +212,7 @@ impl Life {
         };
         model.has_opened = true;
         model.has_own = false;
+        model.recent.clear();
         model.is_suspect = kind == Kind::Suspect;
         model.acknowledged_height = report.snapshot.map_or(0, |(height, _)| height.0);
     }
@@ -251,14 +255,15 @@ fn live(seed: u64, honesty: Honesty) -> usize {
                 suspects += usize::from(matches!(opened.start, Start::Suspect(_)));
                 let crash = life.crash(honesty);
                 life.die(Some(opened.log), crash);
+                // One damage at a time: the next opening that succeeds finds it.
+                if honesty == Honesty::Damages {
+                    life.damage();
+                }
             }
             Err(_) => {
                 let crash = life.crash(honesty);
                 life.die(None, crash);
             }
-        }
-        if honesty == Honesty::Damages {
-            life.damage();
         }
     }
     let opened = life.open().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
