@@ -238,7 +238,13 @@ impl BlockLog {
     /// even that, and then nothing more can be done here.
     pub(super) fn distrust_disk(&self, error: &StorageError) {
         if matches!(error, StorageError::SyncFailed { .. }) {
-            let _ = open::mark_suspect(&*self.disk, &error.to_string());
+            // Not as a file that is there as a whole or not at all: that would take a sync.
+            let reason = sealed::seal(error.to_string().into_bytes());
+            let _ = self.disk.create(SUSPECT_FILE).and_then(|mut file| {
+                file.write_at(0, &reason)?;
+                file.sync()?;
+                self.disk.sync_folder()
+            });
         }
     }
 }

@@ -83,14 +83,12 @@ impl LogReader<'_> {
         let kept: Vec<u64> =
             numbers.iter().copied().filter(|number| Some(*number) >= first).collect();
         let mut durable = mark.map_or(0, |mark| mark.durable);
-        let mut expected = first.unwrap_or(1);
-        for (position, number) in kept.iter().enumerate() {
+        for (expected, number) in (first.unwrap_or(1)..).zip(&kept) {
             if *number != expected {
                 report.suspicions.push(format!("{} is missing", segment::file_name(expected)));
                 break;
             }
-            expected += 1;
-            let is_last = position + 1 == kept.len();
+            let is_last = kept.last() == Some(number);
             let intact = self.read_segment(*number, is_last, &mut log, &mut durable, report)?;
             if !intact {
                 break;

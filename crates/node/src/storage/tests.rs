@@ -1,6 +1,8 @@
 //! The store through its public face, on a real disk.
 
 mod crashes;
+mod kill;
+mod writer;
 
 use std::sync::mpsc::{Receiver, channel};
 

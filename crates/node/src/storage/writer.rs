@@ -155,8 +155,8 @@ fn spawn_snapshots(log: &BlockLog, queue: Arc<Queue>) -> (SyncSender<Snapshot>, 
 struct Job {
     snapshot: Snapshot,
     tickets: Vec<Ticket>,
-    /// Not before, because the disk was full.
-    not_before: Option<Instant>,
+    /// After a full disk: not before that time, and the pause before it.
+    retry: Option<(Instant, Duration)>,
 }
 
 /// The state of the writer's thread.
@@ -214,7 +214,7 @@ impl<F: Fn(LogEvent)> Writer<F> {
     /// How long the queue may stay empty before there is something to do.
     fn patience(&self) -> Option<Duration> {
         let sync = self.log.has_unsynced().then(|| self.synced + SYNC_PERIOD);
-        let snapshot = self.waiting.as_ref().and_then(|job| job.not_before);
+        let snapshot = self.waiting.as_ref().and_then(|job| job.retry).map(|(time, _)| time);
         let next = sync.into_iter().chain(snapshot.filter(|_| self.running.is_none())).min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
@@ -304,12 +304,12 @@ impl<F: Fn(LogEvent)> Writer<F> {
         let replaced = self.waiting.take();
         let mut tickets = replaced.map_or_else(Vec::new, |job| job.tickets);
         tickets.extend(ticket);
-        self.waiting = Some(Job { snapshot, tickets, not_before: None });
+        self.waiting = Some(Job { snapshot, tickets, retry: None });
     }
 
     /// Hands the snapshot that waits to the other thread, if that has nothing to do.
     fn start_snapshot(&mut self) {
-        let is_due = |job: &mut Job| job.not_before.is_none_or(|time| time <= Instant::now());
+        let is_due = |job: &mut Job| job.retry.is_none_or(|(time, _)| time <= Instant::now());
         if self.running.is_some() {
             return;
         }
@@ -342,15 +342,15 @@ impl<F: Fn(LogEvent)> Writer<F> {
                 if self.snapshot_full.replace(error.clone()).is_none() {
                     self.say_full(&error);
                 }
-                let newer = self.waiting.take();
-                let mut tickets = job.tickets;
-                let mut snapshot = job.snapshot;
-                if let Some(newer) = newer {
+                let (first, longest) = FULL_PAUSES;
+                let pause = job.retry.map_or(first, |(_, pause)| longest.min(pause * 2));
+                let Job { mut snapshot, mut tickets, .. } = job;
+                if let Some(newer) = self.waiting.take() {
                     tickets.extend(newer.tickets);
                     snapshot = newer.snapshot;
                 }
-                let not_before = Some(Instant::now() + FULL_PAUSES.1);
-                self.waiting = Some(Job { snapshot, tickets, not_before });
+                let retry = Some((Instant::now() + pause, pause));
+                self.waiting = Some(Job { snapshot, tickets, retry });
                 Ok(())
             }
             Err(error) => Err(error),
@@ -362,12 +362,12 @@ impl<F: Fn(LogEvent)> Writer<F> {
     /// Nothing will be appended any more.
     fn finish(&mut self) -> Result<(), StorageError> {
         // One that waits for space had its chance.
-        let mut given_up = self.waiting.take_if(|job| job.not_before.is_some());
+        let mut given_up = self.waiting.take_if(|job| job.retry.is_some());
         while self.running.is_some() || self.waiting.is_some() {
             self.start_snapshot();
             let outcome = self.queue.take_snapshot();
             self.snapshot_ended(outcome)?;
-            given_up = given_up.or_else(|| self.waiting.take_if(|job| job.not_before.is_some()));
+            given_up = given_up.or_else(|| self.waiting.take_if(|job| job.retry.is_some()));
         }
         self.sync_all()?;
         match given_up {
