@@ -31,6 +31,7 @@ use quinn::{
 };
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::error;
 
 use crate::view::PeerStatus;
 
@@ -52,7 +53,9 @@ pub use counters::{Count, Counters};
 pub use limits::{ClassLimits, Limits, MAX_CONNECTION_LAG, MAX_SEEDS, MAX_VALIDATORS};
 
 use counters::Counting;
-use limits::{CONNECTION_WINDOW_BYTES, MIN_WAITING_BYTES, STREAM_WINDOW_BYTES};
+use limits::{
+    CONNECTION_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES, STREAM_WINDOW_BYTES,
+};
 use link::count_dropped;
 use peer::Peer;
 use records::{RecordStore, is_address};
@@ -205,7 +208,13 @@ pub struct Transport {
 }
 
 /// The tasks and the socket, which end with the last clone.
-struct Running(Mutex<Option<(Endpoint, JoinHandle<()>)>>);
+struct Running {
+    tasks: Mutex<Option<JoinHandle<()>>>,
+    socket: Socket,
+}
+
+/// The socket while it is open.
+type Socket = Arc<Mutex<Option<Endpoint>>>;
 
 impl Transport {
     /// Opens the socket and begins to connect to the others.
@@ -216,23 +225,30 @@ impl Transport {
         config: TransportConfig,
     ) -> Result<(Self, mpsc::Receiver<Received>), TransportError> {
         check(&config)?;
+        let config = TransportConfig { limits: config.limits.clone().sane(), ..config };
         let counting = Arc::new(Counting::new());
         let keys = Arc::new(KeySet::new(config.own, &config.validators)?);
         let handshakes =
             Handshakes::new(config.chain, &config.key, keys.clone(), counting.clone())?;
         let quic = Arc::new(quic_config(&config.limits)?);
-        let endpoint = listen(&config, &handshakes, quic.clone())?;
-        let local_address = endpoint.local_addr().map_err(|error| cannot_listen(&config, error))?;
-        let (shared, sender, received) = share(&config, local_address, keys, handshakes, counting)?;
+        let endpoint = listen(config.listen, &config.key, &handshakes, quic.clone())?;
+        let local_address = endpoint.local_addr().map_err(cannot_listen(config.listen))?;
+        let (sender, received) = mpsc::channel(most_waiting(&config));
+        let received_by = sender.downgrade();
+        let shared = share(&config, local_address, keys, handshakes, counting, received_by)?;
         shared.renew_own_record(0);
-        let tasks = run(shared.clone(), endpoint.clone(), quic, config.seeds);
-        let tasks = async move {
-            tasks.await;
-            // What was received is closed when the tasks end.
-            drop(sender);
+        let socket = Arc::new(Mutex::new(Some(endpoint.clone())));
+        let mesh = Mesh {
+            shared: shared.clone(),
+            quic,
+            seeds: config.seeds,
+            address: local_address,
+            socket: socket.clone(),
+            _received: sender,
         };
-        let running = Running(Mutex::new(Some((endpoint, tokio::spawn(tasks)))));
-        Ok((Self { shared, running: Arc::new(running), local_address }, received))
+        let tasks = Mutex::new(Some(tokio::spawn(mesh.run(endpoint))));
+        let running = Arc::new(Running { tasks, socket });
+        Ok((Self { shared, running, local_address }, received))
     }
 
     /// Where the socket listens.
@@ -306,11 +322,12 @@ impl Transport {
     /// Ends all connections and tasks, and frees the port. The receiver of [`Self::start`] ends;
     /// later sends go nowhere.
     pub async fn close(&self) {
-        let Some((endpoint, tasks)) = lock(&self.running.0).take() else { return };
-        endpoint.close((CloseCode::Stopping as u32).into(), b"");
+        let Some(tasks) = lock(&self.running.tasks).take() else { return };
         tasks.abort();
         // It ends as aborted; what matters is that it has ended.
         let _ = tasks.await;
+        let Some(endpoint) = lock(&self.running.socket).take() else { return };
+        endpoint.close((CloseCode::Stopping as u32).into(), b"");
         // Whoever is not told in time notices by itself.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, endpoint.wait_idle()).await;
     }
@@ -318,9 +335,11 @@ impl Transport {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some((endpoint, tasks)) = lock(&self.0).take() {
-            endpoint.close((CloseCode::Stopping as u32).into(), b"");
+        if let Some(tasks) = lock(&self.tasks).take() {
             tasks.abort();
+        }
+        if let Some(endpoint) = lock(&self.socket).take() {
+            endpoint.close((CloseCode::Stopping as u32).into(), b"");
         }
     }
 }
@@ -358,24 +377,32 @@ fn quic_config(limits: &Limits) -> Result<QuicConfig, TransportError> {
 }
 
 fn listen(
-    config: &TransportConfig,
+    address: SocketAddr,
+    key: &SigningKey,
     handshakes: &Handshakes,
     quic: Arc<QuicConfig>,
 ) -> Result<Endpoint, TransportError> {
     let mut server = ServerConfig::with_crypto(Arc::new(handshakes.server()?));
-    server.transport_config(quic).migration(false).max_incoming(config.limits.handshakes * 2);
+    server.transport_config(quic).migration(false).max_incoming(MAX_PENDING_INCOMING);
     // The same after a restart, so that peers whose connection was cut off are told so at once.
     let mut reset_key = [0; 32];
-    SeededRandomness::labelled(config.key.expose_seed(), "stateless reset").fill(&mut reset_key);
+    SeededRandomness::labelled(key.expose_seed(), "stateless reset").fill(&mut reset_key);
     let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &reset_key);
     let endpoint = EndpointConfig::new(Arc::new(reset_key));
-    UdpSocket::bind(config.listen)
+    UdpSocket::bind(address)
         .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
-        .map_err(|error| cannot_listen(config, error))
+        .map_err(cannot_listen(address))
 }
 
-fn cannot_listen(config: &TransportConfig, error: std::io::Error) -> TransportError {
-    TransportError::Listen { address: config.listen, error }
+fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> TransportError {
+    move |error| TransportError::Listen { address, error }
+}
+
+/// Frames that may wait for the runtime: as many as all peers together may have waiting, so that
+/// none waits for another.
+fn most_waiting(config: &TransportConfig) -> usize {
+    let per_peer = config.limits.waiting_bytes_per_peer / MIN_WAITING_BYTES + 1;
+    per_peer.saturating_mul(config.validators.len().max(1))
 }
 
 fn share(
@@ -384,7 +411,8 @@ fn share(
     keys: Arc<KeySet>,
     handshakes: Handshakes,
     counting: Arc<Counting>,
-) -> Result<(Arc<Shared>, mpsc::Sender<Received>, mpsc::Receiver<Received>), TransportError> {
+    received: mpsc::WeakSender<Received>,
+) -> Result<Arc<Shared>, TransportError> {
     let now = Instant::now();
     let (mut peers, mut verifying) = (BTreeMap::new(), BTreeMap::new());
     for known in &config.validators {
@@ -401,9 +429,6 @@ fn share(
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
     let mut randomness = SeededRandomness::from_seed(&seed);
-    // As many as all peers together may have waiting, so that none waits for another.
-    let per_peer = config.limits.waiting_bytes_per_peer / MIN_WAITING_BYTES + 1;
-    let (sender, receiver) = mpsc::channel(per_peer.saturating_mul(peers.len().max(1)));
     let certain = !local_address.ip().is_unspecified();
     let shared = Shared {
         chain: config.chain,
@@ -416,33 +441,66 @@ fn share(
         keys,
         handshakes,
         counting,
-        received: sender.downgrade(),
+        received,
         ups_and_downs: broadcast::Sender::new(MAX_CONNECTION_LAG),
         records_changed: watch::Sender::new(0),
         records: Mutex::new(RecordStore::new(config.chain, verifying)),
         randomness: Mutex::new(randomness),
     };
-    Ok((Arc::new(shared), sender, receiver))
+    Ok(Arc::new(shared))
 }
 
-/// All tasks of a transport; they end when this is dropped.
-async fn run(
+/// What runs while a transport does; all of it ends when this is dropped.
+struct Mesh {
     shared: Arc<Shared>,
-    endpoint: Endpoint,
-    transport: Arc<QuicConfig>,
+    quic: Arc<QuicConfig>,
     seeds: Vec<String>,
-) {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(accept::accept(shared.clone(), endpoint.clone()));
-    let dialler = dial::Dialler { shared: shared.clone(), endpoint, transport };
-    for peer in shared.peers.values() {
-        tasks.spawn(dialler.clone().keep(peer.clone()));
+    address: SocketAddr,
+    socket: Socket,
+    /// Keeps the runtime's receiver open.
+    _received: mpsc::Sender<Received>,
+}
+
+impl Mesh {
+    async fn run(self, mut endpoint: Endpoint) {
+        loop {
+            self.connect(endpoint).await;
+            error!(address = %self.address, "the socket has failed and is opened again");
+            self.shared.counting.one(Count::SocketLost);
+            // The port is free once nobody holds the old one.
+            drop(lock(&self.socket).take());
+            endpoint = self.reopen().await;
+            *lock(&self.socket) = Some(endpoint.clone());
+        }
     }
-    for seed in seeds {
-        tasks.spawn(dialler.clone().seek(seed));
+
+    /// Accepts and dials until the socket fails.
+    async fn connect(&self, endpoint: Endpoint) {
+        let mut tasks = JoinSet::new();
+        let (shared, transport) = (self.shared.clone(), self.quic.clone());
+        let dialler = dial::Dialler { shared, endpoint: endpoint.clone(), transport };
+        for peer in self.shared.peers.values() {
+            tasks.spawn(dialler.clone().keep(peer.clone()));
+        }
+        for seed in &self.seeds {
+            tasks.spawn(dialler.clone().seek(seed.clone()));
+        }
+        drop(dialler);
+        accept::accept(self.shared.clone(), endpoint).await;
+        tasks.shutdown().await;
     }
-    drop(dialler);
-    while tasks.join_next().await.is_some() {}
+
+    async fn reopen(&self) -> Endpoint {
+        let Shared { key, handshakes, .. } = &*self.shared;
+        let mut backoff = self.shared.backoff();
+        loop {
+            tokio::time::sleep(backoff.next()).await;
+            match listen(self.address, key, handshakes, self.quic.clone()) {
+                Ok(endpoint) => return endpoint,
+                Err(error) => error!(%error, "the socket could not be opened again"),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod alert {
     pub(super) const NO_APPLICATION_PROTOCOL: u64 = 0x178;
 }
 
-/// Takes in connections until the endpoint is closed.
+/// Takes in connections until the socket is closed or fails.
 pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
     let mut gate = Gate::new(&shared);
     let mut links = JoinSet::new();
@@ -52,6 +52,7 @@ struct Gate {
     places: Arc<Semaphore>,
     /// Below this many free places a sender has to prove its address.
     few: usize,
+    all: Budget,
     unproven: Budget,
     addresses: AddressBudgets,
 }
@@ -62,6 +63,7 @@ impl Gate {
         Self {
             places: Arc::new(Semaphore::new(limits.handshakes)),
             few: limits.handshakes / 2,
+            all: Budget::new(limits.handshakes_per_second, Instant::now()),
             unproven: Budget::new(limits.unproven_per_second, Instant::now()),
             addresses: AddressBudgets::new(limits.handshakes_per_address, MAX_WATCHED_ADDRESSES),
         }
@@ -84,8 +86,8 @@ impl Gate {
             return None;
         }
         match self.places.clone().try_acquire_owned() {
-            Ok(place) => Some((incoming, place)),
-            Err(_) => refuse(shared, incoming, Count::TooManyHandshakes),
+            Ok(place) if self.all.try_one(now) => Some((incoming, place)),
+            _ => refuse(shared, incoming, Count::TooManyHandshakes),
         }
     }
 }
@@ -122,8 +124,9 @@ async fn serve(shared: Arc<Shared>, incoming: Incoming, place: OwnedSemaphorePer
         shared.counting.one(Count::UnknownKey);
         return CloseCode::Violation.close(&connection);
     };
-    let Ok(link) = confirm(&shared, &peer, connection).await else { return };
+    // From here on the bound is one per peer.
     drop(place);
+    let Ok(link) = confirm(&shared, &peer, connection).await else { return };
     shared.counting.one(Count::HandshakeAccepted);
     link.run().await;
 }

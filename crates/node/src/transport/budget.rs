@@ -71,6 +71,7 @@ impl AddressBudgets {
     /// When too many addresses are watched, those whose bucket is full again are forgotten; if
     /// there are none, a new address has to wait.
     pub(super) fn try_one(&mut self, now: Instant, address: IpAddr) -> bool {
+        let address = watched(address);
         if !self.budgets.contains_key(&address) && self.budgets.len() >= self.limit {
             let second = Duration::from_secs(1);
             self.budgets.retain(|_, budget| now.saturating_duration_since(budget.updated) < second);
@@ -81,6 +82,17 @@ impl AddressBudgets {
         let per_second = self.per_second;
         let budget = self.budgets.entry(address).or_insert_with(|| Budget::new(per_second, now));
         budget.try_one(now)
+    }
+}
+
+/// What counts as one address: of IPv6 the network, since its hosts cost nothing.
+fn watched(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        v4 => v4,
     }
 }
 
@@ -128,5 +140,13 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert!(budgets.try_one(later, address(3)), "the others are forgotten by now");
         assert!(budgets.budgets.len() <= 2);
+
+        let mut budgets = AddressBudgets::new(1, 10);
+        let v6 = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(budgets.try_one(now, v6("2001:db8::1")));
+        assert!(!budgets.try_one(now, v6("2001:db8::2")), "the same network");
+        assert!(budgets.try_one(now, v6("2001:db8:0:1::1")));
+        assert!(budgets.try_one(now, address(1)));
+        assert!(!budgets.try_one(now, v6("::ffff:10.0.0.1")), "the same host in other words");
     }
 }

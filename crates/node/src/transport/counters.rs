@@ -60,8 +60,8 @@ counts! {
     AddressProofAsked => "address_proofs_asked",
     /// Connections that were given up because another one of the pair stood.
     Duplicate => "duplicates",
-    /// Connections that took the place of one which the peer had lost.
-    Replaced => "replaced",
+    /// Times that the socket failed and was opened again.
+    SocketLost => "sockets_lost",
     /// Dials after the first to an address.
     Redial => "redials",
     /// Dials that did not come up.

@@ -19,6 +19,12 @@ pub const MAX_CONNECTION_LAG: usize = 1_024;
 /// bound of bytes bounds the number of small frames as well.
 pub(super) const MIN_WAITING_BYTES: usize = 64 * 1024;
 
+/// The most that a peer may have waiting for the runtime, in bytes, whatever the configuration.
+const MAX_WAITING_BYTES: usize = 1 << 30;
+
+/// The most handshakes at once, whatever the configuration.
+const MAX_HANDSHAKES: usize = 1 << 16;
+
 /// What a connection may hold in flow control, in bytes: more than the bandwidth times the round
 /// trip of a fast link across an ocean.
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -31,7 +37,10 @@ pub(super) const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 pub(super) const MIN_FRAME_BYTES_PER_SECOND: usize = 64 * 1024;
 
 /// Control messages that a peer may send per second; beyond it reading pauses.
-pub(super) const MAX_CONTROL_PER_SECOND: u64 = 100;
+pub(super) const MAX_CONTROL_PER_SECOND: u64 = 20;
+
+/// Attempts to connect that wait for a decision about them at once; beyond it they are refused.
+pub(super) const MAX_PENDING_INCOMING: usize = 256;
 
 /// Connections of one authenticated peer that are not confirmed yet.
 pub(super) const MAX_UNCONFIRMED_PER_PEER: usize = 4;
@@ -80,6 +89,8 @@ pub struct Limits {
     pub compare_records: Duration,
     /// Incoming handshakes that are under way at once.
     pub handshakes: usize,
+    /// Incoming handshakes that begin per second, whoever asks.
+    pub handshakes_per_second: u64,
     /// Handshakes per second whose sender has not shown that its address is its own; beyond it,
     /// it has to.
     pub unproven_per_second: u64,
@@ -88,6 +99,18 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The same, with what nothing could work with put right.
+    pub(super) fn sane(mut self) -> Self {
+        for class in [&mut self.blocks, &mut self.sync] {
+            class.frame_bytes = class.frame_bytes.min(MAX_FRAME_BYTES);
+        }
+        self.waiting_bytes_per_peer =
+            self.waiting_bytes_per_peer.clamp(MIN_WAITING_BYTES, MAX_WAITING_BYTES);
+        self.handshakes = self.handshakes.clamp(1, MAX_HANDSHAKES);
+        self.compare_records = self.compare_records.max(Duration::from_secs(1));
+        self
+    }
+
     /// The limits of a class.
     #[must_use]
     pub fn class(&self, class: Class) -> &ClassLimits {
@@ -124,6 +147,7 @@ impl Default for Limits {
             redial_max: Duration::from_secs(3),
             compare_records: Duration::from_secs(30),
             handshakes: 64,
+            handshakes_per_second: 200,
             unproven_per_second: 100,
             handshakes_per_address: 50,
         }

@@ -29,8 +29,6 @@ pub(super) struct Link {
     standing: Standing,
     control_out: SendStream,
     control_in: FrameReader,
-    /// Took the place of another one.
-    replaced: bool,
 }
 
 /// Why a connection did not come up after its handshake.
@@ -120,27 +118,28 @@ async fn confirm_in_time(
     if kind != StreamKind::Control {
         return Err(Fault::Violation("another stream before control").into());
     }
-    let (standing, replaced, record) = match (follows, control_in.control().await?) {
+    let (standing, record) = match (follows, control_in.control().await?) {
         (true, Control::Welcome { connection: id, record }) => {
-            let replaced = peer.follow(id, connection);
-            (Standing::new(shared, peer, connection, id), replaced, record)
+            peer.follow(id, connection);
+            (Standing::new(shared, peer, connection, id), record)
         }
         (false, Control::Hello { incarnation, lost, record }) => {
             let id = shared.random_name();
-            let Decision::Use { replaced } = peer.decide(id, incarnation, lost, connection) else {
-                return Err(Unconfirmed::Duplicate);
-            };
+            match peer.decide(id, incarnation, lost, connection) {
+                Decision::Use => {}
+                Decision::Duplicate => return Err(Unconfirmed::Duplicate),
+            }
             let standing = Standing::new(shared, peer, connection, id);
             let welcome = Control::Welcome { connection: id, record: shared.own_record() };
             write_control(&mut control_out, &welcome).await?;
-            (standing, replaced, record)
+            (standing, record)
         }
         _ => return Err(Fault::Violation("not the message that confirms").into()),
     };
-    if let Some(record) = record.filter(|record| record.validator == peer.index) {
-        shared.learn(record);
+    if let Some(record) = record {
+        shared.learn(record)?;
     }
-    Ok(Link { standing, control_out, control_in, replaced })
+    Ok(Link { standing, control_out, control_in })
 }
 
 impl Link {
@@ -151,15 +150,13 @@ impl Link {
 
     /// Uses the connection until it ends.
     pub(super) async fn run(self) {
-        let Self { standing, control_out, control_in, replaced } = self;
+        let Self { standing, control_out, control_in } = self;
         let Standing { shared, peer, connection, .. } = &standing;
         *lock(&peer.seen_at) = Some(connection.remote_address().to_string());
-        if replaced {
-            shared.counting.one(Count::Replaced);
-            shared.announce(peer, false);
+        if !peer.came_up(standing.id, |up| shared.announce(peer, up)) {
+            return;
         }
         info!(peer = %peer.index, address = %connection.remote_address(), "connected");
-        shared.announce(peer, true);
 
         let mut tasks = JoinSet::new();
         let compared = Arc::new(Compared::default());
@@ -220,13 +217,11 @@ impl Drop for Standing {
         let reason = self.connection.close_reason();
         CloseCode::Stopping.close(&self.connection);
         // Another connection may have taken its place; then the pair is still connected.
-        if self.peer.ended(self.id) && self.peer.is_connected() {
+        if self.peer.ended(self.id, |up| self.shared.announce(&self.peer, up)) {
             info!(peer = %self.peer.index, ?reason, "connection ended");
-            self.shared.counting.one(Count::Down);
             // What was asked for on this connection is asked for again on the next.
             let dropped = self.peer.lane(Class::Sync).queue.clear();
             count_dropped(&self.shared, &self.peer, dropped);
-            self.shared.announce(&self.peer, false);
         }
     }
 }
@@ -402,19 +397,24 @@ async fn hear_records(
     mut stream: FrameReader,
 ) -> Fault {
     let mut messages = Budget::new(MAX_CONTROL_PER_SECOND, Instant::now());
+    let mut answers = Budget::new(1, Instant::now());
     loop {
         match stream.control().await {
-            Ok(Control::Known(known)) => {
+            // Each is answered with all that is missing, so whoever asks too often is not heard.
+            Ok(Control::Known(known)) if answers.try_one(Instant::now()) => {
                 *lock(&compared.theirs) = known.into_inner().into_iter().collect();
                 compared.changed.notify_one();
             }
             Ok(Control::Records(records)) => {
                 for record in records.into_inner() {
                     let known = (record.validator, record.sequence);
-                    shared.learn(record);
+                    if let Err(fault) = shared.learn(record) {
+                        return fault;
+                    }
                     lock(&compared.theirs).insert(known.0, known.1);
                 }
             }
+            Ok(Control::Known(_)) => {}
             Ok(_) => return Fault::Violation("a second message that confirms"),
             Err(fault) => return fault,
         }

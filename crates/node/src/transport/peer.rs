@@ -9,7 +9,7 @@
 //! does not have to wait for a timeout.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use qcn_types::ValidatorIndex;
@@ -31,7 +31,7 @@ pub(super) struct Peer {
     blocks: Lane,
     sync: Lane,
     /// What it may have waiting for the runtime.
-    pub(super) waiting: std::sync::Arc<Semaphore>,
+    pub(super) waiting: Arc<Semaphore>,
     standing: Mutex<Standing>,
     /// Whether a connection stands.
     pub(super) connected: watch::Sender<bool>,
@@ -65,6 +65,8 @@ impl Lane {
 #[derive(Default)]
 struct Standing {
     current: Option<Current>,
+    /// Whether others were told that a connection stands.
+    told: bool,
     /// The name of the one that was lost last; 0 for none.
     lost: u64,
 }
@@ -77,8 +79,8 @@ struct Current {
 
 /// What the lower index decides about a new connection.
 pub(super) enum Decision {
-    /// It is the one to use. Whether it took the place of another.
-    Use { replaced: bool },
+    /// It is the one to use.
+    Use,
     /// Another one stands.
     Duplicate,
 }
@@ -100,7 +102,7 @@ impl Peer {
             configured_address: known.address.clone(),
             blocks: Lane::new(&limits.blocks, now),
             sync: Lane::new(&limits.sync, now),
-            waiting: std::sync::Arc::new(Semaphore::new(limits.waiting_bytes_per_peer)),
+            waiting: Arc::new(Semaphore::new(limits.waiting_bytes_per_peer)),
             standing: Mutex::default(),
             connected: watch::Sender::new(false),
             wake: Notify::new(),
@@ -156,24 +158,43 @@ impl Peer {
                 return Decision::Duplicate;
             }
         }
-        Decision::Use { replaced: standing.replace(id, incarnation, connection) }
+        standing.replace(id, incarnation, connection);
+        Decision::Use
     }
 
-    /// For the higher index of the pair: the peer welcomed a connection. Whether it took the place
-    /// of another.
-    pub(super) fn follow(&self, id: u64, connection: &Connection) -> bool {
-        self.lock().replace(id, 0, connection)
+    /// For the higher index of the pair: the peer welcomed a connection.
+    pub(super) fn follow(&self, id: u64, connection: &Connection) {
+        self.lock().replace(id, 0, connection);
     }
 
-    /// A connection ended. Whether it was the one that stood.
-    pub(super) fn ended(&self, id: u64) -> bool {
+    /// A connection that was decided for is ready: `tell` others, unless another one has taken its
+    /// place by now. They are told under the lock, so that they hear of ups and downs in order.
+    pub(super) fn came_up(&self, id: u64, tell: impl Fn(bool)) -> bool {
         let mut standing = self.lock();
-        let stood = standing.current.as_ref().is_some_and(|current| current.id == id);
-        if stood {
-            standing.current = None;
-            standing.lost = id;
+        if standing.current.as_ref().is_none_or(|current| current.id != id) {
+            return false;
         }
-        stood
+        if standing.told {
+            tell(false);
+        }
+        standing.told = true;
+        tell(true);
+        true
+    }
+
+    /// A connection ended: `tell` others if it was the one that stood. Whether they were told.
+    pub(super) fn ended(&self, id: u64, tell: impl Fn(bool)) -> bool {
+        let mut standing = self.lock();
+        if standing.current.as_ref().is_none_or(|current| current.id != id) {
+            return false;
+        }
+        standing.current = None;
+        standing.lost = id;
+        let told = std::mem::take(&mut standing.told);
+        if told {
+            tell(false);
+        }
+        told
     }
 
     // Whole values are replaced under the lock, so a panic elsewhere leaves no half of one.
@@ -183,13 +204,12 @@ impl Peer {
 }
 
 impl Standing {
-    fn replace(&mut self, id: u64, incarnation: u64, connection: &Connection) -> bool {
+    fn replace(&mut self, id: u64, incarnation: u64, connection: &Connection) {
         let connection = connection.clone();
         let before = self.current.replace(Current { id, incarnation, connection });
         if let Some(before) = &before {
             CloseCode::Replaced.close(&before.connection);
             self.lost = before.id;
         }
-        before.is_some()
     }
 }

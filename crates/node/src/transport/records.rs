@@ -85,8 +85,10 @@ pub(super) enum Offered {
     Old,
     /// A newer one of the same validator was kept a moment ago: offer it again later.
     TooSoon,
-    /// Not a validator's, not genuine, or no address.
-    Refused,
+    /// No validator of the set has this index.
+    Unknown,
+    /// The validator did not sign this, or it is no address.
+    Forged,
 }
 
 /// The newest record of each validator.
@@ -108,7 +110,9 @@ impl RecordStore {
 
     /// Takes in a record if it is newer and genuine.
     pub(super) fn offer(&mut self, now: Instant, record: PeerRecord) -> Offered {
-        let Some(key) = self.keys.get(&record.validator) else { return Offered::Refused };
+        if !self.keys.contains_key(&record.validator) {
+            return Offered::Unknown;
+        }
         if let Some(known) = self.records.get(&record.validator) {
             if record.sequence <= known.record.sequence {
                 return Offered::Old;
@@ -117,13 +121,25 @@ impl RecordStore {
                 return Offered::TooSoon;
             }
         }
-        let message = signed_part(record.validator, record.sequence, &record.address);
-        let genuine = key.verify(&context(self.chain), &message, &record.signature).is_ok();
-        if !genuine || record.address().is_none() {
-            return Offered::Refused;
+        if !self.is_genuine(&record) {
+            return Offered::Forged;
         }
-        self.records.insert(record.validator, Kept { record, at: now });
+        self.insert(now, record);
         Offered::Kept
+    }
+
+    /// Keeps a record that needs no check: the own one.
+    pub(super) fn insert(&mut self, now: Instant, record: PeerRecord) {
+        self.records.insert(record.validator, Kept { record, at: now });
+    }
+
+    /// Whether its validator signed it, and it is an address.
+    pub(super) fn is_genuine(&self, record: &PeerRecord) -> bool {
+        let message = signed_part(record.validator, record.sequence, &record.address);
+        record.address().is_some()
+            && self.keys.get(&record.validator).is_some_and(|key| {
+                key.verify(&context(self.chain), &message, &record.signature).is_ok()
+            })
     }
 
     /// The record of a validator.

@@ -16,6 +16,9 @@ use super::limits::Limits;
 use super::peer::Peer;
 use super::records::{Offered, PeerRecord, RecordStore};
 use super::tls::{Handshakes, KeySet};
+use super::wire::Fault;
+
+const FORGED: Result<(), Fault> = Err(Fault::Violation("a record that is not genuine"));
 
 /// One transport, as its tasks see it. It owns no task: so tasks may own it.
 pub(super) struct Shared {
@@ -64,24 +67,41 @@ impl Shared {
         let Some(address) = &self.advertise else { return };
         let sequence = unix_ms().max(above.saturating_add(1));
         match PeerRecord::sign(self.chain, &self.key, self.own, sequence, address) {
-            Ok(record) => self.keep(record),
+            Ok(record) => {
+                lock(&self.records).insert(Instant::now(), record);
+                self.records_changed.send_modify(|version| *version += 1);
+            }
             Err(error) => warn!(%error, "the own peer record could not be signed"),
         }
     }
 
-    /// Takes in a record that a peer handed on.
-    pub(super) fn learn(&self, record: PeerRecord) {
-        if record.validator != self.own {
-            return self.keep(record);
+    /// Takes in a record that a peer handed on, or finds the peer at fault: nobody honest hands on
+    /// what is not genuine.
+    pub(super) fn learn(&self, record: PeerRecord) -> Result<(), Fault> {
+        if record.validator == self.own {
+            return self.outdo(&record);
         }
-        // Left by an earlier run whose clock was ahead, or with another address.
-        let known = self.own_record().map(|record| record.sequence);
-        if known.is_some_and(|known| record.sequence > known) {
-            self.renew_own_record(record.sequence);
+        match self.keep(record) {
+            Offered::Forged => FORGED,
+            Offered::Kept | Offered::Old | Offered::TooSoon | Offered::Unknown => Ok(()),
         }
     }
 
-    fn keep(&self, record: PeerRecord) {
+    /// Replaces an own record that an earlier run left behind: with another address, by a clock
+    /// that was ahead.
+    fn outdo(&self, record: &PeerRecord) -> Result<(), Fault> {
+        let known = self.own_record().map(|known| known.sequence);
+        if known.is_some_and(|known| record.sequence > known) {
+            let genuine = lock(&self.records).is_genuine(record);
+            if !genuine {
+                return FORGED;
+            }
+            self.renew_own_record(record.sequence);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, record: PeerRecord) -> Offered {
         let validator = record.validator;
         let offered = lock(&self.records).offer(Instant::now(), record);
         match offered {
@@ -93,8 +113,11 @@ impl Shared {
                 }
             }
             Offered::Old => {}
-            Offered::TooSoon | Offered::Refused => self.counting.one(Count::RecordRefused),
+            Offered::TooSoon | Offered::Unknown | Offered::Forged => {
+                self.counting.one(Count::RecordRefused);
+            }
         }
+        offered
     }
 
     /// Where a peer may be reached, the likeliest first.
@@ -123,6 +146,9 @@ impl Shared {
 
     /// A connection came up, or went down.
     pub(super) fn announce(&self, peer: &Peer, up: bool) {
+        if !up {
+            self.counting.one(Count::Down);
+        }
         peer.connected.send_replace(up);
         // Without subscribers there is nobody to tell.
         let _ = self.ups_and_downs.send((peer.index, up));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use qcn_types::ValidatorIndex;
 
+use super::super::shared::lock;
 use super::super::{Class, Count};
 use super::support::{Node, config, frame, fully_connected, network, poll};
 
@@ -62,12 +63,8 @@ async fn a_restarted_validator_is_found_again() {
     let seed = [nodes[0].address()];
     let mut same = config(2, 3, &seed);
     same.listen = address;
-    let mut again = Err(None);
     assert!(poll(|| std::net::UdpSocket::bind(address).is_ok()).await, "the port is not free");
-    while let Err(_) = again {
-        again = Node::try_start(same.clone()).await.map_err(Some);
-    }
-    nodes.push(again.unwrap());
+    nodes.push(Node::start(same).await);
     fully_connected(&nodes).await;
     assert_eq!(ups_and_downs.recv().await.unwrap(), (ValidatorIndex(2), true));
 
@@ -99,4 +96,17 @@ async fn closing_and_dropping_end_everything() {
 
     drop((nodes, closed));
     assert!(poll(|| tasks() <= before).await, "{} tasks are left of {before}", tasks());
+}
+
+/// Given a socket that fails, it is opened again at the same address, and all is as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_fails_is_opened_again() {
+    let mut nodes = network(3).await;
+    let socket = lock(&nodes[1].transport.running.socket).clone();
+    socket.unwrap().close(0_u32.into(), b"");
+    nodes[1].reaches(Count::SocketLost, 1).await;
+    fully_connected(&nodes).await;
+    nodes[2].transport.broadcast(Class::Blocks, &frame("after"));
+    assert_eq!(nodes[1].next().await.frame, frame("after"));
+    assert_eq!(nodes[1].count(Count::SocketLost), 1);
 }

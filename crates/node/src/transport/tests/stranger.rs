@@ -50,7 +50,7 @@ impl Stranger {
     }
 
     /// Opens a connection, and waits until the other side has judged it.
-    pub(super) async fn is_refused_by(self, address: SocketAddr) -> bool {
+    pub(super) async fn finds_closed(self, address: SocketAddr) -> bool {
         match self.dial(address).await {
             Ok(connection) => timeout(PATIENCE, connection.closed()).await.is_ok(),
             Err(_) => true,

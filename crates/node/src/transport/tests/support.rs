@@ -94,8 +94,7 @@ impl Node {
 
     /// Connections of the socket, those included that are about to end.
     pub(super) fn open_connections(&self) -> usize {
-        let running = lock(&self.transport.running.0);
-        running.as_ref().map_or(0, |(endpoint, _)| endpoint.open_connections())
+        lock(&self.transport.running.socket).as_ref().map_or(0, |socket| socket.open_connections())
     }
 
     pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
