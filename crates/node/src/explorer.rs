@@ -44,11 +44,8 @@ macro_rules! file {
     };
 }
 
-const PAGE: File = File {
-    path: "/",
-    content_type: HTML,
-    text: include_str!("explorer/index.html"),
-};
+const PAGE: File =
+    File { path: "/", content_type: HTML, text: include_str!("explorer/index.html") };
 
 const FILES: &[File] = &[
     PAGE,
@@ -76,10 +73,8 @@ const FILES: &[File] = &[
 /// The routes `/` and `/explorer/...`, without state: merge it into the API's router.
 pub fn router() -> Router {
     FILES.iter().fold(Router::new(), |router, file| {
-        router.route(
-            file.path,
-            get(move |headers: HeaderMap| async move { serve(*file, &headers) }),
-        )
+        router
+            .route(file.path, get(move |headers: HeaderMap| async move { serve(*file, &headers) }))
     })
 }
 
@@ -111,14 +106,8 @@ fn common_headers() -> [(HeaderName, &'static str); 6] {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-cache"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ]
 }
 

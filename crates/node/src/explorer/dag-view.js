@@ -11,6 +11,7 @@ const NARROW_COLUMN_PX = 27;
 const NAME_HEIGHT_PX = 13;
 const USUAL_LANES = 7;
 const SLOW_FRAME_MS = 9;
+const CARD_EVERY_MS = 500;
 
 export class DagView {
   /**
@@ -150,9 +151,17 @@ export class DagView {
     this.cost = 0.9 * this.cost + 0.1 * (performance.now() - began);
     if (this.cost > SLOW_FRAME_MS) this.sparse = true;
     else if (this.cost < SLOW_FRAME_MS / 4) this.sparse = false;
+    this.moveCard();
     this.publish(scene);
     this.onMove(scene.from, scene.to);
     if (Math.abs(goal - this.left) > 0.01) this.draw();
+  }
+
+  moveCard() {
+    const place = this.hovered ?? this.cursor;
+    if (!place) return;
+    if (performance.now() - this.toldAt > CARD_EVERY_MS) this.showCard();
+    else this.placeCard(place);
   }
 
   /** Facts about the drawing for tests and for the curious, a few times a second. */
@@ -160,6 +169,9 @@ export class DagView {
     if (this.publishedAt && performance.now() - this.publishedAt < 250) return;
     this.publishedAt = performance.now();
     mark(this.element, "data-head", this.model.head);
+    mark(this.element, "data-from", scene.from);
+    mark(this.element, "data-left", this.left.toFixed(3));
+    mark(this.element, "data-columns", this.visible().toFixed(1));
     mark(this.element, "data-slots", scene.slots.length);
     mark(this.element, "data-edges", (scene.edges.plain.length + scene.edges.votes.length) / 4);
     mark(this.element, "data-frame-ms", this.cost.toFixed(2));
@@ -396,6 +408,12 @@ export class DagView {
     if (!place) return;
     const [title, state, ...rest] = this.describe(place);
     fill(this.card, h("strong", {}, title), h("span", {}, state), rest.map((fact) => h("span", {}, fact)));
+    this.toldAt = performance.now();
+    this.placeCard(place);
+  }
+
+  /** Beside its block, also while the drawing moves. */
+  placeCard(place) {
     const lane = this.lanes().byAuthor.get(place.author);
     const x = (place.round - this.left) * this.column;
     const flip = x > this.width / 2;

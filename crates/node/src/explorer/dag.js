@@ -72,7 +72,9 @@ export class DagFeed {
     const newest = Math.max(this.model.head, this.live.status?.round ?? 0);
     if (!newest || this.live.unreachable) return;
     const [from, to] = view.following || !view.window ? [newest - Math.ceil(view.visible() || TABLE_ROUNDS) - 1, newest] : view.window;
-    const stale = this.stale;
+    this.model.trim(from, to);
+    // Without the stream nothing tells what was decided, so all of the window is asked for anew.
+    const stale = this.stale || this.live.stream !== "open";
     this.stale = false;
     const want = stale ? { from: Math.max(1, from, to - 63), to } : this.model.gaps(from, to);
     if (!want) return;
@@ -83,7 +85,6 @@ export class DagFeed {
       for (let round = want.from; round <= Math.min(want.to, newest - 4); round += 1) {
         if (!this.model.rounds.has(round)) this.model.rounds.set(round, new Map());
       }
-      this.model.trim(from, to);
     });
   }
 }

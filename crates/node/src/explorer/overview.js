@@ -27,7 +27,7 @@ export function overview(live) {
     showEvidence(events, live);
     showPartitions(partitions, live);
   };
-  const offs = [live.on("change", update), live.on("executed", () => lists.want()), live.on("certified", () => lists.want()), live.on("gap", () => lists.want())];
+  const offs = [live.on("change", update), live.on("executed", () => lists.want()), live.on("certified", () => lists.want()), live.on("gap", () => lists.want()), live.on("status", () => live.stream !== "open" && lists.want())];
   update();
   const title = heading("Overview", "The network as this node sees it");
   title.classList.add("hidden");

@@ -60,13 +60,24 @@ fn every_file_of_the_folder_is_in_the_table() {
 fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
     for file in FILES {
         for forbidden in [
-            "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=\"",
-            "onclick=", "//cdn", "@import", "url(http",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            " style=\"",
+            "onclick=",
+            "//cdn",
+            "@import",
+            "url(http",
         ] {
             assert!(!file.text.contains(forbidden), "{forbidden} in {}", file.path);
         }
     }
     assert!(!PAGE.text.contains("<style"), "a style inside the page");
-    assert_eq!(PAGE.text.matches("<script").count(), PAGE.text.matches("<script src=\"/explorer/").count()
-        + PAGE.text.matches("<script type=\"module\" src=\"/explorer/").count());
+    assert_eq!(
+        PAGE.text.matches("<script").count(),
+        PAGE.text.matches("<script src=\"/explorer/").count()
+            + PAGE.text.matches("<script type=\"module\" src=\"/explorer/").count()
+    );
 }

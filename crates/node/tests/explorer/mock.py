@@ -207,6 +207,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 costs a browser seconds of retransmission
 
     def handle_error(self, request, client_address):
         """Browsers hang up whenever they like; only other errors are worth a word."""
