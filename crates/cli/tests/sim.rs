@@ -87,7 +87,7 @@ fn a_replay_that_differs_is_not_in_order() {
 fn every_broken_rule_is_found_and_its_replay_is_the_same_run() {
     for (rule, seeds, invariant) in [
         ("small-quorum", "0..20", "quorum_by_weight"),
-        ("no-vote-deduplication", "20..60", "quorum_by_weight"),
+        ("no-vote-deduplication", "124..164", "quorum_by_weight"),
         ("no-round-log", "0..20", "no_honest_double_sign"),
     ] {
         let folder = folder(rule);

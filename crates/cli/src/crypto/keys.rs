@@ -169,6 +169,8 @@ fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
 /// # Errors
 /// What is wrong, and with which member.
 pub fn parse_key(text: &str) -> anyhow::Result<SigningKey> {
+    // A structure would be read from an array as well.
+    ensure!(text.trim_start().starts_with('{'), "it is no JSON object");
     let file: KeyFile = serde_json::from_str(text)?;
     let scheme: Scheme = file.scheme.parse().context("member scheme")?;
     let seed = from_hex(&file.secret_seed).context("member secret_seed")?;

@@ -24,6 +24,14 @@ fn a_key_file_reads_back() {
 }
 
 #[test]
+fn an_array_is_no_key_file() {
+    let file = key_file(Scheme::MlDsa44);
+    let array = [&file.scheme, &file.public_key, &file.secret_seed];
+    let error = parse_key(&serde_json::to_string(&array).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("no JSON object"), "{error}");
+}
+
+#[test]
 fn a_damaged_key_file_is_refused_with_the_member() {
     let good = || key_file(Scheme::MlDsa44);
     assert!(problem(&KeyFile { scheme: "rsa".into(), ..good() }).contains("use one of"));
