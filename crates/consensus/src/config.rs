@@ -3,7 +3,7 @@
 /// Timing and depth. Depth and leaders must be equal for all members of a committee.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// How many leader slots a round has, at most.
+    /// How many leader slots a round has, at most: no more than there are members with full odds.
     pub leaders_per_round: u16,
     /// How many rounds below the last committed leader blocks may still be committed.
     pub gc_depth: u64,

@@ -1,9 +1,14 @@
 //! Who leads which round (DESIGN section 5.4).
 //!
 //! Leaders are drawn from the epoch seed so that the chance of a validator to hold one of the
-//! `leaders_per_round` slots is exactly proportional to its odds (systematic sampling: Madow
-//! 1949), up to certainty. Odds are the weight, lowered for validators whose blocks come too
-//! late to be voted for or whose leader slots were skipped, and zero for isolated ones.
+//! slots of a round is exactly proportional to its odds (systematic sampling: Madow 1949), up to
+//! certainty. Odds are the weight, lowered for validators whose blocks come too late to be voted
+//! for or whose leader slots were skipped, and zero for isolated ones.
+//!
+//! A round has as many slots as there are validators with full odds, up to `leaders_per_round`:
+//! a slot more would go to somebody who is late, and a slot that is neither committed nor skipped
+//! by the next two rounds holds up all slots behind it for three more. Validators of more than
+//! half of the weight keep full odds, whatever the others' blocks reference.
 //!
 //! **Invariant**: the schedule is a function of the commits so far. Odds change when a window of
 //! `interval` commits closes, at a commit that is the last of its round, and nothing of the
@@ -20,8 +25,9 @@ use qcn_types::{
 
 /// The multiplier of a validator that lost no odds.
 const FULL: u16 = 1_024;
-/// The least multiplier: a slow validator still leads now and then, and can show that it is back.
-const FLOOR: u16 = 16;
+/// The least multiplier: a slow validator still leads now and then. It must be seldom enough
+/// that when nearly everyone with full odds leads, the last slots do not go to the slow ones.
+const FLOOR: u16 = 1;
 /// Odds are divided or multiplied by this at one adjustment.
 const STEP: u16 = 4;
 
@@ -155,7 +161,17 @@ impl Schedule {
         for last in (1..order.len()).rev() {
             order.swap(last, randomness.below(last as u64 + 1) as usize);
         }
-        draw(&order, usize::from(self.leaders_per_round), &mut randomness)
+        draw(&order, self.slots(), &mut randomness)
+    }
+
+    /// How many slots a round has: one for each member with full odds, up to the limit.
+    fn slots(&self) -> usize {
+        let full = self.committee.indices().filter(|author| self.has_full_odds(*author));
+        full.count().clamp(1, usize::from(self.leaders_per_round).max(1))
+    }
+
+    fn has_full_odds(&self, author: ValidatorIndex) -> bool {
+        self.multipliers.get(author.position()) == Some(&FULL) && !self.isolated.contains(author)
     }
 
     /// The share of a validator in the odds, as (its odds, all odds).
@@ -244,6 +260,37 @@ impl Schedule {
             } else if always_in_time {
                 *multiplier = multiplier.saturating_mul(STEP).min(FULL);
             }
+        }
+        self.keep_majority_at_full_odds(&timely);
+    }
+
+    /// Gives back all odds to those who were in time most often, until members of more than half
+    /// of the weight have full odds.
+    ///
+    /// Without this, f of the weight that withholds its references could make nearly every honest
+    /// block look late, and keep the leader slots to itself. With it more than a sixth of the
+    /// weight has full odds and is honest, so a third of the slots go to honest leaders.
+    fn keep_majority_at_full_odds(&mut self, timely: &[u64]) {
+        let mut full: u64 = self
+            .committee
+            .indices()
+            .filter(|author| self.has_full_odds(*author))
+            .map(|author| self.committee.weight(author))
+            .sum();
+        let mut lowered: Vec<ValidatorIndex> = self
+            .committee
+            .indices()
+            .filter(|author| !self.has_full_odds(*author) && !self.isolated.contains(*author))
+            .collect();
+        lowered.sort_by_key(|author| {
+            let weight = self.committee.weight(*author);
+            (timely[author.position()], weight, std::cmp::Reverse(*author))
+        });
+        while full <= self.committee.total_weight() / 2
+            && let Some(author) = lowered.pop()
+        {
+            self.multipliers[author.position()] = FULL;
+            full += self.committee.weight(author);
         }
     }
 

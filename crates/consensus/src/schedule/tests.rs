@@ -124,9 +124,19 @@ fn isolated_members_never_lead() {
 
 /// A window of four commits, over rounds in which `late` is referenced by nobody.
 fn close_window(schedule: &mut Schedule, opened_at: u64, late: Option<u16>) -> WindowEnd {
+    close_window_without(schedule, opened_at, |_, index| Some(index) == late)
+}
+
+/// A window of four commits, over rounds in which nobody references the blocks that `is_late`
+/// names, by the rounds since the window opened and the author.
+fn close_window_without(
+    schedule: &mut Schedule,
+    opened_at: u64,
+    is_late: impl Fn(u64, u16) -> bool,
+) -> WindowEnd {
     let members = schedule.committee.len() as u16;
     for round in opened_at + 1..=opened_at + 20 {
-        let timely = (0..members).filter(|index| Some(*index) != late);
+        let timely = (0..members).filter(|index| !is_late(round - opened_at, *index));
         let parents: Vec<BlockRef> = timely.map(|index| name(round - 1, index)).collect();
         for index in 0..members {
             schedule.note_block(name(round, index).slot(), &parents);
@@ -152,7 +162,11 @@ fn odds_fall_and_recover() {
         (Some(2), 4, WindowEnd::Adjusted),
         (Some(2), 16, WindowEnd::Adjusted),
         (Some(2), 64, WindowEnd::Adjusted),
-        (Some(2), 64, WindowEnd::Unchanged),
+        (Some(2), 256, WindowEnd::Adjusted),
+        (Some(2), 1_024, WindowEnd::Adjusted),
+        (Some(2), 1_024, WindowEnd::Unchanged),
+        (None, 256, WindowEnd::Adjusted),
+        (None, 64, WindowEnd::Adjusted),
         (None, 16, WindowEnd::Adjusted),
         (None, 4, WindowEnd::Adjusted),
         (None, 1, WindowEnd::Adjusted),
@@ -165,6 +179,44 @@ fn odds_fall_and_recover() {
         assert_eq!(schedule.digest(), schedule.state().digest());
         opened_at += 20;
     }
+}
+
+/// Who is late does not lead because slots are left over.
+///
+/// Given five members and as many slots,
+/// when one has been late for so long that its odds are at the floor,
+/// then a round has four slots, and the late one holds hardly any of them.
+#[test]
+fn a_round_has_no_more_slots_than_members_with_full_odds() {
+    let mut schedule = schedule(&[10; 5], 5);
+    assert_eq!(schedule.leaders(Round(1)).len(), 5);
+    for window in 0..5 {
+        close_window(&mut schedule, 20 * window, Some(2));
+        assert_eq!(schedule.leaders(Round(1)).len(), 4);
+    }
+    let counts = frequencies(&schedule, 10_000);
+    assert_eq!(counts.iter().sum::<u64>(), 40_000);
+    assert!((1..50).contains(&counts[2]), "{counts:?}");
+}
+
+/// Not everyone can be made to look late.
+///
+/// Given four members whose blocks are referenced in fewer and fewer rounds, and one isolated,
+/// when windows close,
+/// then those who were in time most often keep full odds, up to more than half of the weight.
+#[test]
+fn a_majority_keeps_full_odds() {
+    let mut schedule = schedule(&[3, 3, 3, 3, 1], 5);
+    schedule.isolate(author(4));
+    for window in 0..3 {
+        close_window_without(&mut schedule, 20 * window, |round, author| {
+            round > 14 - u64::from(author)
+        });
+    }
+    let full: Vec<u16> = (0..5).filter(|index| schedule.has_full_odds(author(*index))).collect();
+    assert_eq!(full, [0, 1, 2], "9 of 13; two of them weigh 6");
+    assert_eq!(schedule.leaders(Round(1)).len(), 3);
+    assert_eq!(schedule.odds_share(author(4)).0, 0);
 }
 
 #[test]
