@@ -139,7 +139,8 @@ fn a_transaction_that_is_unknown_is_a_no() {
 
 #[test]
 fn a_node_that_cannot_be_understood_is_named_with_a_remedy() {
-    let cases: [(fn() -> Answer, &str); 6] = [
+    type Script = fn() -> Answer;
+    let cases: [(Script, &str); 6] = [
         (|| Answer::Close, "the connection broke"),
         (|| Answer::Raw(b"SSH-2.0-OpenSSH\r\n".to_vec()), "does another program listen there?"),
         (|| Answer::Raw(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\n{".to_vec()), "broke"),
