@@ -157,6 +157,18 @@ fn a_node_that_cannot_be_understood_is_named_with_a_remedy() {
 }
 
 #[test]
+fn the_environment_may_name_the_node() {
+    let ask = |url: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_qcn"));
+        command.args(["query", "status"]).env("QCN_NODE", url).output().unwrap()
+    };
+    assert_eq!(ask(&node().url).status.code(), Some(0));
+    let wrong = ask("nonsense");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("QCN_NODE: `nonsense`"));
+}
+
+#[test]
 fn a_node_that_does_not_run_is_named_with_a_remedy() {
     let (_, error) = qcn_ends(2, &["query", "status", "--node", &Server::nobody()]);
     assert!(error.contains("connection refused") && error.contains("qcn devnet"), "{error}");
