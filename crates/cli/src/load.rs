@@ -68,10 +68,10 @@ pub struct LoadArgs {
     #[arg(long, value_name = "SCHEME")]
     scheme: Option<Scheme>,
     /// Transactions per second, at all nodes together.
-    #[arg(long, value_name = "N", default_value_t = 100.0)]
+    #[arg(long, value_name = "N", default_value_t = 100.0, allow_negative_numbers = true)]
     tps: f64,
     /// For how long.
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, allow_negative_numbers = true)]
     seconds: f64,
     /// The most transactions in one request.
     #[arg(long, value_name = "N", default_value_t = 100,

@@ -338,7 +338,7 @@ impl Run {
     /// How far the sending is.
     fn snapshot(&self, duration: Option<Duration>) -> Snapshot {
         let elapsed = Instant::now().saturating_duration_since(self.limits().start);
-        let of = duration.map_or(0, |duration| as_ms(duration));
+        let of = duration.map_or(0, as_ms);
         let done = if of == 0 { as_ms(elapsed) } else { as_ms(elapsed).min(of) };
         self.counted(Phase::Sending, done, of)
     }

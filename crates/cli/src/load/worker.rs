@@ -12,8 +12,15 @@ use crate::client::responses::{BatchAnswer, Refusal, SubmittedBatch};
 use crate::client::{Client, ClientError};
 
 /// Reasons that pass by themselves: the transaction is tried again.
-const PASSING: [&str; 6] =
-    ["busy", "full", "mempool_full", "nonce_too_high", "too_many_requests", "unavailable"];
+const PASSING: [&str; 7] = [
+    "busy",
+    "full",
+    "mempool_full",
+    "nonce_too_high",
+    "stopped",
+    "too_many_requests",
+    "unavailable",
+];
 /// What a node says to a transaction that it has executed already.
 const DONE_ALREADY: &str = "nonce_too_low";
 

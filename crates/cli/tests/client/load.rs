@@ -50,6 +50,20 @@ fn a_load_reports_what_became_final_and_the_conditions() {
     }
 }
 
+#[test]
+fn a_load_is_reported_for_people() {
+    let folder = Folder::new("people");
+    let accounts = ["a", "b"].map(|name| folder.account(name).1);
+    let nodes = Network::new(&accounts).start(1);
+    let keys = folder.path("");
+    let start = ["load", "--accounts-dir", &keys, "--tps", "100", "--seconds", "0.1"];
+    let (text, _) = qcn_ends(0, &[&start[..], &["--node", &nodes[0].url]].concat());
+    for expected in ["due to final", "signed before the measured time", "logical cores", "add up"] {
+        assert!(text.contains(expected), "{expected}:\n{text}");
+    }
+    println!("{text}");
+}
+
 /// Given nodes that answer after 150 ms, when the load is much faster than one transaction after
 /// the other could be, then all is offered nonetheless, and the waiting counts as latency.
 #[test]

@@ -139,7 +139,8 @@ fn a_transaction_that_is_unknown_is_a_no() {
 
 #[test]
 fn a_node_that_cannot_be_understood_is_named_with_a_remedy() {
-    let cases: [(fn() -> Answer, &str); 6] = [
+    type Script = fn() -> Answer;
+    let cases: [(Script, &str); 6] = [
         (|| Answer::Close, "the connection broke"),
         (|| Answer::Raw(b"SSH-2.0-OpenSSH\r\n".to_vec()), "does another program listen there?"),
         (|| Answer::Raw(b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\n{".to_vec()), "broke"),
@@ -153,6 +154,18 @@ fn a_node_that_cannot_be_understood_is_named_with_a_remedy() {
         assert!(out.is_empty() && error.contains(expected), "case {number}: {error}");
         assert!(error.contains(&node.url), "case {number} does not name the address: {error}");
     }
+}
+
+#[test]
+fn the_environment_may_name_the_node() {
+    let ask = |url: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_qcn"));
+        command.args(["query", "status"]).env("QCN_NODE", url).output().unwrap()
+    };
+    assert_eq!(ask(&node().url).status.code(), Some(0));
+    let wrong = ask("nonsense");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("QCN_NODE: `nonsense`"));
 }
 
 #[test]
