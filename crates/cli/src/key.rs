@@ -3,7 +3,7 @@
 mod file;
 mod secret;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -164,11 +164,11 @@ pub fn warn(what: &str) {
     eprintln!("warning: {what}");
 }
 
-/// Writes text to standard output.
+/// Writes text to standard output. A reader that has seen enough and went away is no error.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
-    output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-        .context("cannot write to standard output")
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
 }

@@ -162,7 +162,9 @@ fn shape_problem(path: &str, error: &serde_json::Error) -> Problem {
     let said = error.to_string();
     let tail = format!(" at {}", position.replace(',', ""));
     let what = said.strip_suffix(&tail).unwrap_or(&said).to_owned();
-    let place = if path == "." { position } else { format!("{path} ({position})") };
+    // A question mark stands for a member whose name was not read.
+    let path = path.trim_end_matches('?').trim_end_matches('.');
+    let place = if path.is_empty() { position } else { format!("{path} ({position})") };
     let remedy = remedy_of_shape(&what);
     Problem::new(place, what, remedy)
 }

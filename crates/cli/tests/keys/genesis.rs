@@ -1,0 +1,152 @@
+use super::Folder;
+
+/// Keys and a registration for each name.
+fn register(folder: &Folder, names: &[&str]) {
+    for name in names {
+        for role in ["consensus", "transport"] {
+            folder.ok(&format!("key new --role {role} --out {name}.{role}.key --unencrypted"));
+        }
+        folder.ok(&format!(
+            "genesis validator --name {name} --consensus-key {name}.consensus.key \
+             --transport-key {name}.transport.key --address {name}.example:7400 \
+             --out {name}.validator.json"
+        ));
+    }
+}
+
+const FOUR: &str =
+    "--validator a.validator.json b.validator.json c.validator.json d.validator.json";
+
+#[test]
+fn four_operators_and_a_coordinator_make_a_genesis() {
+    let folder = Folder::new();
+    register(&folder, &["a", "b", "c"]);
+    // One operator does everything by the book.
+    for role in ["consensus", "transport", "recovery"] {
+        folder.ok(&format!("key new --role {role} --out d.{role}.key --passphrase-file pass"));
+    }
+    let registration = folder.json(
+        "genesis validator --name d --weight 9000 --consensus-key d.consensus.key \
+         --transport-key d.transport.key --recovery-key d.recovery.key --passphrase-file pass \
+         --address d.example:7400 --out d.validator.json",
+    );
+    assert_eq!(registration["format"], "qcn-validator/1");
+    let account = folder.json("account new --out treasury.key --unencrypted");
+    let address = account["address"].as_str().unwrap();
+    let other = "ab".repeat(32);
+
+    let line = format!(
+        "genesis new --name testnet {FOUR} --account treasury.key=1000000,treasury {other}=5 \
+         --created-unix-ms 1700000000000"
+    );
+    let made = folder.json(&format!("{line} --out genesis.json"));
+    assert_eq!(made["accounts"][0]["address"], address);
+    assert_eq!(made["accounts"][0]["name"], "treasury");
+    assert_eq!(made["accounts"][1]["balance"], "5");
+    assert_eq!(made["supply"], "1000005");
+    assert_eq!(made["committee"]["size"], 4);
+    assert_eq!(made["validators"][3]["asked_weight"], 9000);
+    assert_eq!(made["validators"][3]["weight"], made["committee"]["fault_weight"]);
+    assert!(made["warnings"][0].as_str().unwrap().contains("d asked for weight 9000"));
+
+    assert_eq!(folder.json("genesis show genesis.json"), made);
+    let checked = folder.json("genesis check genesis.json");
+    assert_eq!(checked["chain_id"], made["chain_id"]);
+    assert_eq!(checked["ok"], true);
+    let text = folder.ok("genesis show genesis.json");
+    assert!(text.contains(made["chain_id"].as_str().unwrap()), "{text}");
+    assert!(text.contains("d.example:7400"), "{text}");
+    assert!(folder.ok("genesis check genesis.json").starts_with("ok: "));
+
+    // The same arguments give the same chain; another time gives another.
+    let again = folder.json(&format!("{line} --out again.json"));
+    assert_eq!(again["chain_id"], made["chain_id"]);
+    let later = folder.json(&format!("genesis new --name testnet {FOUR} --out later.json"));
+    assert_ne!(later["chain_id"], made["chain_id"]);
+}
+
+#[test]
+fn a_wrong_genesis_is_refused_with_file_place_and_remedy() {
+    let folder = Folder::new();
+    register(&folder, &["a", "b", "c", "d"]);
+    folder.ok(&format!("genesis new --name net {FOUR} --out genesis.json"));
+    let genesis = folder.read("genesis.json");
+    for (from, to, place, part) in [
+        ("\"weight\": 1000", "\"weight\": 0", "validators[0].weight", "a weight from 1"),
+        ("\"weight\"", "\"wieght\"", "validators[0].wieght (line ", "correct its spelling"),
+        ("\"name\": \"b\"", "\"name\": \"c\"", "validators[2].name", "each its own name"),
+        ("qcn-genesis/1", "qcn-genesis/7", "format", "qcn-genesis/1"),
+        ("\"gc_depth\": 64", "\"gc_depth\": 1", "consensus.gc_depth", "give at least"),
+        ("a.example:7400", "a.example", "validators[0].address", "host:port"),
+    ] {
+        folder.private("wrong.json", &genesis.replacen(from, to, 1));
+        for command in ["show", "check"] {
+            let said = folder.refused(&format!("genesis {command} wrong.json"));
+            assert!(said.starts_with(&format!("error: wrong.json: {place}")), "{said}");
+            assert!(said.contains(part), "{said} does not say {part}");
+        }
+    }
+    // A stolen registration: only `check` looks at the proofs.
+    folder.private("stolen.json", &genesis.replacen("\"name\": \"b\"", "\"name\": \"eve\"", 1));
+    let said = folder.refused("genesis check stolen.json");
+    assert!(said.contains("stolen.json: validators[1].consensus_possession: "), "{said}");
+    folder.ok("genesis show stolen.json");
+}
+
+#[test]
+fn what_cannot_be_put_together_is_said() {
+    let folder = Folder::new();
+    register(&folder, &["a"]);
+    folder.ok("key new --role account --out acc.key --unencrypted");
+    for (line, part) in [
+        ("genesis new --name net --out g", "--validator"),
+        ("genesis new --name net --validator none --out g", "none: cannot read the file"),
+        ("genesis new --name net --validator acc.key --out g", "acc.key: format: "),
+        (
+            "genesis new --name net --validator a.validator.json a.validator.json --out g",
+            "validators[1].name",
+        ),
+        (
+            "genesis new --name net --validator a.validator.json --account acc.key --out g",
+            "write ADDRESS=BALANCE",
+        ),
+        (
+            "genesis new --name net --validator a.validator.json --account acc.key=-1 --out g",
+            "write ADDRESS=BALANCE",
+        ),
+        (
+            "genesis new --name net --validator a.validator.json --account none=1 --out g",
+            "neither an address",
+        ),
+        (
+            "genesis new --name net --validator a.validator.json --account a.consensus.key=1 --out g",
+            "a key for the role consensus",
+        ),
+        (
+            "genesis new --name net --validator a.validator.json --account acc.key=1 acc.key=2 --out g",
+            "add the two balances up",
+        ),
+        (
+            "genesis validator --name x --consensus-key acc.key --transport-key a.transport.key --out g",
+            "a key for the role account",
+        ),
+        (
+            "genesis validator --name x --weight 0 --consensus-key a.consensus.key \
+             --transport-key a.transport.key --out g",
+            "validator.weight",
+        ),
+        (
+            "genesis validator --name x --address here --consensus-key a.consensus.key \
+             --transport-key a.transport.key --out g",
+            "validator.address",
+        ),
+        (
+            "genesis new --name net --validator a.validator.json --out a.validator.json",
+            "exists already",
+        ),
+    ] {
+        let said = folder.refused(line);
+        assert!(said.contains(part), "{line}\n{said}\ndoes not say {part}");
+        assert!(!folder.0.join("g").exists(), "{line}");
+    }
+}
