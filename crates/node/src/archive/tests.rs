@@ -421,3 +421,21 @@ fn transactions_per_second() {
     let each = (cpu_us() - begin) / (BLOCKS * EACH * 10) as f64;
     println!("{each:.1} us of a processor per transaction in the body of a block");
 }
+
+/// For a person who asks how long a restart takes.
+#[test]
+#[ignore = "measures, and asserts nothing"]
+fn opening_after_100_000_checkpoints() {
+    let folder = TestFolder::new();
+    let archive = open(&folder);
+    for height in 1..=100_000 {
+        let header = Checkpoint { height: Height(height), ..Checkpoint::default() };
+        let executed = Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![] };
+        archive.add_checkpoint(&executed).unwrap();
+    }
+    drop(archive);
+    let begin = std::time::Instant::now();
+    let archive = open(&folder);
+    assert_eq!(archive.last_height(), Height(100_000));
+    println!("opened in {} ms", begin.elapsed().as_millis());
+}
