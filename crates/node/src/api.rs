@@ -39,7 +39,9 @@ use tokio::task::JoinHandle;
 use crate::archive::Archive;
 use crate::view::View;
 
-pub use metrics::{Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
+#[cfg(test)]
+pub(crate) use metrics::cpu_seconds;
+pub use metrics::{Direction, Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
 
 /// What clients may use of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

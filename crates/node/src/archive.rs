@@ -40,7 +40,7 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How much is collected in memory before it is sorted into files, in bytes, for each of the two
 /// collections.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How large the database's own journal may grow, in bytes: the least that the engine allows.
 const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
@@ -125,8 +125,11 @@ impl Archive {
                 .data_block_compression_policy(CompressionPolicy::disabled())
                 .with_kv_separation(Some(blobs))
         })?;
+        // Nor do digests, which are most of the index.
         let index = database.keyspace("index", || {
-            KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .data_block_compression_policy(CompressionPolicy::disabled())
         })?;
         let inner = Inner {
             database,

@@ -31,6 +31,8 @@ pub struct Shared {
     pub closing: watch::Receiver<bool>,
     /// One permit for each subscriber to events.
     pub subscribers: Arc<Semaphore>,
+    /// One permit for each batch of transactions that is read.
+    pub batches: Arc<Semaphore>,
     recent: Mutex<Recent>,
     activity: Mutex<Vec<Activity>>,
 }
@@ -62,6 +64,7 @@ impl Shared {
         let members = view.keys().committee().len();
         Self {
             subscribers: Arc::new(Semaphore::new(config.limits.subscribers)),
+            batches: Arc::new(Semaphore::new(super::submit::MAX_BATCHES_AT_ONCE)),
             recent: Mutex::default(),
             activity: Mutex::new(vec![Activity::default(); members]),
             config,

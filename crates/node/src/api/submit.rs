@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use qcn_crypto::from_hex;
@@ -13,6 +14,7 @@ use qcn_ledger::Outcome;
 use qcn_types::{Bounded, Transaction, TransactionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 use super::problem::{Problem, ProblemDetail};
@@ -21,6 +23,22 @@ use crate::view::SubmitError;
 
 /// The most transactions in one batch: as many as a block carries.
 pub const MAX_BATCH: usize = 2_000;
+
+/// How many batches are read and decoded at once: they may be long, and connections are many.
+pub const MAX_BATCHES_AT_ONCE: usize = 8;
+
+/// A turn to read a batch, which is waited for before its body is read.
+pub struct BatchTurn(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+
+impl FromRequestParts<Arc<Shared>> for BatchTurn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        // How long it may take is bounded for all requests alike.
+        let turn = Arc::clone(&shared.batches).acquire_owned().await;
+        turn.map(Self).map_err(|_| Problem::unavailable("stopped", "the node is stopping"))
+    }
+}
 
 /// A transaction to hand in.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -111,6 +129,7 @@ pub async fn submit_one(
         (status = 503, body = super::problem::ProblemBody)))]
 pub async fn submit_batch(
     State(shared): State<Arc<Shared>>,
+    _turn: BatchTurn,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SubmittedBatchBody>, Problem> {

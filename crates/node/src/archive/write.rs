@@ -92,7 +92,7 @@ impl Archive {
 }
 
 impl Inner {
-    fn put_block(&self, batch: &mut OwnedWriteBatch, block: &VerifiedBlock) {
+    pub(super) fn put_block(&self, batch: &mut OwnedWriteBatch, block: &VerifiedBlock) {
         let reference = block.reference();
         let body = &block.body;
         // The encoding of `CompactBlock::in_full`, without cloning the payload.

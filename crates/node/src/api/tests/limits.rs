@@ -108,6 +108,29 @@ fn connections_above_the_limit_are_told_so() {
     assert!(served);
 }
 
+/// Long bodies are read a few at a time, and whoever sends one slowly does not hold up others.
+#[test]
+fn slow_batches_hold_up_batches_only_and_for_a_while() {
+    let turns = super::super::submit::MAX_BATCHES_AT_ONCE;
+    let node = Node::with(Limits { connections: turns + 8, ..small_limits() });
+    let head = "POST /v1/transactions/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
+    let slow: Vec<TcpStream> = (0..turns)
+        .map(|_| {
+            let mut stream = node.raw();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(node.post_json("/v1/transactions", &json!({})).code().0, 400);
+    for mut stream in slow {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+    let answer = node.post_json("/v1/transactions/batch", &json!({ "transactions": [] }));
+    assert_eq!(answer.status, 200);
+}
+
 /// A subscriber that does not read holds neither the node nor its own place for ever.
 #[test]
 fn who_does_not_read_is_cut_off() {
