@@ -4,6 +4,7 @@
 
 mod blocks;
 mod consensus;
+mod simulator;
 mod state;
 
 use std::time::Duration;
@@ -28,6 +29,6 @@ criterion_group! {
     name = hot_paths;
     config = quick();
     targets = blocks::codec, blocks::verification, blocks::wire, consensus::commit_rule,
-        consensus::machine, state::execution, state::root
+        consensus::machine, state::execution, state::root, simulator::networks
 }
 criterion_main!(hot_paths);
