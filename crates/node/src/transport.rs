@@ -9,7 +9,7 @@
 //! **Invariants**
 //! - a frame comes from the validator that it is said to come from: both ends of a connection
 //!   have shown the post-quantum key that the validator set names, for this chain;
-//! - at most one connection per pair is used (see [`peer`]);
+//! - at most one connection per pair is used (how, `transport/peer.rs` says);
 //! - sending never waits; what a peer does not take is dropped, the oldest first, and counted;
 //! - a peer that sends more than its budget, or faster than the runtime takes it, is not read from
 //!   for a while; one that breaks the framing loses its connection. Neither is an error here;
