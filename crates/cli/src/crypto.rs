@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 pub use batch::answer_line;
-pub use keys::{parse_key, read_key};
+pub use keys::parse_key;
 /// Work with post-quantum keys, signatures and hashes.
 #[derive(Debug, Subcommand)]
 pub enum CryptoCommand {
