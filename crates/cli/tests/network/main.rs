@@ -14,9 +14,12 @@
 mod api;
 mod crashes;
 mod garbage;
+mod links;
 mod lost;
+mod namespaces;
 mod network;
 mod patience;
 mod proofs;
+mod relay;
 mod traffic;
 mod witness;

@@ -1,12 +1,16 @@
 //! A network of four node processes in a folder of its own.
 
 use std::fs::{self, OpenOptions};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use qcn_node::config::NodeConfig;
+use qcn_node::document::Overwrite;
+use qcn_node::genesis::Genesis;
+use qcn_node::storage::{BlockLog, StoreIdentity};
+use qcn_types::ValidatorIndex;
 
 use crate::api::Api;
 use crate::patience::{seconds, until};
@@ -43,6 +47,11 @@ impl Ports {
         });
         claimed.expect("a free row of ports")
     }
+
+    /// Which row it is; below 250.
+    pub const fn row(&self) -> u16 {
+        (self.first - PORT_FIRST) / PORTS_A_ROW
+    }
 }
 
 /// One validator's files, and its process while it runs.
@@ -50,7 +59,18 @@ pub struct Node {
     config: PathBuf,
     log: PathBuf,
     pub api: Api,
+    /// The network namespace that it runs in, if not that of the test.
+    namespace: Option<String>,
     child: Option<Child>,
+}
+
+/// Where a node listens and is reached.
+pub struct Place {
+    pub listen: SocketAddr,
+    /// Where the other nodes reach it.
+    pub reached_at: SocketAddr,
+    pub api: SocketAddr,
+    pub namespace: Option<String>,
 }
 
 /// Four validators. Dropping it kills them and removes their folder.
@@ -91,9 +111,42 @@ impl Network {
             let log = network.folder.join(format!("v{at}.log"));
             let listen = NodeConfig::read(&config).unwrap().api.listen;
             let api = Api::new(format!("http://{listen}"));
-            network.nodes.push(Node { config, log, api, child: None });
+            network.nodes.push(Node { config, log, api, namespace: None, child: None });
         }
         network
+    }
+
+    /// Where a node listens for others.
+    pub fn listens_at(&self, at: usize) -> SocketAddr {
+        NodeConfig::read(&self.nodes[at].config).unwrap().network.listen
+    }
+
+    /// Gives the nodes of a network that never ran other places.
+    ///
+    /// The addresses stand in the genesis, so this makes another chain; its logs are marked as
+    /// those of keys that have signed nothing, as `qcn devnet` does.
+    pub fn place(&mut self, places: Vec<Place>) {
+        let mut content = Genesis::read(&self.genesis_file()).unwrap().content().clone();
+        for (validator, place) in content.validators.iter_mut().zip(&places) {
+            validator.address = Some(place.reached_at.to_string());
+        }
+        let genesis = Genesis::new(content).unwrap();
+        genesis.write(&self.genesis_file(), Overwrite::Replace).unwrap();
+        let keys = genesis.committee_keys().unwrap();
+        for (at, (node, place)) in self.nodes.iter_mut().zip(places).enumerate() {
+            let mut config = NodeConfig::new(place.listen);
+            config.genesis = "../genesis.json".into();
+            config.network.advertise = Some(place.reached_at.to_string());
+            config.api.listen = place.api;
+            config.api.allow_remote = !place.api.ip().is_loopback();
+            config.write(&node.config, Overwrite::Replace).unwrap();
+            let log = node.config.with_file_name("data").join("log");
+            fs::remove_dir_all(&log).unwrap();
+            let identity = StoreIdentity::of(&keys, ValidatorIndex(at as u16)).unwrap();
+            BlockLog::initialise(&log, &identity).unwrap();
+            node.api = Api::new(format!("http://{}", place.api));
+            node.namespace = place.namespace;
+        }
     }
 
     pub fn genesis_file(&self) -> PathBuf {
@@ -122,7 +175,17 @@ impl Network {
         let node = &mut self.nodes[at];
         assert!(node.child.is_none(), "node {at} runs already");
         let log = OpenOptions::new().create(true).append(true).open(&node.log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_qcn"))
+        let program = env!("CARGO_BIN_EXE_qcn");
+        let mut command = match &node.namespace {
+            None => Command::new(program),
+            Some(namespace) => {
+                // It becomes the node: what is killed later is the node itself.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, program]);
+                command
+            }
+        };
+        let child = command
             .args(["node", "--config", node.config.to_str().unwrap()])
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")

@@ -31,6 +31,7 @@ pub struct Final {
 }
 
 /// What was sent.
+#[derive(Default)]
 pub struct Sent {
     pub finals: Vec<Final>,
     /// The accounts, and how many transfers of each are final.
@@ -38,6 +39,12 @@ pub struct Sent {
 }
 
 impl Sent {
+    /// Adds what was sent later, by the same accounts.
+    pub fn add(&mut self, later: Self) {
+        self.finals.extend(later.finals);
+        self.nonces = later.nonces;
+    }
+
     /// The median time from submitting to a reported certificate.
     pub fn median_latency(&self) -> Duration {
         let mut latencies: Vec<_> = self.finals.iter().map(|one| one.latency).collect();
@@ -54,8 +61,15 @@ pub struct Traffic {
 
 impl Traffic {
     pub fn start(network: &Network) -> Self {
+        Self::start_after(network, &Sent::default())
+    }
+
+    /// Goes on after what the accounts have sent already.
+    pub fn start_after(network: &Network, sent: &Sent) -> Self {
         let chain = Genesis::read(&network.genesis_file()).unwrap().chain();
-        let payers: Vec<Payer> = (0..ACCOUNTS).map(|at| Payer::load(network, at)).collect();
+        let nonce = |at: usize| sent.nonces.get(at).map_or(0, |(_, nonce)| *nonce);
+        let payers: Vec<Payer> =
+            (0..ACCOUNTS).map(|at| Payer::load(network, at, nonce(at))).collect();
         let (apis, stop) = (network.apis(), Arc::new(AtomicBool::new(false)));
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || Sender { chain, apis, turn: 0 }.run(payers, &told));
@@ -84,11 +98,11 @@ struct UnderWay {
 }
 
 impl Payer {
-    fn load(network: &Network, at: usize) -> Self {
+    fn load(network: &Network, at: usize, nonce: u64) -> Self {
         let source = PassphraseSource::choose(None);
         let key = keyfile::load(&network.account_file(at), Role::Account, &source).unwrap();
         let address = Address::of(key.public_key());
-        Self { key, address, nonce: 0, under_way: None }
+        Self { key, address, nonce, under_way: None }
     }
 
     fn sign(&self, chain: ChainId, to: Address) -> UnderWay {
