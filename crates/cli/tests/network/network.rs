@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use qcn_node::config::NodeConfig;
 use qcn_node::document::Overwrite;
-use qcn_node::genesis::Genesis;
+use qcn_node::genesis::{Genesis, GenesisContent};
 use qcn_node::storage::{BlockLog, StoreIdentity};
 use qcn_types::ValidatorIndex;
 
@@ -122,30 +122,39 @@ impl Network {
     }
 
     /// Gives the nodes of a network that never ran other places.
-    ///
-    /// The addresses stand in the genesis, so this makes another chain; its logs are marked as
-    /// those of keys that have signed nothing, as `qcn devnet` does.
     pub fn place(&mut self, places: Vec<Place>) {
-        let mut content = Genesis::read(&self.genesis_file()).unwrap().content().clone();
-        for (validator, place) in content.validators.iter_mut().zip(&places) {
-            validator.address = Some(place.reached_at.to_string());
-        }
-        let genesis = Genesis::new(content).unwrap();
-        genesis.write(&self.genesis_file(), Overwrite::Replace).unwrap();
-        let keys = genesis.committee_keys().unwrap();
-        for (at, (node, place)) in self.nodes.iter_mut().zip(places).enumerate() {
+        self.edit_genesis(|content| {
+            for (validator, place) in content.validators.iter_mut().zip(&places) {
+                validator.address = Some(place.reached_at.to_string());
+            }
+        });
+        for (node, place) in self.nodes.iter_mut().zip(places) {
             let mut config = NodeConfig::new(place.listen);
             config.genesis = "../genesis.json".into();
             config.network.advertise = Some(place.reached_at.to_string());
             config.api.listen = place.api;
             config.api.allow_remote = !place.api.ip().is_loopback();
             config.write(&node.config, Overwrite::Replace).unwrap();
+            node.api = Api::new(format!("http://{}", place.api));
+            node.namespace = place.namespace;
+        }
+    }
+
+    /// Changes the genesis of a network that never ran.
+    ///
+    /// This makes another chain; its logs are marked as those of keys that have signed nothing,
+    /// as `qcn devnet` does.
+    pub fn edit_genesis(&self, edit: impl FnOnce(&mut GenesisContent)) {
+        let mut content = Genesis::read(&self.genesis_file()).unwrap().content().clone();
+        edit(&mut content);
+        let genesis = Genesis::new(content).unwrap();
+        genesis.write(&self.genesis_file(), Overwrite::Replace).unwrap();
+        let keys = genesis.committee_keys().unwrap();
+        for (at, node) in self.nodes.iter().enumerate() {
             let log = node.config.with_file_name("data").join("log");
             fs::remove_dir_all(&log).unwrap();
             let identity = StoreIdentity::of(&keys, ValidatorIndex(at as u16)).unwrap();
             BlockLog::initialise(&log, &identity).unwrap();
-            node.api = Api::new(format!("http://{}", place.api));
-            node.namespace = place.namespace;
         }
     }
 

@@ -33,11 +33,11 @@ pub struct Weather {
 impl Weather {
     fn carries(&self, from: Option<usize>, to: usize) -> bool {
         let halves = from.is_some_and(|from| (from < VALIDATORS / 2) != (to < VALIDATORS / 2));
-        let is_lost = || {
-            let lost = self.lost_per_mille.load(Ordering::Relaxed);
-            lost > 0 && self.dice.lock().unwrap().roll(1_000) < lost
-        };
-        !(halves && self.is_cut.load(Ordering::Relaxed)) && !is_lost()
+        if halves && self.is_cut.load(Ordering::Relaxed) {
+            return false;
+        }
+        let lost = self.lost_per_mille.load(Ordering::Relaxed);
+        lost == 0 || self.dice.lock().unwrap().roll(1_000) >= lost
     }
 
     fn delay(&self) -> Duration {
