@@ -1,0 +1,25 @@
+//! Real nodes, as processes with sockets and disks of their own, through what happens to real
+//! nodes: they are killed, restarted, wiped, cut off and sent garbage.
+//!
+//! The tests see the network as its users do, over HTTP. What must hold is checked by a
+//! [`witness::Witness`] that is no part of the nodes: whatever a node once reported as final
+//! stays so, all nodes agree on the digest of every height they share, no unit of the currency
+//! appears or disappears, nobody is accused, and certified heights go up again.
+//!
+//! Every test has ports and a folder of its own, so they run side by side. A failing test prints
+//! the end of each node's log.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod api;
+mod crashes;
+mod garbage;
+mod links;
+mod lost;
+mod namespaces;
+mod network;
+mod patience;
+mod proofs;
+mod relay;
+mod traffic;
+mod witness;

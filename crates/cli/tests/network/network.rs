@@ -1,0 +1,304 @@
+//! A network of four node processes in a folder of its own.
+
+use std::fs::{self, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use qcn_node::config::NodeConfig;
+use qcn_node::document::Overwrite;
+use qcn_node::genesis::{Genesis, GenesisContent};
+use qcn_node::storage::{BlockLog, StoreIdentity};
+use qcn_types::ValidatorIndex;
+
+use crate::api::Api;
+use crate::patience::{seconds, until};
+
+/// How many validators every network here has: the fewest that survive a fault.
+pub const VALIDATORS: usize = 4;
+/// How many accounts have money.
+pub const ACCOUNTS: usize = 8;
+/// How long a node may take until it answers, on a machine that does other things as well.
+const START_PATIENCE: Duration = seconds(30);
+/// How much of a node's log is shown when a test fails.
+const LOG_LINES_SHOWN: usize = 40;
+
+/// Ports below those that the system gives to outgoing connections, in rows for one test each.
+const PORT_FIRST: u16 = 12_000;
+const PORTS_A_ROW: u16 = 20;
+const ROWS: u16 = 250;
+
+/// A row of ports that no other test uses.
+pub struct Ports {
+    pub first: u16,
+    /// Held for as long as the test runs; it is what keeps the others away.
+    _claim: TcpListener,
+}
+
+impl Ports {
+    pub fn claim() -> Self {
+        let start = std::process::id() as u16 % ROWS;
+        let claimed = (0..ROWS).find_map(|step| {
+            let first = PORT_FIRST + (start + step) % ROWS * PORTS_A_ROW;
+            let last = first + PORTS_A_ROW - 1;
+            let claim = TcpListener::bind((Ipv4Addr::LOCALHOST, last)).ok()?;
+            Some(Self { first, _claim: claim })
+        });
+        claimed.expect("a free row of ports")
+    }
+
+    /// Which row it is; below 250.
+    pub const fn row(&self) -> u16 {
+        (self.first - PORT_FIRST) / PORTS_A_ROW
+    }
+}
+
+/// One validator's files, and its process while it runs.
+pub struct Node {
+    config: PathBuf,
+    log: PathBuf,
+    pub api: Api,
+    /// The network namespace that it runs in, if not that of the test.
+    namespace: Option<String>,
+    child: Option<Child>,
+}
+
+/// Where a node listens and is reached.
+pub struct Place {
+    pub listen: SocketAddr,
+    /// Where the other nodes reach it.
+    pub reached_at: SocketAddr,
+    pub api: SocketAddr,
+    pub namespace: Option<String>,
+}
+
+/// Four validators. Dropping it kills them and removes their folder.
+pub struct Network {
+    folder: PathBuf,
+    pub ports: Ports,
+    nodes: Vec<Node>,
+}
+
+impl Network {
+    /// Lays a network out, starts its nodes and waits until all are ready.
+    pub fn start(name: &str) -> Self {
+        let mut network = Self::lay_out(name);
+        network.launch_all();
+        network.wait_until_ready();
+        network
+    }
+
+    /// Makes the files of a network with `qcn devnet`.
+    pub fn lay_out(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("qcn-net-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let ports = Ports::claim();
+        let devnet = folder.join("devnet");
+        let [port, validators, accounts] =
+            [ports.first.into(), VALIDATORS, ACCOUNTS].map(|number| number.to_string());
+        let made = qcn(&[
+            ["devnet", "--init-only"].as_slice(),
+            &["--dir", devnet.to_str().unwrap(), "--port", &port],
+            &["--validators", &validators, "--accounts", &accounts],
+        ]
+        .concat());
+        assert!(made.status.success(), "{made:?}");
+        let mut network = Self { folder, ports, nodes: Vec::new() };
+        for at in 0..VALIDATORS {
+            let config = devnet.join(format!("v{at}")).join("node.toml");
+            let log = network.folder.join(format!("v{at}.log"));
+            let listen = NodeConfig::read(&config).unwrap().api.listen;
+            let api = Api::new(format!("http://{listen}"));
+            network.nodes.push(Node { config, log, api, namespace: None, child: None });
+        }
+        network
+    }
+
+    /// Where a node listens for others.
+    pub fn listens_at(&self, at: usize) -> SocketAddr {
+        NodeConfig::read(&self.nodes[at].config).unwrap().network.listen
+    }
+
+    /// Gives the nodes of a network that never ran other places.
+    pub fn place(&mut self, places: Vec<Place>) {
+        self.edit_genesis(|content| {
+            for (validator, place) in content.validators.iter_mut().zip(&places) {
+                validator.address = Some(place.reached_at.to_string());
+            }
+        });
+        for (node, place) in self.nodes.iter_mut().zip(places) {
+            let mut config = NodeConfig::new(place.listen);
+            config.genesis = "../genesis.json".into();
+            config.network.advertise = Some(place.reached_at.to_string());
+            config.api.listen = place.api;
+            config.api.allow_remote = !place.api.ip().is_loopback();
+            config.write(&node.config, Overwrite::Replace).unwrap();
+            node.api = Api::new(format!("http://{}", place.api));
+            node.namespace = place.namespace;
+        }
+    }
+
+    /// Changes the genesis of a network that never ran.
+    ///
+    /// This makes another chain; its logs are marked as those of keys that have signed nothing,
+    /// as `qcn devnet` does.
+    pub fn edit_genesis(&self, edit: impl FnOnce(&mut GenesisContent)) {
+        let mut content = Genesis::read(&self.genesis_file()).unwrap().content().clone();
+        edit(&mut content);
+        let genesis = Genesis::new(content).unwrap();
+        genesis.write(&self.genesis_file(), Overwrite::Replace).unwrap();
+        let keys = genesis.committee_keys().unwrap();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let log = node.config.with_file_name("data").join("log");
+            fs::remove_dir_all(&log).unwrap();
+            let identity = StoreIdentity::of(&keys, ValidatorIndex(at as u16)).unwrap();
+            BlockLog::initialise(&log, &identity).unwrap();
+        }
+    }
+
+    pub fn genesis_file(&self) -> PathBuf {
+        self.folder.join("devnet").join("genesis.json")
+    }
+
+    pub fn account_file(&self, at: usize) -> PathBuf {
+        self.folder.join("devnet").join("accounts").join(format!("account-{at}.key"))
+    }
+
+    /// A file of the test's own.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub fn api(&self, at: usize) -> &Api {
+        &self.nodes[at].api
+    }
+
+    pub fn apis(&self) -> Vec<Api> {
+        self.nodes.iter().map(|node| node.api.clone()).collect()
+    }
+
+    /// Starts a node that does not run.
+    pub fn launch(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        assert!(node.child.is_none(), "node {at} runs already");
+        let log = OpenOptions::new().create(true).append(true).open(&node.log).unwrap();
+        let program = env!("CARGO_BIN_EXE_qcn");
+        let mut command = match &node.namespace {
+            None => Command::new(program),
+            Some(namespace) => {
+                // It becomes the node: what is killed later is the node itself.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, program]);
+                command
+            }
+        };
+        let child = command
+            .args(["node", "--config", node.config.to_str().unwrap()])
+            .env("NO_COLOR", "1")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        node.child = Some(child);
+    }
+
+    pub fn launch_all(&mut self) {
+        (0..VALIDATORS).for_each(|at| self.launch(at));
+    }
+
+    /// Waits until all nodes that run are ready, and none of them has ended.
+    pub fn wait_until_ready(&mut self) {
+        until("all nodes are ready", START_PATIENCE, || {
+            self.assert_alive();
+            let mut running = self.nodes.iter().filter(|node| node.child.is_some());
+            running.all(|node| node.api.is_ready()).then_some(())
+        });
+    }
+
+    /// No node has ended by itself.
+    pub fn assert_alive(&mut self) {
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            if let Some(child) = &mut node.child {
+                let ended = child.try_wait().unwrap();
+                assert!(ended.is_none(), "node {at} ended: {ended:?}");
+            }
+        }
+    }
+
+    pub fn is_running(&self, at: usize) -> bool {
+        self.nodes[at].child.is_some()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self, at: usize) {
+        let mut child = self.nodes[at].child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM; `look` is called while the node ends. Gives how it ended and how long it took.
+    pub fn terminate(&mut self, at: usize, mut look: impl FnMut(&Self)) -> (ExitStatus, Duration) {
+        self.signal(at, "TERM");
+        let asked = Instant::now();
+        let mut child = self.nodes[at].child.take().unwrap();
+        let status = until("a node ends after SIGTERM", seconds(15), || {
+            look(self);
+            child.try_wait().unwrap()
+        });
+        (status, asked.elapsed())
+    }
+
+    /// Sends a signal to a node.
+    pub fn signal(&self, at: usize, signal: &str) {
+        let child = self.nodes[at].child.as_ref().unwrap();
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Deletes all that a node has stored; its keys and configuration stay.
+    pub fn wipe(&self, at: usize) {
+        assert!(!self.is_running(at));
+        fs::remove_dir_all(self.nodes[at].config.with_file_name("data")).unwrap();
+    }
+
+    /// What a node has logged since the first start.
+    pub fn log(&self, at: usize) -> String {
+        fs::read_to_string(&self.nodes[at].log).unwrap_or_default()
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for child in self.nodes.iter_mut().filter_map(|node| node.child.as_mut()) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for (at, node) in self.nodes.iter().enumerate() {
+                eprintln!("----- the end of the log of node {at} ({})", node.api.url());
+                eprintln!("{}", tail(&node.log));
+            }
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+}
+
+/// Runs `qcn`.
+pub fn qcn(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_qcn"))
+        .args(arguments)
+        .env_remove("QCN_NODE")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
