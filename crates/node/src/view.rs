@@ -95,6 +95,8 @@ pub enum Notice {
         height: Height,
         /// Its digest.
         checkpoint: Digest,
+        /// The checkpoint's time, in milliseconds since the Unix epoch.
+        time_ms: u64,
         /// The committed leaders, in order.
         leaders: Vec<qcn_types::BlockRef>,
         /// The committed blocks, in order.

@@ -207,11 +207,12 @@ impl Subscription {
                     "transactions": transactions });
                 self.push("block", &json!({ "block": light }));
             }
-            Notice::Executed { height, checkpoint, leaders, blocks, outcomes } if checkpoints => {
-                let time = self.checkpoint_time(*height).await;
+            Notice::Executed { height, checkpoint, time_ms, leaders, blocks, outcomes }
+                if checkpoints =>
+            {
                 let body = json!({ "height": height.0, "digest": checkpoint.to_string(),
                     "leaders": refs(leaders), "blocks": refs(blocks),
-                    "transactions": outcomes.len(), "time_unix_ms": time });
+                    "transactions": outcomes.len(), "time_unix_ms": time_ms });
                 self.push("executed", &body);
             }
             Notice::Skipped { round, author } if checkpoints => {
@@ -289,12 +290,6 @@ impl Subscription {
             self.push("transaction", &body);
         }
         self.filter = Filter::Accounts(addresses, height.max(told));
-    }
-
-    async fn checkpoint_time(&self, height: Height) -> Option<u64> {
-        let shared = Arc::clone(&self.shared);
-        let record = ask(shared, move |shared| Ok(shared.archive.checkpoint(height)?)).await;
-        record.ok().flatten().map(|record| record.header.time_ms)
     }
 
     fn push(&mut self, name: &str, body: &impl Serialize) {

@@ -218,6 +218,7 @@ impl History {
         self.view.notify(Notice::Executed {
             height: header.height,
             checkpoint: header.digest(),
+            time_ms: header.time_ms,
             leaders: leaders.clone(),
             blocks: blocks.to_vec(),
             outcomes: Arc::new(outcomes.clone()),

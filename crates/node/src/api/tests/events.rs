@@ -47,6 +47,7 @@ fn executed_notice(one: &Executed) -> Notice {
     Notice::Executed {
         height: one.header.height,
         checkpoint: one.header.digest(),
+        time_ms: one.header.time_ms,
         leaders: one.leaders.clone(),
         blocks: one.blocks.iter().map(|block| block.reference()).collect(),
         outcomes: Arc::new(one.outcomes.clone()),
