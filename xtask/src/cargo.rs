@@ -62,7 +62,17 @@ pub fn printed(mut command: Command) -> Result<String> {
 }
 
 /// What cargo knows about the workspace and its dependencies.
+///
+/// Of this machine's platform: what a dependency would bring in elsewhere is not built here.
 pub fn metadata() -> Result<Value> {
-    let text = printed(cargo(&["metadata", "--format-version", "1", "--locked"]))?;
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--version", "--verbose"]).current_dir(root());
+    let version = printed(rustc)?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc does not say for which host it is")?;
+    let only_host = ["--filter-platform", host];
+    let mut command = cargo(&["metadata", "--format-version", "1", "--locked"]);
+    command.args(only_host);
+    let text = printed(command)?;
     serde_json::from_str(&text).context("reading what `cargo metadata` prints")
 }

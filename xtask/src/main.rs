@@ -1,5 +1,7 @@
 //! The chores of the repository: `cargo xtask verify`, `cargo xtask fix`, `cargo xtask fuzz`.
 
+mod bench_node;
+mod browser;
 mod cargo;
 mod dependencies;
 mod fix;
@@ -23,6 +25,7 @@ Commands:
   fix                    Format, and apply what the linter can fix by itself
   fuzz [--seconds N]     Run every fuzz target for N seconds (default 20)
        [TARGET...]       Only these targets
+  bench-node [SECONDS]   Put load on a devnet here and compare it with what the machine allows
 ";
 
 fn main() -> ExitCode {
@@ -47,11 +50,20 @@ fn run(arguments: &[String]) -> Result<bool> {
         "verify" if rest.is_empty() => verify::run(),
         "fix" if rest.is_empty() => fix::run(),
         "fuzz" => fuzz::run(&fuzz_request(rest)?),
+        "bench-node" => bench_node::run(bench_seconds(rest)?),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(true)
         }
         _ => bail!("no such command: {}\n\n{USAGE}", arguments.join(" ")),
+    }
+}
+
+fn bench_seconds(arguments: &[String]) -> Result<u64> {
+    match arguments {
+        [] => Ok(10),
+        [seconds] => seconds.parse().context("SECONDS is a whole number, how long each load lasts"),
+        _ => bail!("bench-node takes one number at most\n\n{USAGE}"),
     }
 }
 

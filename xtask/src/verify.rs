@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::browser;
 use crate::cargo::{PROFILE, cargo, has_subcommand, metadata, printed, root, succeeds, watched};
 use crate::dependencies::Graph;
 use crate::source;
@@ -30,6 +31,9 @@ pub fn run() -> Result<bool> {
     steps.run("docs", "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps", docs);
     steps.run("cargo deny", "see what it says, and deny.toml", deny);
     steps.run("simulation seeds", "run the command that replays the seed", || seeds(&metadata));
+    steps.run("explorer", "python3 crates/node/tests/explorer/browser_test.py", || {
+        browser::explorer(&built(&metadata)?)
+    });
     let passed = steps.finish();
     if passed {
         println!("{tests} passed, 0 failed");
@@ -143,15 +147,19 @@ fn deny() -> Result<Outcome> {
 
 /// The binary was built with the tests, from the same dependencies.
 fn seeds(metadata: &Value) -> Result<Outcome> {
-    let folder = metadata["target_directory"].as_str().context("no target directory")?;
-    let qcn = PathBuf::from(folder).join(PROFILE).join("qcn");
-    let mut command = Command::new(&qcn);
+    let mut command = Command::new(built(metadata)?);
     command.args(["sim", "fuzz", "--seeds", SEEDS]).current_dir(root());
     if succeeds(command)? {
         Ok(Outcome::Passed(format!("seeds {SEEDS}")))
     } else {
         Ok(Outcome::Failed("an invariant was violated: see above".to_owned()))
     }
+}
+
+/// The binary that was built with the tests.
+fn built(metadata: &Value) -> Result<PathBuf> {
+    let folder = metadata["target_directory"].as_str().context("no target directory")?;
+    Ok(PathBuf::from(folder).join(PROFILE).join("qcn"))
 }
 
 #[cfg(test)]

@@ -85,7 +85,8 @@ pub fn run(args: &DevnetArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let quiet = LogConfig { level: LogLevel::Warn, format: LogFormat::Text };
-    start_log(quiet);
+    // That the keys of a devnet are not encrypted is said once, below the committee.
+    start_log(quiet, ",qcn_node::keyfile=error");
     if args.processes { processes::run(args, &devnet) } else { in_process(args, &devnet) }
 }
 

@@ -36,7 +36,7 @@ pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
         println!("{}: configuration, genesis and keys are in order", args.config.display());
         return Ok(ExitCode::SUCCESS);
     }
-    start_log(config.log);
+    start_log(config.log, "");
     for warning in genesis.warnings() {
         tracing::warn!("{warning}");
     }
@@ -79,11 +79,12 @@ pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends the log to standard error; RUST_LOG overrides the level.
-pub(crate) fn start_log(config: LogConfig) {
+/// Sends the log to standard error; RUST_LOG overrides the level. `quieter` names filters for what
+/// the command has told already.
+pub(crate) fn start_log(config: LogConfig, quieter: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         let level = config.level.name();
-        EnvFilter::new(format!("warn,qcn_node={level},qcn_cli={level}"))
+        EnvFilter::new(format!("warn,qcn_node={level},qcn_cli={level}{quieter}"))
     });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in one process keeps the first log, which is what is wanted.

@@ -4,7 +4,7 @@
 //!
 //! **Invariants**
 //! - nothing is loaded from anywhere else, and no script or style stands inside the page: the
-//!   policy of [`CONTENT_SECURITY_POLICY`] forbids both, whatever a hostile name may contain;
+//!   policy of `CONTENT_SECURITY_POLICY` forbids both, whatever a hostile name may contain;
 //! - a browser asks again after every restart, so an upgraded node never meets an old script;
 //! - whatever the node says is shown as text, never as markup (`dom.js` has no other way).
 

@@ -27,3 +27,6 @@ pub mod runtime;
 pub mod storage;
 pub mod transport;
 pub mod view;
+
+#[cfg(test)]
+mod testing;

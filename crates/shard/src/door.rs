@@ -81,6 +81,7 @@ pub enum Input {
 
 /// What the driver is asked to do, in order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an output is moved once or twice and then gone")]
 pub enum Output {
     /// Check the signatures of this block assembled with these parents
     /// (`CompactBlock::with_parents`, then `CommitteeKeys::verify_block`).
@@ -125,6 +126,7 @@ pub enum Output {
 
 /// What happened, for metrics, reports, invariants and clients.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an event is looked at once and then gone")]
 pub enum Event {
     /// The own block of a round left the machine.
     Proposed(VerifiedBlock),

@@ -180,6 +180,7 @@ impl Screen {
                 committee.total_weight(),
                 if committee.tolerates_a_fault() { "" } else { ", and no fault is tolerated" },
             );
+            println!("its keys are not encrypted: for trying things out only");
             println!("explorer and API: {}", urls.join("  "));
             println!("Ctrl-C stops it; the same command goes on with it\n");
         }

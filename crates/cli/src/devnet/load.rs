@@ -129,6 +129,9 @@ struct Source {
 
 impl Source {
     fn run(&mut self, rate: f64, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) && !self.all_ready() {
+            std::thread::park_timeout(10 * TICK);
+        }
         let start = Instant::now();
         let mut sent = 0_u64;
         while !stop.load(Ordering::Relaxed) {
@@ -142,6 +145,12 @@ impl Source {
             self.watch_sample();
             std::thread::park_timeout(TICK);
         }
+    }
+
+    /// Whether every node knows a certified state, without which it tells no nonces.
+    fn all_ready(&self) -> bool {
+        let ready = |client: &Client| client.get::<Value>("/v1/supply").is_ok();
+        self.clients.iter().all(ready)
     }
 
     fn send_one(&mut self) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::lane::lock;
 use super::run::{Phase, Progress, Run};
-use super::sender::FEE;
+use super::sender::{FEE, Sender};
 use crate::client::Client;
 use crate::client::responses::{AccountAnswer, Supply};
 
@@ -63,27 +63,41 @@ fn read_node(
     deadline: Instant,
     read: &AtomicU64,
 ) -> Result<Seen, String> {
+    for sender in &run.senders {
+        read_account(client, sender, deadline)?;
+        read.fetch_add(1, Ordering::Relaxed);
+    }
+    // An account may be paid after its own last transaction is final: what each has is read once
+    // all of them are done.
     let accounts = run.senders.len();
     let (mut nonces, mut balances) = (Vec::with_capacity(accounts), Vec::with_capacity(accounts));
     for sender in &run.senders {
-        let path = format!("/v1/accounts/{}", sender.address);
-        let account = loop {
-            let answer = client.get::<AccountAnswer>(&path);
-            let is_late = Instant::now() >= deadline;
-            match answer {
-                Ok(account) if is_late || account.nonce >= sender.expected_nonce() => {
-                    break account;
-                }
-                Err(error) if is_late || !error.is_transient() => return Err(error.to_string()),
-                Ok(_) | Err(_) => std::thread::park_timeout(READ_AGAIN),
-            }
-        };
+        let account = read_account(client, sender, deadline)?;
         nonces.push(account.nonce);
         balances.push(account.balance.0);
-        read.fetch_add(1, Ordering::Relaxed);
     }
     let supply = client.get("/v1/supply").map_err(|error| error.to_string())?;
     Ok(Seen { nonces, balances, supply })
+}
+
+/// An account once its last transaction is final, or as it is when time is up.
+fn read_account(
+    client: &Client,
+    sender: &Sender,
+    deadline: Instant,
+) -> Result<AccountAnswer, String> {
+    let path = format!("/v1/accounts/{}", sender.address);
+    loop {
+        let answer = client.get::<AccountAnswer>(&path);
+        let is_late = Instant::now() >= deadline;
+        match answer {
+            Ok(account) if is_late || account.nonce >= sender.expected_nonce() => {
+                return Ok(account);
+            }
+            Err(error) if is_late || !error.is_transient() => return Err(error.to_string()),
+            Ok(_) | Err(_) => std::thread::park_timeout(READ_AGAIN),
+        }
+    }
 }
 
 fn compare(run: &Run, seen: &[Result<Seen, String>]) -> Verdict {

@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The most transactions of one account that are told at once.
 const MAX_ACCOUNT_EVENTS: usize = 500;
 
+/// The most addresses of one subscription.
+const MAX_FOLLOWED_ACCOUNTS: usize = 32;
+
 /// Which events.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +47,7 @@ pub struct EventsQuery {
     pub topics: Option<String>,
     /// Of transactions only this one; told at once if it is executed already.
     pub id: Option<String>,
-    /// Of transactions only those from and to this address.
+    /// Of transactions only those from and to this address, or these, by commas.
     pub address: Option<String>,
 }
 
@@ -57,12 +60,12 @@ struct Topics {
     peers: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Filter {
     All,
     One(TransactionId),
-    /// An address, and the height up to which its transactions were told.
-    Account(Address, Height),
+    /// Addresses, and the height up to which their transactions were told.
+    Accounts(Vec<Address>, Height),
 }
 
 /// A subscription. Its permit and receiver go when the client does.
@@ -144,8 +147,15 @@ fn filter(shared: &Shared, query: &EventsQuery) -> Result<Filter, Problem> {
     match (&query.id, &query.address) {
         (None, None) => Ok(Filter::All),
         (Some(id), None) => Ok(Filter::One(TransactionId(digest(id)?))),
-        (None, Some(address)) => {
-            Ok(Filter::Account(Address(digest(address)?), shared.archive.last_height()))
+        (None, Some(list)) => {
+            let addresses: Vec<Address> =
+                list.split(',').map(|one| digest(one).map(Address)).collect::<Result<_, _>>()?;
+            if addresses.len() > MAX_FOLLOWED_ACCOUNTS {
+                let message = format!("{} addresses are too many", addresses.len());
+                let remedy = format!("give up to {MAX_FOLLOWED_ACCOUNTS}, or subscribe twice");
+                return Err(Problem::malformed(message, remedy));
+            }
+            Ok(Filter::Accounts(addresses, shared.archive.last_height()))
         }
         (Some(_), Some(_)) => {
             Err(Problem::malformed("id and address exclude each other", "give one of them"))
@@ -228,44 +238,57 @@ impl Subscription {
     }
 
     async fn take_transactions(&mut self, notice: &Notice) {
-        match (self.filter, notice) {
+        match (&self.filter, notice) {
             (Filter::All, Notice::Executed { height, outcomes, .. }) => {
                 for (id, outcome) in outcomes.iter() {
                     self.push("transaction", &transaction(*id, *height, (*outcome).into()));
                 }
             }
             (Filter::One(wanted), Notice::Executed { height, outcomes, .. }) => {
-                let found = outcomes.iter().find(|(id, _)| *id == wanted);
+                let found = outcomes.iter().find(|(id, _)| id == wanted);
                 if let Some((id, outcome)) = found {
                     self.push("transaction", &transaction(*id, *height, (*outcome).into()));
                 }
             }
             // The archive may lag behind the notice; what it lacks now is told with the next.
             (
-                Filter::Account(address, told),
+                Filter::Accounts(addresses, told),
                 Notice::Executed { .. } | Notice::Certified { .. },
-            ) => self.take_account(address, told).await,
+            ) => {
+                let (addresses, told) = (addresses.clone(), *told);
+                self.take_accounts(addresses, told).await;
+            }
             _ => {}
         }
     }
 
-    async fn take_account(&mut self, address: Address, told: Height) {
+    async fn take_accounts(&mut self, addresses: Vec<Address>, told: Height) {
         let shared = Arc::clone(&self.shared);
+        let asked = addresses.clone();
         let found = ask(shared, move |shared| {
             let height = shared.archive.last_height();
             let before = Position { height: height.next(), position: 0 };
-            let limit = MAX_ACCOUNT_EVENTS;
-            Ok((height, shared.archive.account_transactions(address, before, limit)?))
+            // One between two of the addresses is told once.
+            let mut records = BTreeMap::new();
+            for address in asked {
+                let limit = MAX_ACCOUNT_EVENTS;
+                for record in shared.archive.account_transactions(address, before, limit)? {
+                    if record.height > told {
+                        records.insert((record.height, record.position), record);
+                    }
+                }
+            }
+            Ok((height, records))
         });
         // A failed archive was reported; the subscriber sees no more of it than in other answers.
         let Ok((height, records)) = found.await else {
             return;
         };
-        for record in records.iter().rev().filter(|record| record.height > told) {
+        for record in records.into_values() {
             let body = transaction(record.id, record.height, record.outcome.into());
             self.push("transaction", &body);
         }
-        self.filter = Filter::Account(address, height.max(told));
+        self.filter = Filter::Accounts(addresses, height.max(told));
     }
 
     async fn checkpoint_time(&self, height: Height) -> Option<u64> {

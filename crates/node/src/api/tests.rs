@@ -327,7 +327,7 @@ fn a_used_address_is_refused_with_a_remedy() {
 
 /// For a person who asks how fast it is: `cargo test -p qcn-node -- --ignored gets_per_second`.
 #[test]
-#[ignore = "measures, and asserts nothing"]
+#[ignore = "writes how fast it is, and asserts nothing"]
 fn gets_per_second() {
     const CLIENTS: usize = 4;
     const EACH: usize = 5_000;

@@ -328,7 +328,7 @@ const KILLED_FOLDER: &str = "QCN_TEST_KILLED_ARCHIVE";
 
 /// Not a test by itself: the process that the test below kills.
 #[test]
-#[ignore = "started by the test below"]
+#[ignore = "writes until the test below kills it"]
 fn writes_until_it_is_killed() {
     let Ok(folder) = std::env::var(KILLED_FOLDER) else {
         return;
@@ -378,7 +378,7 @@ fn a_kill_leaves_whole_checkpoints() {
 /// For a person who asks what the archive costs: `cargo test -p qcn-node -- --ignored --nocapture
 /// transactions_per_second`.
 #[test]
-#[ignore = "measures, and asserts nothing"]
+#[ignore = "writes how fast it is, and asserts nothing"]
 fn transactions_per_second() {
     const BLOCKS: u64 = 4;
     const EACH: u64 = 500;
@@ -424,7 +424,7 @@ fn transactions_per_second() {
 
 /// For a person who asks how long a restart takes.
 #[test]
-#[ignore = "measures, and asserts nothing"]
+#[ignore = "writes how fast it is, and asserts nothing"]
 fn opening_after_100_000_checkpoints() {
     let folder = TestFolder::new();
     let archive = open(&folder);

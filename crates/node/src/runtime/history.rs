@@ -30,7 +30,7 @@ const MAX_UNCERTIFIED: usize = 512;
 /// Something for the archive.
 enum Entry {
     Block(VerifiedBlock),
-    Executed(Executed),
+    Executed(Box<Executed>),
     Certified(Arc<Certificate>),
     Skipped(Slot),
     Evidence(Evidence),
@@ -223,7 +223,7 @@ impl History {
             outcomes: Arc::new(outcomes.clone()),
         });
         let executed = Executed { header, leaders, blocks: bodies, outcomes };
-        self.writer.put(Entry::Executed(executed));
+        self.writer.put(Entry::Executed(Box::new(executed)));
     }
 
     /// A quorum attests a height, and with it all below.

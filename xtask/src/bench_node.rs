@@ -1,0 +1,203 @@
+//! `cargo xtask bench-node`: a devnet of four validators under load on this machine, against the
+//! limit that signatures and state alone set, measured in the same run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::cargo::{cargo, metadata, root, succeeds};
+
+const VALIDATORS: usize = 4;
+const ACCOUNTS: usize = 1_000;
+const PORT: u16 = 19_400;
+/// Shares of the limit that are offered, one after the other, as long as more becomes final.
+const OFFERED: [f64; 6] = [0.2, 0.35, 0.5, 0.65, 0.8, 1.0];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Measures and prints one table for each scheme.
+pub fn run(seconds: u64) -> Result<bool> {
+    let programs = build()?;
+    for scheme in ["falcon-512", "ml-dsa-44"] {
+        measure(&programs, scheme, seconds)?;
+    }
+    Ok(true)
+}
+
+struct Programs {
+    qcn: PathBuf,
+    limit: PathBuf,
+}
+
+fn build() -> Result<Programs> {
+    for arguments in [
+        &["build", "--locked", "--release", "--package", "qcn"][..],
+        &["build", "--locked", "--release", "--package", "qcn-node", "--example", "limit"],
+    ] {
+        if !succeeds(cargo(arguments))? {
+            bail!("the build failed: see above");
+        }
+    }
+    let metadata = metadata()?;
+    let folder = metadata["target_directory"].as_str().context("no target directory")?;
+    let release = Path::new(folder).join("release");
+    Ok(Programs { qcn: release.join("qcn"), limit: release.join("examples").join("limit") })
+}
+
+fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<()> {
+    let limit = json_of(Command::new(&programs.limit).args([scheme, &ACCOUNTS.to_string()]))?;
+    let all_cores = number(&limit, "transfers_per_second_all_cores")?;
+    let of_four = all_cores / VALIDATORS as f64;
+    println!("\n{scheme}: {VALIDATORS} validators and the load on {} cores", limit["cores"]);
+    println!(
+        "  limit       {of_four:.0} transfers/s: one signature {:.1} us, two accounts {:.1} us, \
+         on all cores, by {VALIDATORS} validators",
+        number(&limit, "verify_us")?,
+        number(&limit, "execute_us")?,
+    );
+    let devnet = Devnet::start(programs, scheme)?;
+    println!("  start       {:.2} s to the first certificate", devnet.first_certificate_s);
+    let idle = devnet.usage(Duration::from_secs(10))?;
+    println!("  idle        {:.1}% of a core, {:.0} MiB, all validators together", idle.0, idle.1);
+    let mut best = 0.0_f64;
+    for share in OFFERED {
+        let report = devnet.load(programs, share * of_four, seconds)?;
+        let finalized = number(&report, "finalized_per_second")?;
+        println!(
+            "  offered     {:>6.0}/s  final {finalized:>6.0}/s  latency p50 {} ms, p99 {} ms",
+            share * of_four,
+            milliseconds(&report, "p50"),
+            milliseconds(&report, "p99"),
+        );
+        if finalized < best {
+            break;
+        }
+        best = finalized;
+    }
+    println!("  throughput  {best:.0} final transfers/s, {:.2} of the limit", best / of_four);
+    devnet.stop()?;
+    // Anew: what an overload has left waiting is not to be measured again.
+    let devnet = Devnet::start(programs, scheme)?;
+    let quiet = devnet.load(programs, best / 10.0, seconds)?;
+    println!(
+        "  latency     p50 {} ms, p99 {} ms from submit to certificate at a tenth of that",
+        milliseconds(&quiet, "p50"),
+        milliseconds(&quiet, "p99"),
+    );
+    devnet.stop()
+}
+
+/// A devnet in one process, in a folder that goes with it.
+struct Devnet {
+    process: Child,
+    folder: PathBuf,
+    first_certificate_s: f64,
+}
+
+impl Devnet {
+    fn start(programs: &Programs, scheme: &str) -> Result<Self> {
+        let folder = root().join("target").join("bench-node");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).context("deleting the last devnet")?;
+        }
+        let devnet = |more: &[&str]| {
+            let mut command = Command::new(&programs.qcn);
+            command.args(["devnet", "--load", "0", "--scheme", scheme, "--json"]);
+            command.args(["--validators", &VALIDATORS.to_string()]);
+            command.args(["--accounts", &ACCOUNTS.to_string(), "--port", &PORT.to_string()]);
+            command.arg("--dir").arg(&folder).args(more);
+            command
+        };
+        if !succeeds(devnet(&["--init-only"]))? {
+            bail!("the devnet could not be laid out");
+        }
+        let begun = Instant::now();
+        let process = devnet(&[]).stdout(Stdio::null()).spawn().context("starting the devnet")?;
+        let mut running = Self { process, folder, first_certificate_s: 0.0 };
+        loop {
+            let mut query = Command::new(&programs.qcn);
+            query.args(["query", "checkpoint", "certified", "--json", "--node", &url(0)]);
+            if query.output()?.status.success() {
+                break;
+            }
+            if begun.elapsed() > PATIENCE || running.process.try_wait()?.is_some() {
+                bail!("the devnet does not come up");
+            }
+        }
+        running.first_certificate_s = begun.elapsed().as_secs_f64();
+        Ok(running)
+    }
+
+    fn load(&self, programs: &Programs, tps: f64, seconds: u64) -> Result<Value> {
+        let mut command = Command::new(&programs.qcn);
+        command.args(["load", "--json", "--tps", &format!("{tps:.1}")]);
+        command.args(["--seconds", &seconds.to_string(), "--batch", "200"]);
+        command.arg("--accounts-dir").arg(self.folder.join("accounts"));
+        for at in 0..VALIDATORS {
+            command.args(["--node", &url(at)]);
+        }
+        json_of(&mut command)
+    }
+
+    /// Share of a core in percent, and resident memory in MiB.
+    fn usage(&self, over: Duration) -> Result<(f64, f64)> {
+        let path = Path::new("/proc").join(self.process.id().to_string());
+        let ticks = || -> Result<f64> {
+            let stat = fs::read_to_string(path.join("stat")).context("reading /proc")?;
+            let (_, fields) = stat.rsplit_once(") ").context("reading /proc")?;
+            let times = fields.split(' ').skip(11).take(2);
+            Ok(times.filter_map(|field| field.parse::<f64>().ok()).sum())
+        };
+        let (before, begun) = (ticks()?, Instant::now());
+        std::thread::park_timeout(over);
+        let seconds = begun.elapsed().as_secs_f64();
+        let status = fs::read_to_string(path.join("status")).context("reading /proc")?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = resident.and_then(|text| text.split_whitespace().next()?.parse().ok());
+        // Linux counts hundredths of a second.
+        let percent = (ticks()? - before) / seconds;
+        Ok((percent, kilobytes.unwrap_or(0.0_f64) / 1024.0))
+    }
+
+    fn stop(mut self) -> Result<()> {
+        let id = self.process.id().to_string();
+        succeeds({
+            let mut kill = Command::new("kill");
+            kill.args(["-TERM", &id]);
+            kill
+        })?;
+        self.process.wait().context("waiting for the devnet")?;
+        Ok(())
+    }
+}
+
+impl Drop for Devnet {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(None)) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}
+
+fn url(at: usize) -> String {
+    format!("http://127.0.0.1:{}", usize::from(PORT) + at)
+}
+
+fn json_of(command: &mut Command) -> Result<Value> {
+    let output = command.stderr(Stdio::inherit()).output().context("starting a program")?;
+    serde_json::from_slice(&output.stdout).with_context(|| format!("reading from {command:?}"))
+}
+
+fn number(value: &Value, name: &str) -> Result<f64> {
+    value[name].as_f64().with_context(|| format!("no {name} in {value}"))
+}
+
+fn milliseconds(report: &Value, percentile: &str) -> String {
+    let latency = &report["to_final"];
+    let value = latency[format!("{percentile}_ms")].as_f64();
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"))
+}
