@@ -9,6 +9,9 @@ use crate::witness::Witness;
 
 const EVERYBODY: [usize; VALIDATORS] = [0, 1, 2, 3];
 
+/// Transfers per second besides those that are followed, so that disks and queues have work.
+const LOAD_TPS: u32 = 300;
+
 /// Draws other victims and moments in the storm.
 const SEED_VARIABLE: &str = "QCN_STORM_SEED";
 
@@ -34,6 +37,7 @@ fn kill_storms_lose_nothing_that_was_final() {
     network.wait_until_ready();
     let mut witness = Witness::default();
     let traffic = Traffic::start(&network);
+    network.start_load(LOAD_TPS);
     let seed = std::env::var(SEED_VARIABLE).map_or(7, |seed| seed.parse().unwrap());
     println!("again: {SEED_VARIABLE}={seed} cargo nextest run -p qcn --test network kill_storms");
     let mut dice = Dice::new(seed);
@@ -54,6 +58,7 @@ fn kill_storms_lose_nothing_that_was_final() {
         }
     }
     network.wait_until_ready();
+    network.stop_load();
     let sent = traffic.stop();
     witness.audit(&network, &sent, &EVERYBODY);
     println!("{} final transfers, {} heights", sent.finals.len(), witness.certified);

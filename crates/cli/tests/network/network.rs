@@ -18,7 +18,9 @@ use crate::patience::{seconds, until};
 /// How many validators every network here has: the fewest that survive a fault.
 pub const VALIDATORS: usize = 4;
 /// How many accounts have money.
-pub const ACCOUNTS: usize = 8;
+pub const ACCOUNTS: usize = 16;
+/// So many of them, the first, pay what a test keeps count of.
+pub const PAYERS: usize = 8;
 /// How long a node may take until it answers, on a machine that does other things as well.
 const START_PATIENCE: Duration = seconds(30);
 /// How much of a node's log is shown when a test fails.
@@ -78,6 +80,7 @@ pub struct Network {
     folder: PathBuf,
     pub ports: Ports,
     nodes: Vec<Node>,
+    load: Option<Child>,
 }
 
 impl Network {
@@ -105,7 +108,7 @@ impl Network {
         ]
         .concat());
         assert!(made.status.success(), "{made:?}");
-        let mut network = Self { folder, ports, nodes: Vec::new() };
+        let mut network = Self { folder, ports, nodes: Vec::new(), load: None };
         for at in 0..VALIDATORS {
             let config = devnet.join(format!("v{at}")).join("node.toml");
             let log = network.folder.join(format!("v{at}.log"));
@@ -265,6 +268,30 @@ impl Network {
         fs::remove_dir_all(self.nodes[at].config.with_file_name("data")).unwrap();
     }
 
+    /// Has `qcn load` put the nodes under pressure, by accounts of which nobody keeps count.
+    pub fn start_load(&mut self, tps: u32) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qcn"));
+        command.args(["load", "--seconds", "600", "--sign-live", "--tps", &tps.to_string()]);
+        self.nodes.iter().for_each(|node| drop(command.args(["--node", node.api.url()])));
+        (PAYERS..ACCOUNTS).for_each(|at| drop(command.arg("--key").arg(self.account_file(at))));
+        let log = fs::File::create(self.load_log()).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.load = Some(command.spawn().unwrap());
+    }
+
+    pub fn stop_load(&mut self) {
+        if let Some(mut load) = self.load.take() {
+            let ended = load.try_wait().unwrap();
+            assert!(ended.is_none(), "the load ended: {ended:?}, {}", tail(&self.load_log()));
+            load.kill().unwrap();
+            load.wait().unwrap();
+        }
+    }
+
+    fn load_log(&self) -> PathBuf {
+        self.file("load.log")
+    }
+
     /// What a node has logged since the first start.
     pub fn log(&self, at: usize) -> String {
         fs::read_to_string(&self.nodes[at].log).unwrap_or_default()
@@ -273,7 +300,9 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for child in self.nodes.iter_mut().filter_map(|node| node.child.as_mut()) {
+        for child in
+            self.nodes.iter_mut().filter_map(|node| node.child.as_mut()).chain(&mut self.load)
+        {
             let _ = child.kill();
             let _ = child.wait();
         }

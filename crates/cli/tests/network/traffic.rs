@@ -14,7 +14,7 @@ use qcn_node::keyfile::{self, PassphraseSource};
 use qcn_types::{Action, Address, Amount, Transaction, TransactionBody, encode};
 
 use crate::api::Api;
-use crate::network::{ACCOUNTS, Network};
+use crate::network::{Network, PAYERS};
 use crate::patience::{pause, seconds};
 
 /// After this long another node is asked to take a transfer.
@@ -69,7 +69,7 @@ impl Traffic {
         let chain = Genesis::read(&network.genesis_file()).unwrap().chain();
         let nonce = |at: usize| sent.nonces.get(at).map_or(0, |(_, nonce)| *nonce);
         let payers: Vec<Payer> =
-            (0..ACCOUNTS).map(|at| Payer::load(network, at, nonce(at))).collect();
+            (0..PAYERS).map(|at| Payer::load(network, at, nonce(at))).collect();
         let (apis, stop) = (network.apis(), Arc::new(AtomicBool::new(false)));
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || Sender { chain, apis, turn: 0 }.run(payers, &told));
