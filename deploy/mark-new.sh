@@ -22,9 +22,12 @@ fi
 "$qcn" node --config "$config" --check >/dev/null
 
 # A node that starts without a mark signs nothing, and notes whose folder this is. That note,
-# under another name in a folder that is otherwise empty, is the mark.
+# under another name in a folder that is otherwise empty, is the mark. It starts on any free
+# ports, so that nothing else on this machine is in the way.
+trial=$folder/.mark-new.toml
 log=$(mktemp)
-"$qcn" node --config "$config" 2>"$log" &
+sed 's/^listen *=.*/listen = "127.0.0.1:0"/' "$config" >"$trial"
+"$qcn" node --config "$trial" 2>"$log" &
 node=$!
 seconds=0
 until [ -e "$data/log/store.id" ]; do
@@ -32,14 +35,14 @@ until [ -e "$data/log/store.id" ]; do
     if [ "$seconds" -gt 30 ] || ! kill -0 "$node" 2>/dev/null; then
         kill "$node" 2>/dev/null || true
         cat "$log" >&2
-        rm -f "$log"
+        rm -f "$log" "$trial"
         exit 1
     fi
     sleep 1
 done
 kill "$node"
 wait "$node" || true
-rm -f "$log"
+rm -f "$log" "$trial"
 mark=$(mktemp "$data/mark.XXXXXX")
 cp "$data/log/store.id" "$mark"
 rm -rf "$data/log" "$data/archive"
