@@ -113,6 +113,7 @@ fn partition(mut network: Network, between: &Between, length: Duration) {
     let mut witness = Witness::default();
     let traffic = Traffic::start(&network);
     witness.wait_for_more(&network, 20);
+    let logged = network.log(0).len();
     between.set_cut(true);
     for_as_long_as(IN_FLIGHT, || witness.look(&network));
     let certified = witness.certified;
@@ -121,6 +122,10 @@ fn partition(mut network: Network, between: &Between, length: Duration) {
         assert_eq!(witness.certified, certified, "half of the weight certified a height");
     });
     network.assert_alive();
+    if length == LONG_CUT {
+        let since_cut = network.log(0).split_off(logged);
+        assert!(since_cut.contains("connection ended"), "the cut outlasts no connection");
+    }
     between.set_cut(false);
     let healed = Instant::now();
     until("heights are certified again", HEAL_PATIENCE, || {

@@ -272,8 +272,12 @@ impl Network {
     pub fn start_load(&mut self, tps: u32) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qcn"));
         command.args(["load", "--seconds", "600", "--sign-live", "--tps", &tps.to_string()]);
-        self.nodes.iter().for_each(|node| drop(command.args(["--node", node.api.url()])));
-        (PAYERS..ACCOUNTS).for_each(|at| drop(command.arg("--key").arg(self.account_file(at))));
+        for node in &self.nodes {
+            command.args(["--node", node.api.url()]);
+        }
+        for at in PAYERS..ACCOUNTS {
+            command.arg("--key").arg(self.account_file(at));
+        }
         let log = fs::File::create(self.load_log()).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.load = Some(command.spawn().unwrap());

@@ -33,15 +33,20 @@ impl Witness {
         for at in 0..VALIDATORS {
             self.look_at(network.api(at), at);
         }
-        let now = Instant::now();
+        self.note_pause();
+    }
+
+    fn note_pause(&mut self) {
         if let Some(since) = self.certified_at {
-            self.longest_pause = self.longest_pause.max(now - since);
+            self.longest_pause = self.longest_pause.max(since.elapsed());
         }
     }
 
     fn look_at(&mut self, api: &Api, at: usize) {
         let Some(certified) = api.certified_height() else { return };
         if certified > self.certified {
+            // The whole time counts, also that in which nobody looked.
+            self.note_pause();
             self.certified = certified;
             self.certified_at = Some(Instant::now());
         }
@@ -144,4 +149,19 @@ fn audit_accounts(api: &Api, sent: &Sent) {
     let amount = |name: &str| supply[name].as_str().unwrap().parse::<u128>().unwrap();
     let parts = amount("balances") + amount("fees") + amount("in_flight");
     assert_eq!(parts, amount("genesis"), "{}: {supply}", api.url());
+}
+
+/// The witness notices that two nodes say different things.
+///
+/// Given a node that reported a digest for a height.
+/// When another node reports another one,
+/// then the witness panics.
+#[test]
+#[should_panic(expected = "height 3: nodes 0 and 2 differ")]
+fn differing_digests_are_noticed() {
+    let says = |digest: &str| serde_json::json!([{ "height": 3, "digest": digest }]);
+    let mut witness = Witness::default();
+    witness.note(0, &says("ab"));
+    witness.note(1, &says("ab"));
+    witness.note(2, &says("cd"));
 }
