@@ -37,9 +37,9 @@ pub struct DevnetArgs {
     /// Where everything lies.
     #[arg(long, value_name = "DIR", default_value = "devnet")]
     dir: PathBuf,
-    /// How many validators a new network has.
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    validators: usize,
+    /// How many validators a new network has; 4 if not given.
+    #[arg(long, value_name = "N")]
+    validators: Option<usize>,
     /// Their weights, by commas; 1000 each if not given.
     #[arg(long, value_name = "W,...", value_delimiter = ',', conflicts_with = "validators")]
     weights: Vec<u64>,
@@ -95,18 +95,20 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
         Devnet::delete(&args.dir)?;
     }
     if let Some(devnet) = Devnet::open(&args.dir)? {
-        let (has, asked) = (devnet.genesis().validators().len(), args.weights.len());
-        if asked > 0 && has != asked {
+        let has = devnet.genesis().validators().len();
+        let asked =
+            if args.weights.is_empty() { args.validators } else { Some(args.weights.len()) };
+        if let Some(asked) = asked.filter(|asked| *asked != has) {
             bail!(
-                "{} holds a network of {has} validators, --weights names {asked}: leave it out \
-                 to go on with that network, or add --reset to start anew",
+                "{} holds a network of {has} validators, {asked} are asked for: leave the number \
+                 out to go on with that network, or add --reset to start anew",
                 args.dir.display(),
             );
         }
         return Ok(devnet);
     }
     let weights = match args.weights.as_slice() {
-        [] => vec![1000; args.validators],
+        [] => vec![1000; args.validators.unwrap_or(4)],
         weights => weights.to_vec(),
     };
     let plan = DevnetPlan {

@@ -1,5 +1,6 @@
 //! `qcn node`: one validator, from its configuration file.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -7,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use qcn_node::config::{LogConfig, LogFormat};
 use qcn_node::devnet::read_node;
-use qcn_node::runtime::Node;
+use qcn_node::runtime::{Node, initialise};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +17,11 @@ use tracing_subscriber::EnvFilter;
 /// It reads its log, dials the others, and answers over HTTP where `[api] listen` says. SIGINT or
 /// SIGTERM stops it cleanly; killed at any moment it comes back with nothing final lost.
 ///
+/// Before the very first start of a new validator, mark its data folder with --init. A node whose
+/// folder is empty without the mark takes it for a lost disk, and asks the others what it signed.
+///
 /// Examples:
+///   qcn node --config /etc/qcn/node.toml --init
 ///   qcn node --config /etc/qcn/node.toml
 ///   RUST_LOG=qcn_node=debug qcn node --config devnet/v0/node.toml
 #[derive(Debug, Args)]
@@ -28,12 +33,20 @@ pub struct NodeArgs {
     /// Read and check configuration, genesis and keys, and start nothing.
     #[arg(long)]
     check: bool,
+    /// Mark the data folder as that of a key that has NEVER signed anything, and start nothing.
+    #[arg(long, conflicts_with = "check")]
+    init: bool,
 }
 
 pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
     let (genesis, config, keys) = read_node(&args.config)?;
     if args.check {
         println!("{}: configuration, genesis and keys are in order", args.config.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.init {
+        initialise(&genesis, &config, &keys)?;
+        println!("{}: ready for the first start", config.data.display());
         return Ok(ExitCode::SUCCESS);
     }
     start_log(config.log, "");
@@ -87,6 +100,7 @@ pub(crate) fn start_log(config: LogConfig, quieter: &str) {
         EnvFilter::new(format!("warn,qcn_node={level},qcn_cli={level}{quieter}"))
     });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // A second call in one process keeps the first log, which is what is wanted.
     let _ = match config.format {
         LogFormat::Text => log.with_target(false).try_init(),

@@ -7,6 +7,7 @@ mod core;
 mod history;
 mod inbox;
 
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use qcn_crypto::{Role, Scheme, SigningKey};
@@ -23,7 +24,7 @@ use crate::api::{Api, ApiConfig, Metrics};
 use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
-use crate::storage::{BlockLog, LogWriter, StoreIdentity};
+use crate::storage::{BlockLog, LogWriter, Opened, StorageError, StoreIdentity};
 use crate::transport::{KnownValidator, Received, Transport, TransportConfig};
 use crate::view::{Notice, Submission, SubmitError, View};
 
@@ -65,7 +66,7 @@ pub enum NodeError {
     Shard(#[from] qcn_shard::StartError),
     /// The block log.
     #[error(transparent)]
-    Storage(#[from] crate::storage::StorageError),
+    Storage(#[from] StorageError),
     /// The history.
     #[error(transparent)]
     Archive(#[from] crate::archive::ArchiveError),
@@ -78,6 +79,24 @@ pub enum NodeError {
     /// The operating system gives no thread or no entropy.
     #[error("the operating system refuses: {0}")]
     System(#[from] std::io::Error),
+}
+
+/// Marks the data folder of a node as that of a key that has never signed anything.
+///
+/// Without the mark an empty folder is that of a validator that has lost its disk: it asks the
+/// committee how far it has signed, and if all do that at once, nobody answers.
+///
+/// # Errors
+/// [`NodeError`] if the keys do not belong to the genesis, or the folder holds something already.
+pub fn initialise(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    keys: &NodeKeys,
+) -> Result<(), NodeError> {
+    let committee_keys = genesis.committee_keys()?;
+    let own = own_index(genesis, &committee_keys, keys)?;
+    let identity = store_identity(&committee_keys, own)?;
+    Ok(BlockLog::initialise(&log_folder(config), &identity)?)
 }
 
 /// A running node.
@@ -106,8 +125,9 @@ impl Node {
         let (view, submissions) = View::new(committee_keys.clone(), own);
         let (post, inbox) = inbox();
 
+        // The log first: it holds the lock of the folder, and says so best.
+        let opened = open_log(config, &committee_keys, own)?;
         let archive = Archive::open(&config.data.join("archive"), retention(config))?;
-        let opened = open_log(config, &committee_keys, own, &keys.consensus)?;
         let metrics = Metrics::new();
         let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone())?;
         let mut history = History::new(writer, view.clone(), metrics.clone());
@@ -216,20 +236,24 @@ const fn retention(config: &NodeConfig) -> Retention {
     Retention { keep_checkpoints: config.storage.keep_checkpoints }
 }
 
+fn log_folder(config: &NodeConfig) -> PathBuf {
+    config.data.join("log")
+}
+
+fn store_identity(
+    keys: &CommitteeKeys,
+    own: ValidatorIndex,
+) -> Result<StoreIdentity, StorageError> {
+    StoreIdentity::of(keys, own).ok_or(StorageError::WrongKeys { own })
+}
+
 fn open_log(
     config: &NodeConfig,
     keys: &CommitteeKeys,
     own: ValidatorIndex,
-    consensus: &SigningKey,
-) -> Result<crate::storage::Opened, NodeError> {
-    let identity = StoreIdentity {
-        chain: keys.chain(),
-        shard: keys.committee().shard(),
-        epoch: keys.committee().epoch(),
-        own,
-        key: consensus.public_key().digest(),
-    };
-    let opened = BlockLog::open(&config.data.join("log"), &identity, keys, own)?;
+) -> Result<Opened, NodeError> {
+    let identity = store_identity(keys, own)?;
+    let opened = BlockLog::open(&log_folder(config), &identity, keys, own)?;
     tracing::info!("{}", opened.report);
     Ok(opened)
 }

@@ -41,8 +41,10 @@ pub struct NodeStatus {
     pub recovering: bool,
     /// Whether it is synchronising state.
     pub synchronising: bool,
-    /// Why it stopped, if it did: a full disk, or a result that differs from a certified one.
+    /// Why it stopped, if it did, such as a result that differs from a certified one.
     pub stopped: Option<String>,
+    /// Why it waits, if it does: a full disk. It goes on by itself once there is space.
+    pub waiting_for: Option<String>,
     /// When the newest checkpoint was executed here, in milliseconds since the Unix epoch.
     pub last_checkpoint_unix_ms: u64,
 }

@@ -126,6 +126,7 @@ impl Seat {
         let (rounds, checkpoints) = self.rates();
         let condition = match status["stopped"].as_str() {
             Some(reason) => format!("STOPPED: {reason}"),
+            None if status["waiting_for"].is_string() => "waits: its disk is full".to_owned(),
             None if status["recovering"] == true => "asks what it has signed".to_owned(),
             None if status["synchronising"] == true => "synchronises state".to_owned(),
             None => "runs".to_owned(),

@@ -67,6 +67,8 @@ pub struct StatusBody {
     pub synchronising: bool,
     /// Why it stopped, if it did.
     pub stopped: Option<String>,
+    /// Why it waits, if it does, such as a full disk. It goes on by itself.
+    pub waiting_for: Option<String>,
     /// How many validators it is connected to.
     pub peers_connected: usize,
     /// The node's clock.
@@ -216,6 +218,9 @@ fn why_not_ready(shared: &Shared) -> Option<String> {
     if let Some(reason) = status.stopped {
         return Some(format!("stopped: {reason}"));
     }
+    if let Some(reason) = status.waiting_for {
+        return Some(format!("waiting: {reason}"));
+    }
     if status.recovering {
         return Some("finding out what it has signed".to_owned());
     }
@@ -267,6 +272,7 @@ pub fn status_body(shared: &Shared) -> StatusBody {
         recovering: status.recovering,
         synchronising: status.synchronising,
         stopped: status.stopped,
+        waiting_for: status.waiting_for,
         peers_connected: view.peers().iter().filter(|peer| peer.connected).count(),
         now_unix_ms: now_unix_ms(),
         last_checkpoint_unix_ms: status.last_checkpoint_unix_ms,

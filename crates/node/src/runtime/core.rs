@@ -337,7 +337,8 @@ impl Core {
             waiting_blocks: status.load.waiting_blocks,
             recovering: status.recovering,
             synchronising: status.synchronising,
-            stopped: self.stopped.clone().or_else(|| self.disk_full.clone()),
+            stopped: self.stopped.clone(),
+            waiting_for: self.disk_full.clone(),
             last_checkpoint_unix_ms: self.parts.history.last_checkpoint_unix_ms(),
         };
         self.parts.metrics.note_status(&status);
