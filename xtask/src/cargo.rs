@@ -1,5 +1,6 @@
 //! How the other programs are called.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -75,4 +76,13 @@ pub fn metadata() -> Result<Value> {
     command.args(only_host);
     let text = printed(command)?;
     serde_json::from_str(&text).context("reading what `cargo metadata` prints")
+}
+
+/// The names of all crates that are built for this machine, also for tests and by build scripts.
+pub fn built_crates() -> Result<BTreeSet<String>> {
+    let tree = ["tree", "--locked", "--workspace", "--edges", "all", "--prefix", "none"];
+    let mut command = cargo(&tree);
+    command.args(["--format", "{p}"]);
+    let text = printed(command)?;
+    Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
 }

@@ -163,8 +163,9 @@ impl Graph {
         findings
     }
 
-    /// Licences, banned crates and foreign sources, by the rules of `deny.toml`.
-    pub fn against_the_rules(&self) -> Result<Vec<String>> {
+    /// Licences, banned crates and foreign sources, by the rules of `deny.toml`, of the crates
+    /// that are `built` here: the lock file also names what a feature would bring in elsewhere.
+    pub fn against_the_rules(&self, built: &BTreeSet<String>) -> Result<Vec<String>> {
         let path = root().join("deny.toml");
         let text = fs::read_to_string(&path).context("reading deny.toml")?;
         let rules: toml::Table = text.parse().context("reading deny.toml")?;
@@ -177,7 +178,8 @@ impl Graph {
             .map(str::to_owned)
             .collect();
         let mut findings = Vec::new();
-        for (_, package) in self.packages.iter().filter(|(id, _)| !self.members.contains(*id)) {
+        let foreign = self.packages.iter().filter(|(id, _)| !self.members.contains(*id));
+        for (_, package) in foreign.filter(|(_, package)| built.contains(&package.name)) {
             let name = &package.name;
             let expression = package.licence.as_deref().unwrap_or("");
             if !licence::is_allowed(expression, &allowed) {

@@ -7,7 +7,9 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::browser;
-use crate::cargo::{PROFILE, cargo, has_subcommand, metadata, printed, root, succeeds, watched};
+use crate::cargo::{
+    PROFILE, built_crates, cargo, has_subcommand, metadata, printed, root, succeeds, watched,
+};
 use crate::dependencies::Graph;
 use crate::source;
 use crate::steps::{Outcome, Steps, judge};
@@ -66,7 +68,7 @@ fn dependencies(metadata: &Value) -> Result<Outcome> {
     let graph = Graph::read(metadata)?;
     let mut findings = graph.against_the_layers();
     findings.extend(graph.impurities());
-    findings.extend(graph.against_the_rules()?);
+    findings.extend(graph.against_the_rules(&built_crates()?)?);
     let checked = "layers, purity, licences, bans, sources";
     Ok(judge(&findings, format!("{checked} of {} packages", graph.len())))
 }
