@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use self::core::{Core, Parts};
 use self::history::{ArchiveWriter, History};
 use self::inbox::{Checked, Happening, Post, inbox};
-use crate::api::{Api, ApiConfig, Metrics};
+use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
@@ -387,6 +387,11 @@ async fn watch_peers(transport: Transport, view: View, metrics: Metrics) {
         }
         let peers = transport.peers();
         metrics.note_peers(&peers);
+        for (count, value) in transport.counters().iter() {
+            let event = ReasonLabel { reason: count.name() };
+            let counter = metrics.transport.get_or_create(&event);
+            counter.inner().store(value, std::sync::atomic::Ordering::Relaxed);
+        }
         view.set_peers(peers);
     }
 }

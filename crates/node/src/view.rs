@@ -153,6 +153,22 @@ pub enum SubmitError {
     Stopped,
 }
 
+impl SubmitError {
+    /// A short name for metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::WrongSignature => "wrong_signature",
+            Self::SchemeNotAllowed(_) => "scheme_not_allowed",
+            Self::Refused(qcn_shard::Refused::ByLedger(_)) => "by_ledger",
+            Self::Refused(qcn_shard::Refused::NonceTaken { .. }) => "nonce_taken",
+            Self::Refused(qcn_shard::Refused::Full) => "mempool_full",
+            Self::Busy => "busy",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// Transactions from a client, and where the answers go.
 #[derive(Debug)]
 pub struct Submission {

@@ -73,8 +73,6 @@ pub struct Metrics {
     pub log_sync_seconds: Histogram,
     /// Executing a checkpoint with its place in the archive.
     pub archive_seconds: Histogram,
-    /// Frames, by peer and direction.
-    pub frames: Family<TrafficLabel, Counter>,
     /// Messages of peers that were refused, by reason.
     pub messages_refused: Family<ReasonLabel, Counter>,
     /// What happened on the transport: connections, refused handshakes and the like, by name.
@@ -138,7 +136,6 @@ impl Metrics {
             signing_seconds: quick(),
             log_sync_seconds: quick(),
             archive_seconds: quick(),
-            frames: Family::default(),
             messages_refused: Family::default(),
             transport: Family::default(),
             evidence: Counter::default(),
@@ -165,7 +162,6 @@ impl Metrics {
         let help = "Transactions of clients that were refused";
         registry.register("submissions_refused", help, self.submissions_refused.clone());
         registry.register("slots_skipped", "Leader slots skipped", self.skipped.clone());
-        registry.register("frames", "Frames from and to peers", self.frames.clone());
         let help = "Messages of peers that were refused";
         registry.register("messages_refused", help, self.messages_refused.clone());
         let help = "What happened on the transport";

@@ -20,7 +20,7 @@ use qcn_types::{
 
 use super::history::History;
 use super::inbox::{Checked, Happening, Inbox, Post};
-use crate::api::Metrics;
+use crate::api::{Metrics, ReasonLabel};
 use crate::storage::{LogEvent, LogWriter, Ticket};
 use crate::transport::{Class, Transport};
 use crate::view::{NodeStatus, SubmitError, View};
@@ -51,7 +51,7 @@ pub(crate) struct Core {
     wake: Option<Time>,
     /// What waits until the log is durable.
     held: VecDeque<Output>,
-    barrier: Option<Ticket>,
+    barrier: Option<(Ticket, Instant)>,
     /// Inputs that carrying out an output led to at once.
     follow_up: VecDeque<Input>,
     /// Refused submissions of the input at hand.
@@ -176,7 +176,7 @@ impl Core {
             }
             Output::Persist { record, barrier } => {
                 if barrier {
-                    self.barrier = Some(self.parts.log.append_durably(record));
+                    self.barrier = Some((self.parts.log.append_durably(record), Instant::now()));
                 } else {
                     self.parts.log.append(record);
                 }
@@ -230,14 +230,27 @@ impl Core {
     fn submit(&mut self, checked: Checked) {
         let mut answers = Vec::with_capacity(checked.transactions.len());
         for transaction in checked.transactions {
-            answers.push(match transaction {
+            let answer = match transaction {
                 _ if self.stopped.is_some() => Err(SubmitError::Stopped),
                 Ok(transaction) => self.submit_one(transaction),
                 Err(error) => Err(error),
-            });
+            };
+            self.count_submission(&answer);
+            answers.push(answer);
         }
         // The client may have gone away: its transactions are in all the same.
         let _ = checked.reply.send(answers);
+    }
+
+    fn count_submission(&self, answer: &Result<TransactionId, SubmitError>) {
+        let metrics = &self.parts.metrics;
+        match answer {
+            Ok(_) => metrics.submitted.inc(),
+            Err(error) => {
+                let reason = ReasonLabel { reason: error.name() };
+                metrics.submissions_refused.get_or_create(&reason).inc()
+            }
+        };
     }
 
     fn submit_one(
@@ -258,7 +271,11 @@ impl Core {
     fn log_says(&mut self, event: LogEvent) {
         match event {
             LogEvent::Durable(ticket) => {
-                if self.barrier == Some(ticket) {
+                if let Some((awaited, since)) = self.barrier
+                    && awaited == ticket
+                {
+                    let took = since.elapsed().as_secs_f64();
+                    self.parts.metrics.log_sync_seconds.observe(took);
                     self.release();
                 }
             }
