@@ -237,13 +237,14 @@ fn probes_follow_the_node() {
 
     node.view.set_status(NodeStatus { synchronising: true, ..NodeStatus::default() });
     assert!(node.get("/ready").text.contains("synchronising"));
-    let stopped = Some("the disk is full".to_owned());
     let waiting_for = Some("the disk is full".to_owned());
     node.view.set_status(NodeStatus { waiting_for, ..NodeStatus::default() });
     assert_eq!(node.get("/health").status, 200, "it goes on by itself: nobody should restart it");
     let answer = node.get("/ready");
     assert_eq!(answer.status, 503);
     assert!(answer.text.contains("waiting: the disk is full"), "{}", answer.text);
+
+    let stopped = Some("the log failed".to_owned());
     node.view.set_status(NodeStatus { stopped, ..NodeStatus::default() });
     let answer = node.get("/health");
     assert_eq!((answer.status, &answer.json()["reason"]), (503, &json!("the log failed")));
