@@ -5,6 +5,7 @@ use qcn_crypto::{Digest, Domain, Hasher};
 use qcn_types::{BlockRef, Bounded, MAX_MEMBERS, Offence, ValidatorIndex, VerifiedBlock};
 
 use crate::limits::MAX_COMMIT_BLOCKS;
+use crate::schedule::ScheduleState;
 
 /// The ordered blocks of one committed leader.
 #[derive(Clone, Debug)]
@@ -21,8 +22,9 @@ pub struct Commit {
     pub record: CommitRecord,
     /// The digest of `record`.
     pub digest: Digest,
-    /// Whether the commit closes a schedule window, so that a validator can resume after it.
-    pub closes_window: bool,
+    /// The state of the schedule, if the commit closes a window: a validator can resume with it.
+    /// By the time that somebody looks, the machine may have committed more and changed it.
+    pub window_end: Option<ScheduleState>,
     /// The validators that evidence in these blocks isolated, in order.
     pub isolated: Vec<(ValidatorIndex, Offence)>,
 }

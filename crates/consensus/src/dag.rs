@@ -361,13 +361,13 @@ impl<B> Dag<B> {
         if missing.is_empty() { Ok(links) } else { Err(InsertError::MissingParents(missing)) }
     }
 
-    /// Raises the floor, and forgets layers more than `retention` rounds below it.
-    pub fn raise_floor(&mut self, floor: Round, retention: u64) {
+    /// Raises the floor, and forgets layers at or below both it and `keep_above`.
+    pub fn raise_floor(&mut self, floor: Round, keep_above: Round) {
         if floor <= self.floor {
             return;
         }
         self.floor = floor;
-        let keep_from = floor.minus(retention).0.max(1);
+        let keep_from = keep_above.min(floor).next().0;
         while self.base < keep_from {
             match self.layers.pop_front() {
                 Some(layer) => {

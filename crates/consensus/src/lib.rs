@@ -31,6 +31,7 @@ pub mod linearizer;
 mod machine;
 mod message;
 mod proposer;
+mod pursuit;
 pub mod recovery;
 pub mod rules;
 mod schedule;

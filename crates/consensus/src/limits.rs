@@ -35,8 +35,11 @@ pub const MAX_HELD_BACK: usize = 1_024;
 /// The most blocks that one commit brings in: every slot above the floor, twice over.
 pub const MAX_COMMIT_BLOCKS: usize = 1 << 17;
 
-/// Layers this far below the floor are kept, for peers that resume from a snapshot.
+/// Layers this far below the floor are kept at least, for peers that lag.
 pub const RETENTION_ROUNDS: u64 = 64;
+
+/// Layers this far below the floor are kept at most, for peers that are given an old snapshot.
+pub const MAX_RETENTION_ROUNDS: u64 = 4_096;
 
 /// From this count on, an author's missing blocks are asked for at once.
 pub const WITHHOLDING: u8 = 2;

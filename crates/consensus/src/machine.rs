@@ -21,6 +21,7 @@ use crate::intake::{Admission, Fetch, Intake, Pending, Waiting};
 use crate::limits::{self, HORIZON_ROUNDS, MAX_HELD_BACK, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
 use crate::linearizer::Linearizer;
 use crate::proposer::{Proposer, Readiness};
+use crate::pursuit::Pursuit;
 use crate::recovery::Recovery;
 use crate::rules::{Thresholds, collection_floor};
 use crate::schedule::{Schedule, ScheduleState, WindowEnd};
@@ -51,12 +52,11 @@ pub struct Machine {
     wanted: BTreeSet<BlockRef>,
     /// Valid blocks whose time has not come.
     held_back: BTreeMap<(u64, BlockRef), (ValidatorIndex, VerifiedBlock)>,
-    /// The highest round of blocks that came from their own authors.
-    claimed: Vec<Round>,
+    pursuit: Pursuit,
+    /// Blocks above this round are kept for peers who are given a snapshot.
+    keep_above: Round,
     /// How often, of late, each author's blocks had to be asked for.
     withheld: Vec<u8>,
-    next_range_request: Time,
-    behind_reported: Time,
 
     proposer: Proposer,
     recovery: Option<Recovery>,
@@ -124,10 +124,9 @@ impl Machine {
             server: Server::new(members),
             wanted: BTreeSet::new(),
             held_back: BTreeMap::new(),
-            claimed: vec![Round::GENESIS; members],
+            pursuit: Pursuit::new(members, now),
+            keep_above: Round::GENESIS,
             withheld: vec![0; members],
-            next_range_request: now,
-            behind_reported: Time::ZERO,
             proposer: Proposer::new(own, own_genesis, members, now),
             recovery: None,
             shard_busy: false,
@@ -162,7 +161,7 @@ impl Machine {
         let floor = collection_floor(last.leader.round, self.config.gc_depth);
         let committee = Arc::clone(self.keys.committee());
         self.dag = Dag::new(&committee);
-        self.dag.raise_floor(floor, RETENTION_ROUNDS);
+        self.dag.raise_floor(floor, floor);
         // The last leader's round may have leaders that are not decided yet.
         let settled = last.leader.round.previous();
         self.rule = CommitRule::new(&committee, self.config.broken_rule, settled);
@@ -178,6 +177,12 @@ impl Machine {
         self.held_back.clear();
         self.unsequenced_payloads.clear();
         self.proposer.resume(last.leader.round);
+    }
+
+    /// Keeps the blocks above this round, and some below, for peers that are given a snapshot
+    /// whose floor it is.
+    pub const fn keep_above(&mut self, round: Round) {
+        self.keep_above = round;
     }
 
     /// The local round.
@@ -342,7 +347,9 @@ impl Machine {
         if slot.round <= self.dag.floor() {
             return self.reject(from, Rejection::TooOld);
         }
-        if slot.round > self.dag.highest_round().plus(HORIZON_ROUNDS) {
+        let horizon = self.dag.highest_round().plus(HORIZON_ROUNDS);
+        if slot.round > horizon {
+            self.pursuit.note_dropped(slot.round, from, self.is_claimed_by_honest(horizon));
             return self.reject(from, Rejection::TooFarAhead);
         }
         if self.is_duplicate(&compact) || self.intake.knows(&compact) {
@@ -696,7 +703,7 @@ impl Machine {
             blocks,
             record,
             digest,
-            closes_window: window != WindowEnd::Open,
+            window_end: (window != WindowEnd::Open).then(|| self.schedule.state()),
             isolated,
         }));
         self.raise_floor(floor);
@@ -728,7 +735,8 @@ impl Machine {
         if floor <= self.dag.floor() {
             return;
         }
-        self.dag.raise_floor(floor, RETENTION_ROUNDS);
+        let kept = floor.minus(RETENTION_ROUNDS).min(self.keep_above);
+        self.dag.raise_floor(floor, kept.max(floor.minus(limits::MAX_RETENTION_ROUNDS)));
         self.linearizer.raise_floor(floor);
         self.fetch.raise_floor(floor);
         self.unsequenced_payloads = self.unsequenced_payloads.split_off(&floor.next());
@@ -870,32 +878,25 @@ impl Machine {
         }
     }
 
-    /// Far behind, whole rounds are asked for: fetching parents one round at a time would take
-    /// a round trip for each.
     fn fetch_range(&mut self) {
-        const ROUNDS_PER_REQUEST: u16 = 8;
         let Some((highest, source)) = self.far_ahead() else {
             return;
         };
-        if self.now < self.next_range_request {
-            return;
-        }
-        let first = self.proposer.round().previous();
-        self.next_range_request = self.now.plus_us(self.config.sync_delay_us.saturating_mul(2));
-        let first = first.max(self.dag.floor().next());
-        let other = ValidatorIndex(((source.0 as usize + 1) % self.committee().len()) as u16);
-        for (to, first) in [(source, first), (other, first.plus(u64::from(ROUNDS_PER_REQUEST)))] {
-            if first <= highest {
-                self.send(to, Message::RequestRounds { first, count: ROUNDS_PER_REQUEST });
-            }
+        // After a jump to a later state there are no blocks yet, and the round runs before them.
+        let have = self.proposer.round().previous().min(self.dag.highest_round());
+        let first = have.max(self.dag.floor().next());
+        let pause = self.config.sync_delay_us.saturating_mul(2);
+        for (to, message) in self.pursuit.requests(self.now, pause, first..=highest, source) {
+            self.send(to, message);
         }
     }
 
-    /// The highest waiting block and its sender, if it is rounds above the local round.
+    /// The highest round that others are in and who said so, if it is rounds above the local one.
     fn far_ahead(&self) -> Option<(Round, ValidatorIndex)> {
         const ROUNDS_BEHIND: u64 = 2;
         let reach = self.proposer.round().plus(ROUNDS_BEHIND);
-        self.intake.highest_waiting().filter(|(highest, _)| *highest >= reach)
+        let far = |(round, _): &(Round, ValidatorIndex)| *round >= reach;
+        self.intake.highest_waiting().filter(far).or_else(|| self.pursuit.dropped().filter(far))
     }
 
     /// Stalled, the last own block is sent again: peers may have lost it with a connection.
@@ -912,22 +913,23 @@ impl Machine {
     }
 
     fn note_claim(&mut self, from: ValidatorIndex, round: Round) {
-        let claimed = &mut self.claimed[from.position()];
-        *claimed = (*claimed).max(round);
-        // Nearer than this, blocks can still be fetched: peers keep them.
+        self.pursuit.claim(from, round);
+        // Nearer than this, all peers keep the blocks; farther, those with an old snapshot do.
         let reach =
             self.proposer.round().plus(self.config.gc_depth.saturating_add(RETENTION_ROUNDS / 2));
-        if round <= reach || self.now < self.behind_reported.plus_us(self.config.resend_interval_us)
+        let pause = self.config.resend_interval_us;
+        if round > reach
+            && self.is_claimed_by_honest(reach)
+            && self.pursuit.reports(self.now, pause)
         {
-            return;
-        }
-        let committee = self.keys.committee();
-        let ahead = committee.indices().filter(|author| self.claimed[author.position()] > reach);
-        let weight = committee.weight_of(&ahead.collect());
-        if self.thresholds.contains_honest(weight) {
-            self.behind_reported = self.now;
             self.outputs.push_back(Output::Behind { round: reach });
         }
+    }
+
+    /// Whether at least one honest author's block of a round above has come from its author.
+    fn is_claimed_by_honest(&self, round: Round) -> bool {
+        let weight = self.keys.committee().weight_of(&self.pursuit.claimants_above(round));
+        self.thresholds.contains_honest(weight)
     }
 
     fn set_wake(&mut self) {
@@ -944,7 +946,7 @@ impl Machine {
             wake = wake.min(due);
         }
         if self.far_ahead().is_some() {
-            wake = wake.min(self.next_range_request);
+            wake = wake.min(self.pursuit.next_request());
         }
         if let Some(((time_ms, _), _)) = self.held_back.first_key_value() {
             wake = wake.min(Time::from_ms(*time_ms));

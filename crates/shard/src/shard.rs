@@ -14,7 +14,7 @@ use qcn_types::{
 use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contradiction};
 use crate::mempool::Mempool;
 use crate::snapshots::Snapshots;
-use crate::statesync::{ChunkResult, Requests, StateSync, check_offer};
+use crate::statesync::{BadOffer, ChunkResult, Requests, StateSync, check_offer};
 use crate::{Event, Input, Message, Output, Record, Start, SyncPackage};
 
 /// The most pieces of evidence that wait to be proposed.
@@ -36,7 +36,8 @@ pub struct ShardConfig {
     pub consensus: Config,
     /// The balances at genesis.
     pub accounts: Arc<[GenesisAccount]>,
-    /// A snapshot is taken every so many schedule windows.
+    /// A snapshot is taken every so many schedule windows. The blocks since the one before the
+    /// newest are kept in memory.
     pub snapshot_interval: u64,
     /// Unpredictable and new at every start: recovery answers repeat it.
     pub nonce: u64,
@@ -57,6 +58,9 @@ pub enum StartError {
     /// The own index is not in the committee.
     #[error("validator {0} is not in the committee")]
     NotAMember(ValidatorIndex),
+    /// The log's snapshot is none that a peer would take, so nothing may be built on it.
+    #[error("the snapshot in the log is not sound: {0}")]
+    Snapshot(#[from] BadOffer),
 }
 
 /// Where a shard stands.
@@ -155,9 +159,9 @@ impl Shard {
         };
         match start {
             Start::Fresh => {}
-            Start::Restarted(log) => shard.read_log(log),
+            Start::Restarted(log) => shard.read_log(log)?,
             Start::Suspect(log) => {
-                shard.read_log(log);
+                shard.read_log(log)?;
                 shard.machine.recover(shard.config.nonce);
                 shard.was_recovering = shard.machine.is_recovering();
             }
@@ -254,7 +258,7 @@ impl Shard {
 
     // ----- start -----
 
-    fn read_log(&mut self, log: Vec<Record>) {
+    fn read_log(&mut self, log: Vec<Record>) -> Result<(), StartError> {
         let snapshot = log.iter().rev().find_map(|record| match record {
             Record::Snapshot { package, ledger, .. } => {
                 Some((Arc::clone(package), ledger.as_ref().clone()))
@@ -262,6 +266,8 @@ impl Shard {
             _ => None,
         });
         if let Some((package, ledger)) = snapshot {
+            let members = self.config.keys.committee().len();
+            check_offer(&package, members, self.config.consensus.gc_depth)?;
             self.install(&package, ledger);
         }
         for record in log {
@@ -272,12 +278,14 @@ impl Shard {
         // What happened again was said and done before.
         let replays_events = self.config.replays_events;
         self.outputs.retain(|output| replays_events && matches!(output, Output::Event(_)));
+        Ok(())
     }
 
     /// Takes over a certified state.
     fn install(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {
         self.machine.resume(&package.commits, &package.schedule);
-        self.snapshots = Snapshots::resume(package, &ledger);
+        self.snapshots = Snapshots::resume(package, &ledger, self.machine.floor());
+        self.machine.keep_above(self.snapshots.floor());
         self.checkpoints = Checkpoints::new(package.certificate.checkpoint);
         self.mempool.raise_floor(self.machine.floor(), &ledger);
         self.mempool.synchronised(&ledger);
@@ -501,6 +509,7 @@ impl Shard {
             return;
         };
         if let Some((package, ledger, floor)) = self.snapshots.certify(certificate) {
+            self.machine.keep_above(self.snapshots.floor());
             let record = Record::Snapshot { package, ledger: Box::new(ledger), floor };
             self.outputs.push_back(Output::Persist { record, barrier: false });
         }
@@ -561,9 +570,9 @@ impl Shard {
         if !execution.outcomes.is_empty() {
             self.newest_used_height = checkpoint.height;
         }
-        if last.closes_window {
-            let schedule = self.machine.schedule().state();
-            let interval = self.config.snapshot_interval;
+        if let Some(schedule) = last.window_end.clone() {
+            let commits = self.config.consensus.schedule_interval_commits;
+            let interval = self.config.snapshot_interval.saturating_mul(commits);
             self.snapshots.take(interval, checkpoint, &self.ledger, schedule, floor);
         }
         self.event(Event::Executed {

@@ -1,8 +1,13 @@
 //! Snapshots of the state at certified checkpoints, for restarts and for peers (section 6).
 //!
-//! A snapshot is taken where a schedule window closes, so that all validators keep the same
-//! heights and a peer can fetch the chunks of one state from many. Keeping one costs nothing
-//! until the state goes on: a ledger's clone shares everything with the original.
+//! A snapshot is taken where a schedule window closes, and which windows these are follows from
+//! the commits alone, so that all validators keep the same heights and a peer can fetch the
+//! chunks of one state from many. Keeping one costs nothing until the state goes on: a ledger's
+//! clone shares everything with the original.
+//!
+//! **Invariant**: who is given a snapshot is given the blocks above its floor as well. Consensus
+//! is told to keep them ([`Snapshots::floor`]); a peer that resumed would else have a state and
+//! no way to the present one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,25 +32,42 @@ struct Snapshot {
     floor: Round,
 }
 
+/// A snapshot that is served, and kept in the log.
+#[derive(Debug)]
+struct Certified {
+    package: Arc<SyncPackage>,
+    ledger: Ledger,
+    floor: Round,
+}
+
 /// The snapshots of one validator, and the commits above the floor.
 #[derive(Debug, Default)]
 pub struct Snapshots {
     records: VecDeque<CommitRecord>,
     pending: BTreeMap<Height, Snapshot>,
-    certified: VecDeque<(Arc<SyncPackage>, Ledger)>,
-    windows_closed: u64,
+    certified: VecDeque<Certified>,
+    /// The index of the commit that closed the newest window.
+    window_closed_at: u64,
 }
 
 impl Snapshots {
     /// The snapshots of a validator that resumes with these commits.
     #[must_use]
-    pub fn resume(package: &Arc<SyncPackage>, ledger: &Ledger) -> Self {
+    pub fn resume(package: &Arc<SyncPackage>, ledger: &Ledger, floor: Round) -> Self {
+        let kept = Certified { package: Arc::clone(package), ledger: ledger.clone(), floor };
         Self {
             records: package.commits.iter().cloned().collect(),
             pending: BTreeMap::new(),
-            certified: VecDeque::from([(Arc::clone(package), ledger.clone())]),
-            windows_closed: 0,
+            certified: VecDeque::from([kept]),
+            window_closed_at: package.commits.last().map_or(0, |last| last.index),
         }
+    }
+
+    /// The floor of the oldest snapshot that is served; the beginning is open to all until there
+    /// is one.
+    #[must_use]
+    pub fn floor(&self) -> Round {
+        self.certified.front().map_or(Round::GENESIS, |kept| kept.floor)
     }
 
     /// Notes a commit, and forgets those wholly at or below the floor, but for the newest of
@@ -57,7 +79,7 @@ impl Snapshots {
         }
     }
 
-    /// A window closed: takes a snapshot, every `interval` windows.
+    /// A window closed: takes a snapshot, if that brings the commits past a multiple of `interval`.
     pub fn take(
         &mut self,
         interval: u64,
@@ -66,8 +88,9 @@ impl Snapshots {
         schedule: ScheduleState,
         floor: Round,
     ) {
-        self.windows_closed += 1;
-        if !self.windows_closed.is_multiple_of(interval.max(1)) {
+        let closed_at = self.records.back().map_or(0, |last| last.index);
+        let before = std::mem::replace(&mut self.window_closed_at, closed_at);
+        if before / interval.max(1) == closed_at / interval.max(1) {
             return;
         }
         let records = self.records.iter().cloned().collect();
@@ -98,17 +121,19 @@ impl Snapshots {
             schedule: snapshot.schedule,
             chunks: snapshot.ledger.chunk_count(),
         });
-        self.certified.push_back((Arc::clone(&package), snapshot.ledger.clone()));
+        let (ledger, floor) = (snapshot.ledger, snapshot.floor);
+        let kept = Certified { package: Arc::clone(&package), ledger: ledger.clone(), floor };
+        self.certified.push_back(kept);
         while self.certified.len() > KEPT {
             self.certified.pop_front();
         }
-        Some((package, snapshot.ledger, snapshot.floor))
+        Some((package, ledger, floor))
     }
 
     /// The newest certified snapshot above a height.
     #[must_use]
     pub fn newest_above(&self, height: Height) -> Option<&Arc<SyncPackage>> {
-        let (package, _) = self.certified.back()?;
+        let package = &self.certified.back()?.package;
         (package.certificate.checkpoint.height > height).then_some(package)
     }
 
@@ -116,7 +141,7 @@ impl Snapshots {
     #[must_use]
     pub fn ledger_at(&self, height: Height) -> Option<&Ledger> {
         let mut kept = self.certified.iter();
-        kept.find(|(package, _)| package.certificate.checkpoint.height == height)
-            .map(|(_, ledger)| ledger)
+        kept.find(|kept| kept.package.certificate.checkpoint.height == height)
+            .map(|kept| &kept.ledger)
     }
 }

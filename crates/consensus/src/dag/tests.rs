@@ -93,8 +93,8 @@ fn a_slot_holds_more_blocks_than_a_committee_has_members() {
 #[test]
 fn below_the_floor_nothing_comes_in_and_nothing_is_missing() {
     let mut dag = full(10);
-    dag.raise_floor(Round(6), 2);
-    dag.raise_floor(Round(5), 2);
+    dag.raise_floor(Round(6), Round(3));
+    dag.raise_floor(Round(5), Round(3));
     assert_eq!((dag.floor(), dag.highest_round(), dag.len()), (Round(6), Round(10), 28));
     assert!(dag.layer(Round(3)).is_none() && dag.layer(Round(4)).is_some());
     assert_eq!(dag.insert(named(6, 0, "late"), &[], 0, ()), Err(InsertError::OutOfRange));
@@ -107,7 +107,7 @@ fn below_the_floor_nothing_comes_in_and_nothing_is_missing() {
 #[test]
 fn the_floor_may_rise_above_everything() {
     let mut dag = full(2);
-    dag.raise_floor(Round(1_000), 10);
+    dag.raise_floor(Round(1_000), Round(990));
     assert_eq!((dag.len(), dag.is_empty(), dag.highest_round()), (0, true, Round(1_000)));
     dag.insert(name(1_001, 0), &[name(1_000, 0)], 0, ()).unwrap();
     assert_eq!((dag.len(), dag.highest_round()), (1, Round(1_001)));

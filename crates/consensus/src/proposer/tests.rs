@@ -243,8 +243,8 @@ fn parents_are_neither_too_deep_nor_below_the_floor() {
     let deepest = 1 + MAX_PARENT_DEPTH;
     assert_eq!(lab.parents(deepest), [first, name(1, 0), name(2, 2)]);
     assert_eq!(lab.parents(deepest + 1), [genesis(1), name(2, 2)]);
-    lab.dag.raise_floor(Round(1), 8);
+    lab.dag.raise_floor(Round(1), Round(0));
     assert_eq!(lab.parents(10), [genesis(1), name(2, 2)]);
-    lab.dag.raise_floor(Round(2), 8);
+    lab.dag.raise_floor(Round(2), Round(0));
     assert_eq!(lab.parents(10), [genesis(1)]);
 }

@@ -63,7 +63,7 @@ fn an_answer_counts_once_its_block_is_accepted() {
 #[test]
 fn what_is_below_the_floor_needs_no_check() {
     let mut lab = Lab::new();
-    lab.dag.raise_floor(Round(50), 0);
+    lab.dag.raise_floor(Round(50), Round(50));
     for index in 0..3 {
         lab.answer(index, latest(40 + u64::from(index), index));
     }

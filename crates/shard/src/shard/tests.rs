@@ -19,6 +19,7 @@ struct Lab {
     committee_keys: CommitteeKeys,
     accounts: Arc<[GenesisAccount]>,
     config: Config,
+    snapshot_interval: u64,
     shards: Vec<Shard>,
     queue: BTreeMap<(Time, u64), (usize, Input)>,
     sequence: u64,
@@ -30,6 +31,16 @@ struct Lab {
 
 impl Lab {
     fn new(weights: &[u64], accounts: &[(&SigningKey, u64)]) -> Self {
+        let config = Config { schedule_interval_commits: 32, ..Config::default() };
+        Self::configured(config, 1, weights, accounts)
+    }
+
+    fn configured(
+        config: Config,
+        snapshot_interval: u64,
+        weights: &[u64],
+        accounts: &[(&SigningKey, u64)],
+    ) -> Self {
         let chain = ChainId(Digest([7; 32]));
         let keys: Vec<SigningKey> = (0..weights.len())
             .map(|index| SigningKey::from_seed(Scheme::Falcon512, &[index as u8; 32]).unwrap())
@@ -48,8 +59,8 @@ impl Lab {
                 balance: Amount(*balance),
             })
             .collect();
-        let config = Config { schedule_interval_commits: 32, ..Config::default() };
         let mut lab = Self {
+            snapshot_interval,
             shards: Vec::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -77,7 +88,7 @@ impl Lab {
             seed: Digest([9; 32]),
             consensus: self.config.clone(),
             accounts: Arc::clone(&self.accounts),
-            snapshot_interval: 1,
+            snapshot_interval: self.snapshot_interval,
             nonce: 5,
             replays_events: false,
         };
@@ -221,7 +232,6 @@ fn a_transfer_is_executed_and_certified_everywhere() {
 fn a_validator_far_behind_synchronises_the_state() {
     let alice = account_key(101);
     let mut lab = Lab::new(&[1, 1, 1, 1], &[(&alice, 1_000)]);
-    lab.config.idle_round_interval_us = 10_000;
     lab.run_until(Time::from_ms(1_000));
     lab.cut_off = vec![3];
     lab.run_until(Time::from_ms(60_000));
@@ -235,6 +245,53 @@ fn a_validator_far_behind_synchronises_the_state() {
     );
     let heights = lab.heights();
     assert!(heights[3] + 5 > heights[0], "{heights:?}");
+}
+
+/// Who lost its disk comes back by the newest snapshot, however old that is.
+///
+/// Given four validators whose rounds have one leader each, and snapshots 256 commits apart.
+/// When one loses its disk before the first snapshot, or long after the newest one,
+/// then it comes back within moments, by that snapshot and not by a later one.
+#[test]
+fn a_validator_that_lost_its_disk_needs_no_new_snapshot() {
+    let config = Config {
+        leaders_per_round: 1,
+        schedule_interval_commits: 32,
+        idle_round_interval_us: 10_000,
+        ..Config::default()
+    };
+    for [snapshots, rounds_later] in [[0, 240], [1, 200], [2, 240]] {
+        let alice = account_key(101);
+        let mut lab = Lab::configured(config.clone(), 8, &[1, 1, 1, 1], &[(&alice, 1_000)]);
+        let mut now = Time::ZERO;
+        let mut snapshot = (0, Height(0), Round(0));
+        while snapshot.0 < snapshots || lab.shards[0].status().round < snapshot.2.plus(rounds_later)
+        {
+            now = now.plus_ms(100);
+            lab.run_until(now);
+            let found = lab.logs[0].iter().filter_map(|record| match record {
+                Record::Snapshot { package, .. } => Some(package.certificate.checkpoint),
+                _ => None,
+            });
+            let checkpoint = found.clone().last().unwrap_or_default();
+            snapshot = (found.count() as u64, checkpoint.height, checkpoint.leader.round);
+        }
+        assert_eq!(snapshot.0, snapshots, "another snapshot came in between");
+        lab.restart(3, now, Start::Suspect(Vec::new()));
+        lab.run_until(now.plus_ms(1_500));
+        lab.assert_agreement();
+        let jumps = lab.events[3].iter().filter_map(|event| match event {
+            Event::Synchronised { height, .. } => Some(*height),
+            _ => None,
+        });
+        let expected: Vec<Height> = Some(snapshot.1).into_iter().filter(|at| at.0 > 0).collect();
+        assert_eq!(jumps.collect::<Vec<_>>(), expected);
+        let [other, own] = [0, 3].map(|index| lab.shards[index].status());
+        assert!(
+            !own.recovering && own.certified.0 + 5 > other.certified.0,
+            "{snapshots} snapshots: {own:?} {other:?}"
+        );
+    }
 }
 
 /// A restart with the log neither forgets what was signed nor stops the validator.

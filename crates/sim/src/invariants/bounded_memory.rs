@@ -3,8 +3,8 @@
 
 use qcn_consensus::Config;
 use qcn_consensus::limits::{
-    HORIZON_ROUNDS, MAX_HELD_BACK, MAX_SIBLINGS, MAX_VERIFYING_PER_PEER, MAX_WAITING_PER_PEER,
-    RETENTION_ROUNDS,
+    HORIZON_ROUNDS, MAX_HELD_BACK, MAX_RETENTION_ROUNDS, MAX_SIBLINGS, MAX_VERIFYING_PER_PEER,
+    MAX_WAITING_PER_PEER,
 };
 use qcn_shard::Status;
 use qcn_types::ValidatorIndex;
@@ -23,7 +23,7 @@ pub(crate) struct BoundedMemory {
 
 impl BoundedMemory {
     pub(crate) fn new(members: usize, config: &Config) -> Self {
-        let rounds = (config.gc_depth + HORIZON_ROUNDS + RETENTION_ROUNDS) as usize;
+        let rounds = (config.gc_depth + HORIZON_ROUNDS + MAX_RETENTION_ROUNDS) as usize;
         let waiting_blocks = members * (MAX_WAITING_PER_PEER + MAX_VERIFYING_PER_PEER);
         Self {
             dag_blocks: members * rounds * (1 + MAX_SIBLINGS),

@@ -146,6 +146,9 @@ pub struct Consensus {
     /// Every so many commits the leaders' odds are adjusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_interval_commits: Option<u64>,
+    /// Every how many of these intervals a snapshot is taken; 1 if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_interval: Option<u64>,
     /// How long a round waits for leader blocks once it has a quorum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leader_timeout_ms: Option<f64>,

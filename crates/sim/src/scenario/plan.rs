@@ -48,6 +48,8 @@ pub struct Plan {
     pub clock_skew_us: u64,
     /// The parameters of the protocol.
     pub config: Config,
+    /// Every how many schedule windows a snapshot is taken.
+    pub snapshot_interval: u64,
     /// What clients do.
     pub load: PlannedLoad,
     /// What goes wrong, in the order of the file.
@@ -166,6 +168,7 @@ impl Scenario {
                 0.0..=MS_MAX,
             )?,
             config: self.consensus.config()?,
+            snapshot_interval: self.consensus.snapshots()?,
             load,
             faults: planned,
             adversaries,
@@ -291,6 +294,17 @@ fn check_name(name: &str) -> Result<(), Problem> {
 }
 
 impl Consensus {
+    fn snapshots(&self) -> Result<u64, Problem> {
+        match self.snapshot_interval {
+            Some(0) => Err(Problem::new(
+                Path::of("consensus").key("snapshot_interval"),
+                "without snapshots nobody who lost much could come back",
+                "give at least 1",
+            )),
+            interval => Ok(interval.unwrap_or(1)),
+        }
+    }
+
     /// The machine's configuration.
     fn config(&self) -> Result<Config, Problem> {
         let path = |key| Path::of("consensus").key(key);

@@ -48,6 +48,8 @@ pub fn random_scenario(seed: u64) -> Scenario {
         fault: Vec::new(),
         adversary: Vec::new(),
     };
+    // From a stream of its own: what the other draws give for a seed stays.
+    scenario.consensus.snapshot_interval = Some(Random::new(seed, "fuzz snapshots").between(1, 4));
     scenario.adversary = draw.adversaries();
     scenario.fault = draw.faults(calm_ms);
     scenario

@@ -117,6 +117,7 @@ impl Plan {
             .disk(self.disk)
             .clock_skew_us(self.clock_skew_us)
             .config(self.config.clone())
+            .snapshot_interval(self.snapshot_interval)
             .accounts(self.load.accounts as usize);
         if let Some(load) = self.generated_load() {
             builder = builder.generated_load(load);

@@ -265,15 +265,28 @@ fn blocks_below_the_floor_are_too_old() {
     assert!(hands.has(&late));
 }
 
-/// Layers below the floor are kept for a while, for peers that resume from a snapshot.
+/// Layers below the floor are kept for a while, for peers that lag.
 #[test]
 fn memory_is_bounded_by_depth() {
     let mut hands = Hands::listening(4);
+    hands.machine.keep_above(Round(u64::MAX));
     let rounds = Config::default().gc_depth + RETENTION_ROUNDS + 40;
     hands.grow(&[1, 2, 3], 1, rounds, &origin(4));
     let kept = hands.machine.load().dag_blocks as u64;
     let depth = Config::default().gc_depth + RETENTION_ROUNDS;
     assert!((3 * depth..3 * (depth + 10)).contains(&kept), "{kept}");
+}
+
+/// Peers that are given a snapshot need the blocks above its floor, so these are kept, up to a
+/// bound.
+#[test]
+fn blocks_above_a_snapshots_floor_are_kept() {
+    let mut hands = Hands::listening(4);
+    let tips = hands.grow(&[1, 2, 3], 1, 200, &origin(4));
+    assert_eq!(hands.machine.load().dag_blocks, 600, "all, while there is no snapshot");
+    hands.machine.keep_above(Round(40));
+    hands.grow(&[1, 2, 3], 201, 210, &tips);
+    assert_eq!(hands.machine.load().dag_blocks, 3 * 170);
 }
 
 #[test]
