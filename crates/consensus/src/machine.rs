@@ -179,8 +179,7 @@ impl Machine {
         self.proposer.resume(last.leader.round);
     }
 
-    /// Keeps the blocks above this round, and some below, for peers that are given a snapshot
-    /// whose floor it is.
+    /// Keeps the blocks above this round, the floor of a snapshot that is served.
     pub const fn keep_above(&mut self, round: Round) {
         self.keep_above = round;
     }
@@ -895,8 +894,8 @@ impl Machine {
     fn far_ahead(&self) -> Option<(Round, ValidatorIndex)> {
         const ROUNDS_BEHIND: u64 = 2;
         let reach = self.proposer.round().plus(ROUNDS_BEHIND);
-        let far = |(round, _): &(Round, ValidatorIndex)| *round >= reach;
-        self.intake.highest_waiting().filter(far).or_else(|| self.pursuit.dropped().filter(far))
+        let [waiting, dropped] = [self.intake.highest_waiting(), self.pursuit.dropped()];
+        waiting.max(dropped).filter(|(highest, _)| *highest >= reach)
     }
 
     /// Stalled, the last own block is sent again: peers may have lost it with a connection.
@@ -914,7 +913,7 @@ impl Machine {
 
     fn note_claim(&mut self, from: ValidatorIndex, round: Round) {
         self.pursuit.claim(from, round);
-        // Nearer than this, all peers keep the blocks; farther, those with an old snapshot do.
+        // Nearer than this, all peers keep the blocks.
         let reach =
             self.proposer.round().plus(self.config.gc_depth.saturating_add(RETENTION_ROUNDS / 2));
         let pause = self.config.resend_interval_us;
