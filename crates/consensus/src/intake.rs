@@ -4,7 +4,7 @@
 //! a block of each of these slots is in the DAG; until then it waits here, within the budget of
 //! the peer that sent it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use qcn_types::{BlockRef, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock};
@@ -160,12 +160,26 @@ impl Intake {
         Some((slot.round, block.from))
     }
 
-    /// Whether a block of another author waits for this slot.
+    /// Whether a block of another author waits for this slot, at once or through later blocks of
+    /// the slot's author: what an honest block builds on has parents of its own.
     #[must_use]
     pub fn is_awaited_by_another(&self, slot: Slot) -> bool {
-        let waiting = self.by_missing.get(&slot).into_iter().flatten();
-        let mut authors = waiting.filter_map(|id| Some(self.waiting.get(id)?.block.slot().author));
-        authors.any(|author| author != slot.author)
+        let mut chain = vec![slot];
+        let mut seen = BTreeSet::new();
+        while let Some(awaited) = chain.pop() {
+            for id in self.by_missing.get(&awaited).into_iter().flatten() {
+                let Some(waiting) = self.waiting.get(id).map(|waiting| waiting.block.slot()) else {
+                    continue;
+                };
+                if waiting.author != slot.author {
+                    return true;
+                }
+                if seen.insert(waiting) {
+                    chain.push(waiting);
+                }
+            }
+        }
+        false
     }
 
     /// Notes that a block is being verified; refuses over budget.

@@ -125,6 +125,21 @@ fn the_floor_drops_blocks_and_settles_parents() {
     assert!(intake.by_slot.is_empty() && intake.by_missing.is_empty());
 }
 
+/// What another author's block builds on is awaited with all of its author's earlier blocks.
+#[test]
+fn an_authors_own_chain_is_awaited_once_another_builds_on_it() {
+    let mut intake = Intake::default();
+    intake.wait_for(1, &compact(5, 1, 0), &[slot(4, 1)]);
+    intake.wait_for(1, &compact(6, 1, 0), &[slot(5, 1)]);
+    intake.wait_for(1, &compact(6, 1, 1), &[slot(5, 1)]);
+    assert!(!intake.is_awaited_by_another(slot(4, 1)), "by nobody but its author");
+    intake.wait_for(2, &compact(7, 2, 0), &[slot(6, 1)]);
+    for awaited in [slot(4, 1), slot(5, 1), slot(6, 1)] {
+        assert!(intake.is_awaited_by_another(awaited), "{awaited}");
+    }
+    assert!(!intake.is_awaited_by_another(slot(7, 2)) && !intake.is_awaited_by_another(slot(4, 0)));
+}
+
 const PAUSE_US: u64 = 100;
 
 /// Whom the validator 0 of four asks, at each time at which a request is due.
