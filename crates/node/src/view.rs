@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Outcome};
 use qcn_types::{
-    AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, Transaction, TransactionId,
-    ValidatorIndex,
+    Address, AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, Transaction,
+    TransactionId, ValidatorIndex,
 };
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -105,6 +105,9 @@ pub enum Notice {
         blocks: Vec<qcn_types::BlockRef>,
         /// What became of each transaction, in order.
         outcomes: Arc<Vec<(TransactionId, Outcome)>>,
+        /// Whom each of them concerns: who sent it, and who is paid by it. Empty if the blocks
+        /// are not at hand.
+        parties: Arc<Vec<(Address, Option<Address>)>>,
     },
     /// A leader slot was decided to stay empty.
     Skipped {

@@ -2,7 +2,7 @@
 
 #![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +24,11 @@ use utoipa::IntoParams;
 use super::bodies::{OutcomeBody, Params, digest, quoted, refs};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{Shared, ask};
-use crate::archive::Position;
 use crate::proof_document::offence_text;
 use crate::view::Notice;
 
 /// How often a comment keeps the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// The most transactions of one account that are told at once.
-const MAX_ACCOUNT_EVENTS: usize = 500;
 
 /// The most addresses of one subscription.
 const MAX_FOLLOWED_ACCOUNTS: usize = 32;
@@ -47,7 +43,7 @@ pub struct EventsQuery {
     pub topics: Option<String>,
     /// Of transactions only this one; told at once if it is executed already.
     pub id: Option<String>,
-    /// Of transactions only those from and to this address, or these, by commas.
+    /// Of transactions only those that this address sends or is paid by, or these, by commas.
     pub address: Option<String>,
 }
 
@@ -64,8 +60,7 @@ struct Topics {
 enum Filter {
     All,
     One(TransactionId),
-    /// Addresses, and the height up to which their transactions were told.
-    Accounts(Vec<Address>, Height),
+    Accounts(BTreeSet<Address>),
 }
 
 /// A subscription. Its permit and receiver go when the client does.
@@ -89,7 +84,7 @@ pub async fn events(
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, Problem> {
     let topics = topics(query.topics.as_deref())?;
-    let filter = filter(&shared, &query)?;
+    let filter = filter(&query)?;
     let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
         let message = "as many subscribers as the node serves follow it already";
         let remedy = "end another subscription, or poll /v1/checkpoints instead";
@@ -143,19 +138,19 @@ fn topics(text: Option<&str>) -> Result<Topics, Problem> {
     Ok(topics)
 }
 
-fn filter(shared: &Shared, query: &EventsQuery) -> Result<Filter, Problem> {
+fn filter(query: &EventsQuery) -> Result<Filter, Problem> {
     match (&query.id, &query.address) {
         (None, None) => Ok(Filter::All),
         (Some(id), None) => Ok(Filter::One(TransactionId(digest(id)?))),
         (None, Some(list)) => {
-            let addresses: Vec<Address> =
+            let addresses: BTreeSet<Address> =
                 list.split(',').map(|one| digest(one).map(Address)).collect::<Result<_, _>>()?;
             if addresses.len() > MAX_FOLLOWED_ACCOUNTS {
                 let message = format!("{} addresses are too many", addresses.len());
                 let remedy = format!("give up to {MAX_FOLLOWED_ACCOUNTS}, or subscribe twice");
                 return Err(Problem::malformed(message, remedy));
             }
-            Ok(Filter::Accounts(addresses, shared.archive.last_height()))
+            Ok(Filter::Accounts(addresses))
         }
         (Some(_), Some(_)) => {
             Err(Problem::malformed("id and address exclude each other", "give one of them"))
@@ -175,7 +170,7 @@ impl Subscription {
                 _ = self.closing.wait_for(|closing| *closing) => return None,
             };
             match notice {
-                Ok(notice) => self.take(&notice).await,
+                Ok(notice) => self.take(&notice),
                 Err(RecvError::Lagged(count)) => self.push("missed", &json!({ "count": count })),
                 Err(RecvError::Closed) => return None,
             }
@@ -194,9 +189,9 @@ impl Subscription {
         Ok(())
     }
 
-    async fn take(&mut self, notice: &Notice) {
+    fn take(&mut self, notice: &Notice) {
         if self.topics.transactions {
-            self.take_transactions(notice).await;
+            self.take_transactions(notice);
         }
         let Topics { blocks, checkpoints, evidence, peers, .. } = self.topics;
         match notice {
@@ -207,7 +202,7 @@ impl Subscription {
                     "transactions": transactions });
                 self.push("block", &json!({ "block": light }));
             }
-            Notice::Executed { height, checkpoint, time_ms, leaders, blocks, outcomes }
+            Notice::Executed { height, checkpoint, time_ms, leaders, blocks, outcomes, .. }
                 if checkpoints =>
             {
                 let body = json!({ "height": height.0, "digest": checkpoint.to_string(),
@@ -238,58 +233,26 @@ impl Subscription {
         }
     }
 
-    async fn take_transactions(&mut self, notice: &Notice) {
-        match (&self.filter, notice) {
-            (Filter::All, Notice::Executed { height, outcomes, .. }) => {
-                for (id, outcome) in outcomes.iter() {
-                    self.push("transaction", &transaction(*id, *height, (*outcome).into()));
-                }
-            }
-            (Filter::One(wanted), Notice::Executed { height, outcomes, .. }) => {
-                let found = outcomes.iter().find(|(id, _)| id == wanted);
-                if let Some((id, outcome)) = found {
-                    self.push("transaction", &transaction(*id, *height, (*outcome).into()));
-                }
-            }
-            // The archive may lag behind the notice; what it lacks now is told with the next.
-            (
-                Filter::Accounts(addresses, told),
-                Notice::Executed { .. } | Notice::Certified { .. },
-            ) => {
-                let (addresses, told) = (addresses.clone(), *told);
-                self.take_accounts(addresses, told).await;
-            }
-            _ => {}
-        }
-    }
-
-    async fn take_accounts(&mut self, addresses: Vec<Address>, told: Height) {
-        let shared = Arc::clone(&self.shared);
-        let asked = addresses.clone();
-        let found = ask(shared, move |shared| {
-            let height = shared.archive.last_height();
-            let before = Position { height: height.next(), position: 0 };
-            // One between two of the addresses is told once.
-            let mut records = BTreeMap::new();
-            for address in asked {
-                let limit = MAX_ACCOUNT_EVENTS;
-                for record in shared.archive.account_transactions(address, before, limit)? {
-                    if record.height > told {
-                        records.insert((record.height, record.position), record);
-                    }
-                }
-            }
-            Ok((height, records))
-        });
-        // A failed archive was reported; the subscriber sees no more of it than in other answers.
-        let Ok((height, records)) = found.await else {
+    fn take_transactions(&mut self, notice: &Notice) {
+        let Notice::Executed { height, outcomes, parties, .. } = notice else {
             return;
         };
-        for record in records.into_values() {
-            let body = transaction(record.id, record.height, record.outcome.into());
+        let mut told = Vec::new();
+        for (position, (id, outcome)) in outcomes.iter().enumerate() {
+            let wanted = match &self.filter {
+                Filter::All => true,
+                Filter::One(wanted) => id == wanted,
+                Filter::Accounts(addresses) => parties.get(position).is_some_and(|(from, to)| {
+                    addresses.contains(from) || to.is_some_and(|to| addresses.contains(&to))
+                }),
+            };
+            if wanted {
+                told.push(transaction(*id, *height, (*outcome).into()));
+            }
+        }
+        for body in told {
             self.push("transaction", &body);
         }
-        self.filter = Filter::Accounts(addresses, height.max(told));
     }
 
     fn push(&mut self, name: &str, body: &impl Serialize) {

@@ -12,8 +12,8 @@ use qcn_consensus::Rejection;
 use qcn_ledger::{Ledger, Outcome};
 use qcn_shard::{Event, Record, Shard};
 use qcn_types::{
-    AuthorSet, BlockRef, Certificate, Checkpoint, Evidence, Height, Slot, TransactionId,
-    VerifiedBlock,
+    Action, Address, AuthorSet, BlockRef, Certificate, Checkpoint, Evidence, Height, Slot,
+    TransactionId, VerifiedBlock,
 };
 
 use super::core::timed;
@@ -221,6 +221,7 @@ impl History {
             time_ms: header.time_ms,
             leaders: leaders.clone(),
             blocks: blocks.to_vec(),
+            parties: Arc::new(parties(&bodies, &outcomes)),
             outcomes: Arc::new(outcomes.clone()),
         });
         let executed = Executed { header, leaders, blocks: bodies, outcomes };
@@ -248,6 +249,27 @@ impl History {
     pub(crate) fn close(self) {
         self.writer.close();
     }
+}
+
+/// Whom each executed transaction concerns; nothing if the blocks do not carry them all.
+fn parties(
+    blocks: &[VerifiedBlock],
+    outcomes: &[(TransactionId, Outcome)],
+) -> Vec<(Address, Option<Address>)> {
+    let carried = blocks.iter().flat_map(|block| block.body.payload.transactions.iter());
+    if carried.clone().count() != outcomes.len() {
+        return Vec::new();
+    }
+    carried
+        .zip(outcomes)
+        .map(|(transaction, (_, outcome))| {
+            let paid = match transaction.body.action {
+                Action::Transfer { to, .. } if *outcome == Outcome::Applied => Some(to),
+                _ => None,
+            };
+            (transaction.body.sender, paid)
+        })
+        .collect()
 }
 
 /// A short name for metrics.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use qcn_types::Height;
+use qcn_types::{Action, VerifiedBlock};
 
 use super::*;
 use crate::archive::Executed;
@@ -51,7 +51,18 @@ fn executed_notice(one: &Executed) -> Notice {
         leaders: one.leaders.clone(),
         blocks: one.blocks.iter().map(|block| block.reference()).collect(),
         outcomes: Arc::new(one.outcomes.clone()),
+        parties: Arc::new(one.blocks.iter().flat_map(parties).collect()),
     }
+}
+
+fn parties(block: &VerifiedBlock) -> Vec<(Address, Option<Address>)> {
+    let transactions = block.body.payload.transactions.iter();
+    transactions
+        .map(|transaction| match transaction.body.action {
+            Action::Transfer { to, .. } => (transaction.body.sender, Some(to)),
+            _ => (transaction.body.sender, None),
+        })
+        .collect()
 }
 
 fn with_transactions() -> &'static Executed {
@@ -98,20 +109,17 @@ fn a_transaction_or_an_account_can_be_followed() {
     let (name, body) = follower.next().unwrap();
     assert_eq!((name.as_str(), &body["id"]), ("transaction", &json!(id.to_string())));
 
-    let account = address(0);
-    let mut follower = Subscriber::new(&node, &format!("?topics=transactions&address={account}"));
-    // A new checkpoint with the same transfer, and one that has nothing to do with the account.
-    let mut next = one.clone();
-    next.header.height = Height(node.archive.last_height().0 + 1);
-    let mut empty = next.clone();
-    node.archive.add_checkpoint(&next).unwrap();
-    node.view.notify(executed_notice(&next));
-    empty.header.height = next.header.height.next();
-    (empty.blocks, empty.outcomes) = (Vec::new(), Vec::new());
-    node.archive.add_checkpoint(&empty).unwrap();
-    node.view.notify(executed_notice(&empty));
-    let (name, body) = follower.next().unwrap();
-    assert_eq!((name.as_str(), &body["height"]), ("transaction", &json!(next.header.height.0)));
+    // Who sends and who is paid is told; whom it does not concern is told of what follows only.
+    let body = &one.blocks.iter().flat_map(parties).next().unwrap();
+    let (sender, receiver) = (body.0, body.1.unwrap());
+    let stranger = Address(node.view.keys().chain().0);
+    let mut followers = [sender, receiver, stranger].map(|account| {
+        Subscriber::new(&node, &format!("?topics=transactions,evidence&address={account}"))
+    });
+    node.view.notify(executed_notice(one));
+    node.view.notify(Notice::Isolated(ValidatorIndex(1)));
+    let told = followers.each_mut().map(|follower| follower.next().unwrap().0);
+    assert_eq!(told, ["transaction", "transaction", "isolated"]);
 }
 
 #[test]
