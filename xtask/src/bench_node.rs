@@ -2,6 +2,7 @@
 //! limit that signatures and state alone set, measured in the same run.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::cargo::{cargo, metadata, root, succeeds};
+use crate::relay::{self, Relays};
 
 const VALIDATORS: usize = 4;
 const ACCOUNTS: usize = 1_000;
@@ -17,10 +19,30 @@ const PORT: u16 = 19_400;
 /// Shares of the limit that are offered, one after the other, as long as more becomes final.
 const OFFERED: [f64; 6] = [0.2, 0.35, 0.5, 0.65, 0.8, 1.0];
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long every packet between validators takes in the last measurement.
+const ONE_WAY_DELAY: Duration = Duration::from_millis(50);
+/// The least number of delays in which a transaction can become final.
+const DELAYS: u32 = 3;
 
 /// Measures and prints one table for each scheme.
 pub fn run(seconds: u64) -> Result<bool> {
-    let programs = build()?;
+    let programs = Programs {
+        qcn: "target/release/qcn".into(),
+        limit: "target/release/examples/limit".into(),
+    };
+    {
+        let devnet = Devnet::start(&programs, "falcon-512", ONE_WAY_DELAY)?;
+        let far = devnet.load(
+            &programs,
+            std::env::var("TPS").unwrap().parse::<f64>().unwrap(),
+            seconds,
+        )?;
+        println!("{far:#}");
+        let m = Command::new("curl").args(["-s", "http://127.0.0.1:19400/metrics"]).output()?;
+        fs::write("/tmp/metrics.txt", m.stdout)?;
+        return Ok(true);
+    }
+    #[allow(unreachable_code)]
     for scheme in ["falcon-512", "ml-dsa-44"] {
         measure(&programs, scheme, seconds)?;
     }
@@ -58,7 +80,7 @@ fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<()> {
         number(&limit, "verify_us")?,
         number(&limit, "execute_us")?,
     );
-    let devnet = Devnet::start(programs, scheme)?;
+    let devnet = Devnet::start(programs, scheme, Duration::ZERO)?;
     println!("  start       {:.2} s to the first certificate", devnet.first_certificate_s);
     let idle = devnet.usage(Duration::from_secs(10))?;
     println!("  idle        {:.1}% of a core, {:.0} MiB, all validators together", idle.0, idle.1);
@@ -80,12 +102,23 @@ fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<()> {
     println!("  throughput  {best:.0} final transfers/s, {:.2} of the limit", best / of_four);
     devnet.stop()?;
     // Anew: what an overload has left waiting is not to be measured again.
-    let devnet = Devnet::start(programs, scheme)?;
+    let devnet = Devnet::start(programs, scheme, Duration::ZERO)?;
     let quiet = devnet.load(programs, best / 10.0, seconds)?;
     println!(
         "  latency     p50 {} ms, p99 {} ms from submit to certificate at a tenth of that",
         milliseconds(&quiet, "p50"),
         milliseconds(&quiet, "p99"),
+    );
+    devnet.stop()?;
+    let devnet = Devnet::start(programs, scheme, ONE_WAY_DELAY)?;
+    let far = devnet.load(programs, best / 10.0, seconds)?;
+    let bound = ONE_WAY_DELAY * DELAYS;
+    println!(
+        "  far apart   p50 {} ms, p99 {} ms over relays that hold every packet for \
+         {ONE_WAY_DELAY:?}: {:.2} times {DELAYS} delays",
+        milliseconds(&far, "p50"),
+        milliseconds(&far, "p99"),
+        number(&far["to_final"], "p50_ms")? / (bound.as_secs_f64() * 1e3),
     );
     devnet.stop()
 }
@@ -95,10 +128,11 @@ struct Devnet {
     process: Child,
     folder: PathBuf,
     first_certificate_s: f64,
+    _relays: Option<Relays>,
 }
 
 impl Devnet {
-    fn start(programs: &Programs, scheme: &str) -> Result<Self> {
+    fn start(programs: &Programs, scheme: &str, delay: Duration) -> Result<Self> {
         let folder = root().join("target").join("bench-node");
         if folder.exists() {
             fs::remove_dir_all(&folder).context("deleting the last devnet")?;
@@ -114,9 +148,13 @@ impl Devnet {
         if !succeeds(devnet(&["--init-only"]))? {
             bail!("the devnet could not be laid out");
         }
+        let relays = match delay {
+            Duration::ZERO => None,
+            delay => Some(move_apart(programs, &folder, delay)?),
+        };
         let begun = Instant::now();
         let process = devnet(&[]).stdout(Stdio::null()).spawn().context("starting the devnet")?;
-        let mut running = Self { process, folder, first_certificate_s: 0.0 };
+        let mut running = Self { process, folder, first_certificate_s: 0.0, _relays: relays };
         loop {
             let mut query = Command::new(&programs.qcn);
             query.args(["query", "checkpoint", "certified", "--json", "--node", &url(0)]);
@@ -181,6 +219,38 @@ impl Drop for Devnet {
             let _ = self.process.wait();
         }
     }
+}
+
+/// Puts a relay that holds every packet for a while in front of each validator of a network that
+/// never ran.
+fn move_apart(programs: &Programs, folder: &Path, delay: Duration) -> Result<Relays> {
+    let port = |at: usize| PORT + at as u16;
+    let nodes: Vec<SocketAddr> =
+        (0..VALIDATORS).map(|at| (Ipv4Addr::LOCALHOST, port(at)).into()).collect();
+    let genesis = folder.join("genesis.json");
+    let mut content: Value = serde_json::from_slice(&fs::read(&genesis)?)?;
+    for (at, node) in nodes.iter().enumerate() {
+        content["validators"][at]["address"] = relay::address_of(*node).to_string().into();
+    }
+    fs::write(&genesis, serde_json::to_vec_pretty(&content)?)?;
+    for (at, node) in nodes.iter().enumerate() {
+        let home = folder.join(format!("v{at}"));
+        let config = home.join("node.toml");
+        let reached_at = relay::address_of(*node);
+        let listens = format!("listen = \"{node}\"\n");
+        let text = fs::read_to_string(&config)?;
+        let moved = text.replacen(&listens, &format!("{listens}advertise = \"{reached_at}\"\n"), 1);
+        fs::write(&config, moved)?;
+        fs::remove_dir_all(home.join("data"))?;
+        let mut init = Command::new(&programs.qcn);
+        init.args(["node", "--init", "--config"]).arg(&config).stdout(Stdio::null());
+        if !succeeds(init)? {
+            bail!("validator {at} could not be moved");
+        }
+    }
+    let relays = Relays::start(&nodes);
+    relays.set_delay_and_loss(delay, 0);
+    Ok(relays)
 }
 
 fn url(at: usize) -> String {

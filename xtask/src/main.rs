@@ -7,6 +7,13 @@ mod dependencies;
 mod fix;
 mod fuzz;
 mod licence;
+// The network tests' own, so that both measure over the same links.
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../../crates/cli/tests/network/patience.rs"]
+mod patience;
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../../crates/cli/tests/network/relay.rs"]
+mod relay;
 mod source;
 mod steps;
 mod verify;

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use qcn_crypto::{ChainId, PublicKey, Scheme, SeededRandomness, SigningKey, VerifyingKey};
 use qcn_types::ValidatorIndex;
+use quinn::congestion::CubicConfig;
 use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
     TransportConfig as QuicConfig,
@@ -54,7 +55,8 @@ pub use limits::{ClassLimits, Limits, MAX_CONNECTION_LAG, MAX_SEEDS, MAX_VALIDAT
 
 use counters::Counting;
 use limits::{
-    CONNECTION_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES,
+    STREAM_WINDOW_BYTES,
 };
 use link::count_dropped;
 use peer::Peer;
@@ -364,7 +366,10 @@ fn check(config: &TransportConfig) -> Result<(), TransportError> {
 fn quic_config(limits: &Limits) -> Result<QuicConfig, TransportError> {
     let idle = IdleTimeout::try_from(limits.idle_timeout)
         .map_err(|_| TransportError::IdleTimeout(limits.idle_timeout))?;
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(INITIAL_WINDOW_BYTES);
     let mut quic = QuicConfig::default();
+    quic.congestion_controller_factory(Arc::new(congestion));
     quic.max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(limits.keep_alive))
         .max_concurrent_bidi_streams(0_u32.into())

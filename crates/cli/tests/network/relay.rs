@@ -13,7 +13,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::network::VALIDATORS;
 use crate::patience::{Dice, pause};
 
 /// How often a waiting thread looks whether the test is over.
@@ -23,6 +22,8 @@ pub const PORT_OFFSET: u16 = 10;
 
 /// What happens to packets. Shared by all relays of a network.
 pub struct Weather {
+    /// How many nodes there are.
+    nodes: usize,
     delay_us: AtomicU64,
     lost_per_mille: AtomicU64,
     is_cut: AtomicBool,
@@ -32,7 +33,8 @@ pub struct Weather {
 
 impl Weather {
     fn carries(&self, from: Option<usize>, to: usize) -> bool {
-        let halves = from.is_some_and(|from| (from < VALIDATORS / 2) != (to < VALIDATORS / 2));
+        let half = self.nodes / 2;
+        let halves = from.is_some_and(|from| (from < half) != (to < half));
         if halves && self.is_cut.load(Ordering::Relaxed) {
             return false;
         }
@@ -52,6 +54,7 @@ impl Relays {
     /// Starts a relay in front of each node.
     pub fn start(nodes: &[SocketAddr]) -> Self {
         let weather = Arc::new(Weather {
+            nodes: nodes.len(),
             delay_us: AtomicU64::new(0),
             lost_per_mille: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),

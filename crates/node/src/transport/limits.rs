@@ -29,6 +29,11 @@ const MAX_HANDSHAKES: usize = 1 << 16;
 /// trip of a fast link across an ocean.
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
+/// What may be on the way unacknowledged from the start, in bytes. Who sends seldom more than a
+/// window never gets a larger one, and the usual ten packets would let every block above 14 kB wait
+/// for a round trip. Loss makes it smaller as ever.
+pub(super) const INITIAL_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+
 /// What one stream of it may hold, in bytes.
 pub(super) const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
