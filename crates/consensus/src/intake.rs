@@ -7,9 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use borsh::BorshSerialize;
 use qcn_types::{BlockRef, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock};
 
-use crate::limits::{MAX_VERIFYING_PER_PEER, MAX_WAITING_PER_PEER};
+use crate::limits::{
+    MAX_VERIFYING_BYTES_PER_PEER, MAX_VERIFYING_PER_PEER, MAX_WAITING_BYTES_PER_PEER,
+    MAX_WAITING_PER_PEER,
+};
 
 /// A block that waits for parents.
 #[derive(Clone, Debug)]
@@ -19,6 +23,36 @@ pub struct Waiting {
     /// The block.
     pub block: Pending,
     missing: usize,
+    bytes: usize,
+}
+
+/// What of one peer is held, in blocks and in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    blocks: usize,
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes in one more, unless that is too many or too long.
+    const fn take(&mut self, bytes: usize, max_blocks: usize, max_bytes: usize) -> bool {
+        let longer = self.bytes.saturating_add(bytes);
+        if self.blocks >= max_blocks || longer > max_bytes {
+            return false;
+        }
+        *self = Self { blocks: self.blocks + 1, bytes: longer };
+        true
+    }
+
+    const fn give_back(&mut self, bytes: usize) {
+        self.blocks = self.blocks.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// The canonical length, as far as it grows.
+fn bytes_of<T: BorshSerialize>(block: &T) -> usize {
+    borsh::object_length(block).unwrap_or(usize::MAX)
 }
 
 /// A block on its way in.
@@ -37,6 +71,13 @@ impl Pending {
         match self {
             Self::Compact(compact) => compact.slot(),
             Self::Verified(block) => block.reference().slot(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Compact(compact) => bytes_of(&**compact),
+            Self::Verified(block) => bytes_of(&(&block.body.payload, &block.body.attestations)),
         }
     }
 
@@ -67,9 +108,9 @@ pub struct Intake {
     waiting: BTreeMap<u64, Waiting>,
     by_slot: BTreeMap<Slot, Vec<u64>>,
     by_missing: BTreeMap<Slot, Vec<u64>>,
-    waiting_per_peer: BTreeMap<ValidatorIndex, usize>,
+    waiting_per_peer: BTreeMap<ValidatorIndex, Held>,
     verifying: BTreeMap<Slot, Vec<Arc<CompactBlock>>>,
-    verifying_per_peer: BTreeMap<ValidatorIndex, usize>,
+    verifying_per_peer: BTreeMap<ValidatorIndex, Held>,
 }
 
 impl Intake {
@@ -107,18 +148,17 @@ impl Intake {
         if known {
             return Admission::Known;
         }
-        let budget = self.waiting_per_peer.entry(from).or_insert(0);
-        if *budget >= MAX_WAITING_PER_PEER {
+        let (bytes, held) = (block.bytes(), self.waiting_per_peer.entry(from).or_default());
+        if !held.take(bytes, MAX_WAITING_PER_PEER, MAX_WAITING_BYTES_PER_PEER) {
             return Admission::OverBudget;
         }
-        *budget += 1;
         let id = self.next_id;
         self.next_id += 1;
         for slot in missing {
             self.by_missing.entry(*slot).or_default().push(id);
         }
         self.by_slot.entry(block.slot()).or_default().push(id);
-        self.waiting.insert(id, Waiting { from, block, missing: missing.len() });
+        self.waiting.insert(id, Waiting { from, block, missing: missing.len(), bytes });
         Admission::Admitted
     }
 
@@ -188,19 +228,19 @@ impl Intake {
         from: ValidatorIndex,
         compact: &Arc<CompactBlock>,
     ) -> bool {
-        let budget = self.verifying_per_peer.entry(from).or_insert(0);
-        if *budget >= MAX_VERIFYING_PER_PEER {
+        let held = self.verifying_per_peer.entry(from).or_default();
+        let bytes = bytes_of(&**compact);
+        if !held.take(bytes, MAX_VERIFYING_PER_PEER, MAX_VERIFYING_BYTES_PER_PEER) {
             return false;
         }
-        *budget += 1;
         self.verifying.entry(compact.slot()).or_default().push(Arc::clone(compact));
         true
     }
 
     /// Notes that a block came back from verification.
     pub fn end_verification(&mut self, from: ValidatorIndex, compact: &Arc<CompactBlock>) {
-        if let Some(budget) = self.verifying_per_peer.get_mut(&from) {
-            *budget = budget.saturating_sub(1);
+        if let Some(held) = self.verifying_per_peer.get_mut(&from) {
+            held.give_back(bytes_of(&**compact));
         }
         let slot = compact.slot();
         if let Some(blocks) = self.verifying.get_mut(&slot) {
@@ -215,8 +255,8 @@ impl Intake {
 
     fn take(&mut self, id: u64) -> Option<Waiting> {
         let block = self.waiting.remove(&id)?;
-        if let Some(budget) = self.waiting_per_peer.get_mut(&block.from) {
-            *budget = budget.saturating_sub(1);
+        if let Some(held) = self.waiting_per_peer.get_mut(&block.from) {
+            held.give_back(block.bytes);
         }
         let slot = block.block.slot();
         if let Some(ids) = self.by_slot.get_mut(&slot) {

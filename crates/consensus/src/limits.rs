@@ -9,8 +9,17 @@ pub const MAX_PARENT_DEPTH: u64 = 32;
 /// The most blocks that wait for their parents, per peer that sent them.
 pub const MAX_WAITING_PER_PEER: usize = 512;
 
+/// The most bytes of them, per peer that sent them.
+pub const MAX_WAITING_BYTES_PER_PEER: usize = 32 * 1024 * 1024;
+
 /// The most blocks handed to verification and not yet back, per peer.
 pub const MAX_VERIFYING_PER_PEER: usize = 1_024;
+
+/// The most bytes of them, per peer.
+pub const MAX_VERIFYING_BYTES_PER_PEER: usize = 32 * 1024 * 1024;
+
+/// So many rounds behind others, whole rounds are asked for.
+pub const ROUNDS_BEHIND: u64 = 2;
 
 /// The most slots or rounds asked for in one request.
 pub const MAX_REQUESTED_SLOTS: usize = 256;

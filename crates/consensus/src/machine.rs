@@ -882,18 +882,17 @@ impl Machine {
             return;
         };
         // After a jump to a later state there are no blocks yet, and the round runs before them.
-        let have = self.proposer.round().previous().min(self.dag.highest_round());
-        let first = have.max(self.dag.floor().next());
+        let first = self.proposer.round().previous().min(self.dag.highest_round());
+        let first = first.max(self.dag.floor().next());
         let pause = self.config.sync_delay_us.saturating_mul(2);
         for (to, message) in self.pursuit.requests(self.now, pause, first..=highest, source) {
             self.send(to, message);
         }
     }
 
-    /// The highest round that others are in and who said so, if it is rounds above the local one.
+    /// The highest round that others are in, and who said so, if it is far above the local one.
     fn far_ahead(&self) -> Option<(Round, ValidatorIndex)> {
-        const ROUNDS_BEHIND: u64 = 2;
-        let reach = self.proposer.round().plus(ROUNDS_BEHIND);
+        let reach = self.proposer.round().plus(limits::ROUNDS_BEHIND);
         let [waiting, dropped] = [self.intake.highest_waiting(), self.pursuit.dropped()];
         waiting.max(dropped).filter(|(highest, _)| *highest >= reach)
     }

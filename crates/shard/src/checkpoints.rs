@@ -115,9 +115,9 @@ impl Checkpoints {
         committee: &Committee,
     ) -> Attested {
         let Attestation { height, checkpoint } = attestation;
-        let watched = height.0 + WATCHED_HEIGHTS > self.certified.0
-            && height.0 <= self.last.height.0 + MAX_HEIGHTS_AHEAD;
-        if !watched {
+        // An author may claim any height: nothing is added to it.
+        let ahead = height.0.saturating_sub(self.last.height.0);
+        if !is_watched(height, self.certified) || ahead > MAX_HEIGHTS_AHEAD {
             return Attested::Counted;
         }
         let tally = self.tallies.entry(height).or_default();
@@ -151,10 +151,15 @@ impl Checkpoints {
         let higher = height > self.certified;
         self.certified = self.certified.max(height);
         let certified = self.certified;
-        self.tallies.retain(|height, _| height.0 + WATCHED_HEIGHTS > certified.0);
-        self.quorums.retain(|height, _| height.0 + WATCHED_HEIGHTS > certified.0);
+        self.tallies.retain(|height, _| is_watched(*height, certified));
+        self.quorums.retain(|height, _| is_watched(*height, certified));
         higher
     }
+}
+
+/// Whether attestations of a height are still counted.
+const fn is_watched(height: Height, certified: Height) -> bool {
+    certified.0.saturating_sub(height.0) < WATCHED_HEIGHTS
 }
 
 /// Collects a certificate from the attestations in the DAG.

@@ -50,7 +50,7 @@ pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Resu
     let chained = package
         .commits
         .windows(2)
-        .all(|pair| pair[1].previous == pair[0].digest() && pair[1].index == pair[0].index + 1);
+        .all(|pair| pair[1].previous == pair[0].digest() && follows(pair[0].index, pair[1].index));
     if !chained || last.digest() != package.certificate.checkpoint.commit {
         return Err(BadOffer::BrokenChain);
     }
@@ -67,6 +67,11 @@ pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Resu
         return Err(BadOffer::ChunkCount);
     }
     Ok(())
+}
+
+/// Whether an index is the next one; both may be any number.
+const fn follows(before: u64, index: u64) -> bool {
+    matches!(index.checked_sub(before), Some(1))
 }
 
 /// What a synchronisation asks for: messages to peers.

@@ -1,5 +1,5 @@
 use qcn_crypto::Signature;
-use qcn_types::{Bounded, CompactParents, Payload};
+use qcn_types::{AccusedBlock, Bounded, CompactParents, Evidence, Payload};
 
 use super::*;
 use crate::testing::{author, body, genesis, signing_committee, verified};
@@ -95,6 +95,34 @@ fn a_verified_block_is_known_in_every_form() {
     assert_eq!(wait(&mut intake), Admission::Known);
     assert!(intake.knows(&CompactBlock::pack(&block)));
     assert!(intake.knows(&CompactBlock::in_full(&block)));
+}
+
+/// A few long blocks use up a budget as many short ones do, and give it back.
+#[test]
+fn budgets_count_bytes_too() {
+    let bytes = Bounded::truncated(vec![0; 4 * 1024 * 1024]);
+    let accused = AccusedBlock { author: author(3), bytes };
+    let evidence = Bounded::truncated(vec![Evidence::InvalidBlock(Box::new(accused))]);
+    let long = |index: u16, round: u64| {
+        let block = CompactBlock::clone(&compact(round, index, 0));
+        let payload = Payload { evidence: evidence.clone(), ..Payload::default() };
+        Arc::new(CompactBlock { payload, ..block })
+    };
+    let mut intake = Intake::default();
+    let fit = MAX_WAITING_BYTES_PER_PEER as u64 / (4 * 1024 * 1024 + 1_024);
+    for round in 1..=fit {
+        let admission = intake.wait_for(0, &long(0, round), &[slot(0, 1)]);
+        assert_eq!(admission, Admission::Admitted, "{round} of {fit}");
+        assert!(intake.begin_verification(author(0), &long(0, round)), "{round} of {fit}");
+    }
+    let more = long(0, fit + 1);
+    assert_eq!(intake.wait_for(0, &more, &[slot(0, 1)]), Admission::OverBudget);
+    assert_eq!(intake.wait_for(1, &more, &[slot(0, 1)]), Admission::Admitted);
+    assert!(!intake.begin_verification(author(0), &more));
+    intake.end_verification(author(0), &long(0, 1));
+    assert!(intake.begin_verification(author(0), &more));
+    intake.raise_floor(Round(1));
+    assert_eq!(intake.wait_for(0, &long(0, fit + 2), &[slot(0, 1)]), Admission::Admitted);
 }
 
 #[test]
