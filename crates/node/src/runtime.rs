@@ -7,8 +7,11 @@ mod core;
 mod history;
 mod inbox;
 
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use qcn_crypto::{Role, Scheme, SigningKey};
 use qcn_shard::{Message, Shard, ShardConfig, Start};
@@ -26,13 +29,16 @@ use crate::config::NodeConfig;
 use crate::genesis::Genesis;
 use crate::storage::{BlockLog, LogWriter, Opened, StorageError, StoreIdentity};
 use crate::transport::{KnownValidator, Received, Transport, TransportConfig};
-use crate::view::{Notice, Submission, SubmitError, View};
+use crate::view::{NodeStatus, Notice, Submission, SubmitError, View};
 
 /// The most client submissions whose signatures are checked at once.
 const MAX_CHECKED_AT_ONCE: usize = 64;
 
+/// In the folder of the history: the network that it is of.
+const CHAIN_FILE: &str = "network";
+
 /// How often peers are looked at.
-const PEERS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+const PEERS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The secrets of a validator.
 #[derive(Debug)]
@@ -76,6 +82,12 @@ pub enum NodeError {
     /// The API.
     #[error(transparent)]
     Api(#[from] crate::api::ApiError),
+    /// The folder has a history, so the key has signed.
+    #[error(
+        "{0} holds the history of a node that ran, so its key may have signed: start the node \
+         without marking the folder, and it finds out what it has signed"
+    )]
+    HasHistory(PathBuf),
     /// The operating system gives no thread or no entropy.
     #[error("the operating system refuses: {0}")]
     System(#[from] std::io::Error),
@@ -96,6 +108,10 @@ pub fn initialise(
     let committee_keys = genesis.committee_keys()?;
     let own = own_index(genesis, &committee_keys, keys)?;
     let identity = store_identity(&committee_keys, own)?;
+    let history = archive_folder(config);
+    if history.exists() {
+        return Err(NodeError::HasHistory(history));
+    }
     Ok(BlockLog::initialise(&log_folder(config), &identity)?)
 }
 
@@ -127,7 +143,7 @@ impl Node {
 
         // The log first: it holds the lock of the folder, and says so best.
         let opened = open_log(config, &committee_keys, own)?;
-        let archive = Archive::open(&config.data.join("archive"), retention(config))?;
+        let archive = open_archive(config, genesis)?;
         let metrics = Metrics::new();
         let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone())?;
         let mut history = History::new(writer, view.clone(), metrics.clone());
@@ -139,6 +155,7 @@ impl Node {
             shard_config(genesis, committee_keys.clone(), own)?,
             opened.start,
         )?;
+        history.begin(&shard);
         let log = {
             let post = post.clone();
             LogWriter::spawn(opened.log, move |event| post.put(Happening::Log(event)))
@@ -170,9 +187,10 @@ impl Node {
             metrics: metrics.clone(),
             post: post.clone(),
         });
-        let core = std::thread::Builder::new()
-            .name(format!("core-{own}"))
-            .spawn(move || core.run(&inbox))?;
+        let core = std::thread::Builder::new().name(format!("core-{own}")).spawn({
+            let view = view.clone();
+            move || watched(&view, || core.run(&inbox))
+        })?;
         Ok(Self { view, archive, transport, api, post, core, tasks })
     }
 
@@ -214,6 +232,20 @@ impl Node {
     }
 }
 
+/// Runs the core. A defect that ends its thread must not leave a node that looks well.
+fn watched(view: &View, run: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        let what = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default();
+        let reason = format!("a defect ended the core ({what}): please report it with the log");
+        tracing::error!("stopped: {reason}");
+        view.set_status(NodeStatus { stopped: Some(reason), ..view.status() });
+    }
+}
+
 fn own_index(
     genesis: &Genesis,
     committee: &CommitteeKeys,
@@ -234,6 +266,47 @@ fn own_index(
 
 const fn retention(config: &NodeConfig) -> Retention {
     Retention { keep_checkpoints: config.storage.keep_checkpoints }
+}
+
+/// Opens the history. It is a convenience: what belongs to another network, or cannot be opened, is
+/// set aside, and the validator begins a new one.
+fn open_archive(config: &NodeConfig, genesis: &Genesis) -> Result<Archive, NodeError> {
+    let folder = archive_folder(config);
+    let mark = folder.join(CHAIN_FILE);
+    let chain = genesis.chain().to_string();
+    if folder.exists() {
+        match std::fs::read_to_string(&mark) {
+            Ok(found) if found.trim() == chain => {}
+            Ok(found) => set_aside(&folder, &format!("it is that of network {}", found.trim()))?,
+            Err(error) => set_aside(&folder, &format!("{}: {error}", mark.display()))?,
+        }
+    }
+    let open = || Archive::open(&folder, retention(config));
+    let archive = match open() {
+        Ok(archive) => archive,
+        Err(error) => {
+            set_aside(&folder, &error.to_string())?;
+            open()?
+        }
+    };
+    std::fs::write(&mark, chain + "\n")?;
+    Ok(archive)
+}
+
+fn set_aside(folder: &Path, why: &str) -> std::io::Result<()> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let aside = folder.with_file_name(format!("archive.set-aside-{}", since.as_millis()));
+    tracing::error!(
+        "the history in {} cannot be used ({why}): it is now {}, and a new one begins. Delete it \
+         once you do not need it",
+        folder.display(),
+        aside.display()
+    );
+    std::fs::rename(folder, aside)
+}
+
+fn archive_folder(config: &NodeConfig) -> PathBuf {
+    config.data.join("archive")
 }
 
 fn log_folder(config: &NodeConfig) -> PathBuf {
@@ -348,18 +421,34 @@ struct SubmissionCheck {
 
 /// Has the signatures of submissions checked, a bounded number of submissions at a time.
 async fn take_in_submissions(mut waiting: mpsc::Receiver<Submission>, check: SubmissionCheck) {
-    let check = std::sync::Arc::new(check);
-    let places = std::sync::Arc::new(tokio::sync::Semaphore::new(MAX_CHECKED_AT_ONCE));
+    let check = Arc::new(check);
+    let places = Arc::new(tokio::sync::Semaphore::new(MAX_CHECKED_AT_ONCE));
     while let Some(Submission { transactions, reply }) = waiting.recv().await {
-        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let check = std::sync::Arc::clone(&check);
-        rayon::spawn(move || {
+        let check = Arc::clone(&check);
+        spawn_for_clients(move || {
             let checked = transactions.into_par_iter().map(|one| check.check(one)).collect();
             check.post.put(Happening::Submitted(Checked { transactions: checked, reply }));
             drop(place);
         });
+    }
+}
+
+/// Does work for clients beside that for validators: on threads of its own, half as many, so that
+/// blocks never wait behind what anybody may hand in.
+fn spawn_for_clients(work: impl FnOnce() + Send + 'static) {
+    static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| {
+        let threads = std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1));
+        let named = |at| format!("clients-{at}");
+        rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(named).build().ok()
+    });
+    match pool {
+        Some(pool) => pool.spawn(work),
+        // The system gives no more threads: then they share.
+        None => rayon::spawn(work),
     }
 }
 

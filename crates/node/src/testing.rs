@@ -109,7 +109,7 @@ pub(crate) fn bare_body(index: u16, time_ms: u64) -> BlockBody {
     }
 }
 
-fn validator_key(index: u16) -> SigningKey {
+pub(crate) fn validator_key(index: u16) -> SigningKey {
     SigningKey::from_seed(Scheme::Falcon512, &[index as u8 + 1; 32]).unwrap()
 }
 

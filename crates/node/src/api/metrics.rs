@@ -96,6 +96,7 @@ struct StatusGauges {
     recovering: Gauge,
     synchronising: Gauge,
     stopped: Gauge,
+    waiting: Gauge,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -192,6 +193,7 @@ impl Metrics {
             ("recovering", "Whether it finds out what it signed", &status.recovering),
             ("synchronising", "Whether it synchronises state", &status.synchronising),
             ("stopped", "Whether it has stopped", &status.stopped),
+            ("waiting", "Whether it waits for the machine, as for a full disk", &status.waiting),
         ];
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
@@ -238,6 +240,7 @@ impl Metrics {
         set(&gauges.recovering, status.recovering.into());
         set(&gauges.synchronising, status.synchronising.into());
         set(&gauges.stopped, status.stopped.is_some().into());
+        set(&gauges.waiting, status.waiting_for.is_some().into());
     }
 
     /// Copies how the connections stand.

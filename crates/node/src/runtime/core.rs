@@ -1,8 +1,10 @@
 //! The loop that owns the machine: inputs in, outputs carried out in order.
 //!
-//! It runs on a thread of its own and never waits for a disk, a socket or a signature check:
-//! others do these and put the answers into the inbox. Behind a barrier (`Output::Persist`)
-//! outputs wait until the log says that the record is durable, as in the simulator.
+//! It runs on a thread of its own and waits for no sync, socket or signature check: others do
+//! these and put the answers into the inbox. It waits only where the archive or the log cannot
+//! keep up, each behind a bounded queue. Behind a barrier (`Output::Persist`) outputs wait until
+//! the log says that the record is durable, as in the simulator; so does what is told to clients,
+//! for it may quote a block of this validator that no disk has yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use prometheus_client::metrics::histogram::Histogram;
 use qcn_crypto::SigningKey;
+use qcn_ledger::Ledger;
 use qcn_light::verify_certificate;
 use qcn_shard::{Event, Input, Message, Output, Refused, Shard};
 use qcn_types::{
@@ -31,6 +34,16 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(25);
 /// While so many outputs wait for the disk, messages are dropped: peers are asked again.
 const MAX_HELD_OUTPUTS: usize = 16_384;
 
+/// A clock that goes back by more has been set: what was signed before lies in the future.
+const MAX_STEP_BACK: Duration = Duration::from_secs(2);
+
+/// What waits until the log is durable.
+enum Held {
+    Output(Output),
+    /// An event, with the state after it if that was at hand when it happened.
+    Told(Event, Option<Ledger>),
+}
+
 /// What a core is made of.
 pub(crate) struct Parts {
     pub(crate) shard: Shard,
@@ -50,7 +63,7 @@ pub(crate) struct Core {
     /// When the machine wants to be woken.
     wake: Option<Time>,
     /// What waits until the log is durable.
-    held: VecDeque<Output>,
+    held: VecDeque<Held>,
     barrier: Option<(Ticket, Instant)>,
     /// Inputs that carrying out an output led to at once.
     follow_up: VecDeque<Input>,
@@ -59,6 +72,8 @@ pub(crate) struct Core {
     stopped: Option<String>,
     disk_full: Option<String>,
     status_due: Instant,
+    /// The latest time that the machine was told.
+    latest: Time,
 }
 
 impl Core {
@@ -73,6 +88,7 @@ impl Core {
             stopped: None,
             disk_full: None,
             status_due: Instant::now(),
+            latest: now(),
         }
     }
 
@@ -86,6 +102,7 @@ impl Core {
                 Some(happening) => self.happen(happening),
                 None => {}
             }
+            self.watch_clock();
             if self.wake.is_some_and(|wake| wake <= now()) {
                 self.wake = None;
                 self.hand_in(Input::Tick);
@@ -98,6 +115,21 @@ impl Core {
         let closed = self.parts.log.close();
         if let Err(error) = closed {
             tracing::error!(%error, "the block log could not be closed");
+        }
+    }
+
+    /// The machine's time never goes back, so it would stand still until the clock has caught up
+    /// with what it was before, and its blocks would be refused as coming from the future.
+    fn watch_clock(&mut self) {
+        let now = now();
+        let back = Duration::from_micros(self.latest.since_us(now));
+        self.latest = self.latest.max(now);
+        if back > MAX_STEP_BACK && self.stopped.is_none() {
+            self.stop(format!(
+                "the clock of this machine was set back by {:.1} s: see that it is right, and \
+                 start the node again",
+                back.as_secs_f64()
+            ));
         }
     }
 
@@ -141,8 +173,7 @@ impl Core {
     fn drain(&mut self) {
         while let Some(output) = self.parts.shard.poll_output() {
             match output {
-                // Events tell what has happened already: nothing leaves the node by them.
-                Output::Event(event) => self.event(event),
+                Output::Event(event) => self.tell(event),
                 _ if self.stopped.is_some() => {}
                 output => self.queue(output),
             }
@@ -155,7 +186,7 @@ impl Core {
             self.parts.history.keep(record);
         }
         if self.barrier.is_some() {
-            self.held.push_back(output);
+            self.held.push_back(Held::Output(output));
         } else {
             self.carry_out(output);
         }
@@ -190,7 +221,7 @@ impl Core {
                 self.parts.transport.broadcast(class, &Bytes::from(encode(&message)));
             }
             Output::Wake(at) => self.wake = Some(at),
-            Output::Event(event) => self.event(event),
+            Output::Event(event) => self.tell(event),
         }
     }
 
@@ -301,10 +332,13 @@ impl Core {
     fn release(&mut self) {
         self.barrier = None;
         while self.barrier.is_none() {
-            let Some(output) = self.held.pop_front() else {
-                break;
-            };
-            self.carry_out(output);
+            match self.held.pop_front() {
+                Some(Held::Output(output)) => self.carry_out(output),
+                Some(Held::Told(event, ledger)) => {
+                    self.parts.history.event(&self.parts.shard, event, ledger);
+                }
+                None => break,
+            }
         }
         while let Some(input) = self.follow_up.pop_front() {
             self.hand_in(input);
@@ -323,7 +357,8 @@ impl Core {
 
     // ----- what happened -----
 
-    fn event(&mut self, event: Event) {
+    /// Tells of an event, once everything before it is durable.
+    fn tell(&mut self, event: Event) {
         match &event {
             Event::Refused { id, refusal } => self.refused.push((*id, refusal.clone())),
             Event::Rejected { from, .. } | Event::LyingSyncer(from) => {
@@ -338,7 +373,19 @@ impl Core {
             }
             _ => {}
         }
-        self.parts.history.event(&self.parts.shard, event);
+        let shard = &self.parts.shard;
+        // Only the newest state is at hand. Earlier ones of the same input are proven by it.
+        let ledger = match &event {
+            Event::Executed { header, .. } if shard.checkpoint().height == header.height => {
+                Some(shard.ledger().clone())
+            }
+            _ => None,
+        };
+        if self.barrier.is_some() {
+            self.held.push_back(Held::Told(event, ledger));
+        } else {
+            self.parts.history.event(shard, event, ledger);
+        }
     }
 
     fn publish_status(&mut self) {
@@ -388,3 +435,6 @@ pub(crate) fn now() -> Time {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,13 +139,19 @@ impl History {
         self.last_checkpoint_unix_ms
     }
 
-    /// Tells everybody whom it concerns.
-    pub(crate) fn event(&mut self, shard: &Shard, event: Event) {
+    /// Says who is isolated, as the state that the node starts with has it.
+    pub(crate) fn begin(&mut self, shard: &Shard) {
+        self.isolated = *shard.consensus().schedule().isolated();
+        self.view.set_isolated(self.isolated);
+    }
+
+    /// Tells everybody whom it concerns. `ledger` is the state after what was executed.
+    pub(crate) fn event(&mut self, shard: &Shard, event: Event, ledger: Option<Ledger>) {
         match event {
             Event::Proposed(_) | Event::Refused { .. } | Event::Diverged { .. } => {}
             Event::Accepted(reference) => self.accepted(reference),
             Event::Executed { header, leaders, blocks, outcomes, .. } => {
-                self.executed(shard, header, leaders, &blocks, outcomes);
+                self.executed(header, ledger, leaders, &blocks, outcomes);
             }
             Event::Certified { height, .. } => self.certified(shard, height),
             Event::Skipped(slot) => {
@@ -168,6 +174,7 @@ impl History {
             Event::Synchronised { height, .. } => {
                 tracing::info!(%height, "the state was synchronised");
                 self.uncertified.clear();
+                self.begin(shard);
             }
             Event::Resumed { round } => tracing::info!(%round, "may sign again"),
             Event::LyingSyncer(from) => tracing::warn!(%from, "sent state that does not fit"),
@@ -195,16 +202,14 @@ impl History {
 
     fn executed(
         &mut self,
-        shard: &Shard,
         header: Checkpoint,
+        ledger: Option<Ledger>,
         leaders: Vec<BlockRef>,
         blocks: &[BlockRef],
         outcomes: Vec<(TransactionId, Outcome)>,
     ) {
         self.last_checkpoint_unix_ms = unix_ms();
         self.metrics.transactions.inc_by(outcomes.len() as u64);
-        // Only the newest state is at hand. Earlier ones of the same input are proven by it.
-        let ledger = (shard.checkpoint().height == header.height).then(|| shard.ledger().clone());
         self.uncertified.insert(header.height, (header, ledger));
         while self.uncertified.len() > MAX_UNCERTIFIED {
             self.uncertified.pop_first();

@@ -1,0 +1,169 @@
+//! The core with a log and a transport of its own, driven by hand.
+
+use qcn_consensus::Config;
+use qcn_crypto::{Digest, Scheme};
+use qcn_shard::{ShardConfig, Start};
+use qcn_types::{Height, Round};
+use tokio::runtime::Runtime;
+use tokio::sync::broadcast::Receiver;
+
+use super::super::history::ArchiveWriter;
+use super::super::inbox::inbox;
+use super::*;
+use crate::archive::{Archive, Retention};
+use crate::storage::{BlockLog, StoreIdentity};
+use crate::testing::{CHAIN, HISTORY, TestFolder, validator_key};
+use crate::transport::{KnownValidator, Limits, TransportConfig};
+use crate::view::Notice;
+
+const OWN: ValidatorIndex = ValidatorIndex(0);
+
+/// A core of the first of four validators, whose log reports to nobody.
+struct Bench {
+    core: Core,
+    archive: Archive,
+    notices: Receiver<Notice>,
+    inbox: Inbox,
+    _runtime: Runtime,
+    _folder: TestFolder,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = TestFolder::new();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let keys = HISTORY.keys.clone();
+        let identity = StoreIdentity::of(&keys, OWN).unwrap();
+        let log = folder.path().join("log");
+        BlockLog::initialise(&log, &identity).unwrap();
+        let opened = BlockLog::open(&log, &identity, &keys, OWN).unwrap();
+        let archive = Archive::open(&folder.path().join("archive"), Retention::ALL).unwrap();
+        let (view, _submissions) = View::new(keys.clone(), OWN);
+        let metrics = Metrics::new();
+        let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone()).unwrap();
+        let shard = Shard::new(
+            now(),
+            ShardConfig {
+                keys: keys.clone(),
+                own: OWN,
+                seed: Digest([9; 32]),
+                consensus: Config::default(),
+                accounts: Arc::from([]),
+                snapshot_interval: 1,
+                nonce: 5,
+                replays_events: true,
+            },
+            Start::Fresh,
+        );
+        let (transport, _) = runtime.block_on(Transport::start(transport_config())).unwrap();
+        let (post, inbox) = inbox();
+        let notices = view.subscribe();
+        let core = Core::new(Parts {
+            shard: shard.unwrap(),
+            keys,
+            signing: validator_key(OWN.0),
+            log: LogWriter::spawn(opened.log, |_| {}),
+            transport,
+            history: History::new(writer, view.clone(), metrics.clone()),
+            view,
+            metrics,
+            post,
+        });
+        Self { core, archive, notices, inbox, _runtime: runtime, _folder: folder }
+    }
+
+    fn told(&mut self) -> Vec<Notice> {
+        std::iter::from_fn(|| self.notices.try_recv().ok()).collect()
+    }
+}
+
+fn transport_config() -> TransportConfig {
+    let key = |seed: u8| SigningKey::from_seed(Scheme::MlDsa65, &[seed; 32]).unwrap();
+    let validators = (0..4_u8).map(|index| KnownValidator {
+        index: ValidatorIndex(index.into()),
+        name: format!("validator-{index}"),
+        key: key(index).public_key().clone(),
+        address: None,
+    });
+    TransportConfig {
+        chain: CHAIN,
+        own: OWN,
+        key: key(0),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
+        validators: validators.collect(),
+        seeds: Vec::new(),
+        limits: Limits::default(),
+    }
+}
+
+/// What is told to clients waits for the disk as what is sent to validators does.
+///
+/// Given a validator that signs its first block, and a log that does not say that it is durable.
+/// When the block has entered the DAG,
+/// then no subscriber and no archive has heard of it; and once it is durable, both have.
+#[test]
+fn an_own_block_is_told_to_nobody_before_it_is_durable() {
+    let mut bench = Bench::new();
+    bench.core.drain();
+    bench.core.hand_in(Input::Tick);
+    while let Some(input) = bench.core.follow_up.pop_front() {
+        bench.core.hand_in(input);
+    }
+    let own = bench.core.parts.shard.consensus().dag().layer(Round(1)).unwrap();
+    let own = own.first(OWN).expect("it has proposed").reference;
+    let (ticket, _) = bench.core.barrier.expect("the block is to be durable");
+    assert!(bench.told().is_empty(), "subscribers know a block that no disk has");
+
+    bench.core.log_says(LogEvent::Durable(ticket));
+    let told = bench.told();
+    let is_own = |notice: &Notice| matches!(notice, Notice::Block { block, .. } if *block == own);
+    assert!(told.iter().any(is_own), "{told:?}");
+    let Bench { core, archive, .. } = bench;
+    core.parts.history.close();
+    assert!(archive.block(&own.digest).unwrap().is_some());
+}
+
+/// What waits for the disk when the log fails is never told.
+#[test]
+fn a_failed_log_keeps_the_own_block_untold() {
+    let mut bench = Bench::new();
+    bench.core.drain();
+    bench.core.hand_in(Input::Tick);
+    while let Some(input) = bench.core.follow_up.pop_front() {
+        bench.core.hand_in(input);
+    }
+    let (ticket, _) = bench.core.barrier.expect("the block is to be durable");
+    bench.core.log_says(LogEvent::Failed(crate::storage::StorageError::Stopped));
+    bench.core.log_says(LogEvent::Durable(ticket));
+    assert!(bench.told().is_empty());
+    assert!(bench.core.parts.view.status().stopped.is_some());
+}
+
+/// A clock that is set back stops the node with a word instead of silencing it for as long.
+#[test]
+fn a_clock_that_goes_back_stops_the_node_with_a_reason() {
+    let mut bench = Bench::new();
+    bench.core.watch_clock();
+    assert_eq!(bench.core.stopped, None);
+    bench.core.latest = now().plus_ms(1_000);
+    bench.core.watch_clock();
+    assert_eq!(bench.core.stopped, None, "a second is no step");
+    bench.core.latest = now().plus_ms(3_600_000);
+    bench.core.watch_clock();
+    let reason = bench.core.stopped.clone().expect("it stops");
+    assert!(reason.contains("set back by 3600"), "{reason}");
+    assert_eq!(bench.core.parts.view.status().stopped, Some(reason));
+}
+
+/// A core that ends by a defect does not leave a node that looks well.
+#[test]
+fn a_core_that_panics_is_seen_to_have_stopped() {
+    let bench = Bench::new();
+    let view = bench.core.parts.view.clone();
+    let broken = || -> () { panic!("height {}", Height(7)) };
+    super::super::watched(&view, broken);
+    let reason = view.status().stopped.expect("it has stopped");
+    assert!(reason.contains("height 7") && reason.contains("report"), "{reason}");
+    drop(bench.inbox);
+}
