@@ -375,53 +375,6 @@ fn a_kill_leaves_whole_checkpoints() {
     assert!(seen > 0, "some checkpoint must have been written before a kill");
 }
 
-/// For a person who asks what the archive costs: `cargo test -p qcn-node -- --ignored --nocapture
-/// transactions_per_second`.
-#[test]
-#[ignore = "writes how fast it is, and asserts nothing"]
-fn transactions_per_second() {
-    const BLOCKS: u64 = 4;
-    const EACH: u64 = 500;
-    const HEIGHTS: u64 = 100;
-    let key = &HISTORY.accounts[0];
-    let to = Address(Digest([5; 32]));
-    let block = |number: u64| {
-        let nonces = number * EACH..(number + 1) * EACH;
-        let transactions = nonces.map(|nonce| crate::testing::transfer(key, nonce, to, 1));
-        let mut body = bare_body(number as u16, 1);
-        body.payload.transactions = Bounded::truncated(transactions.collect());
-        HISTORY.keys.verify_composed(sign_block(number as u16, body)).unwrap()
-    };
-    let blocks: Vec<VerifiedBlock> = (0..BLOCKS).map(block).collect();
-    let carried = blocks.iter().flat_map(|block| &block.body.payload.transactions);
-    let outcomes: Vec<_> = carried.map(|one| (one.body.id(), Outcome::Applied)).collect();
-    let folder = TestFolder::new();
-    let archive = open(&folder);
-    let cpu_us = || crate::api::cpu_seconds().unwrap() * 1e6;
-    let begin = cpu_us();
-    for height in 1..=HEIGHTS {
-        let executed = Executed {
-            header: Checkpoint { height: Height(height), ..Checkpoint::default() },
-            leaders: Vec::new(),
-            blocks: blocks.clone(),
-            outcomes: outcomes.clone(),
-        };
-        archive.add_checkpoint(&executed).unwrap();
-    }
-    let each = (cpu_us() - begin) / (BLOCKS * EACH * HEIGHTS) as f64;
-    println!(
-        "{each:.1} us of a processor per transaction under a checkpoint, without the bodies of blocks"
-    );
-    let begin = cpu_us();
-    for block in blocks.iter().cycle().take(BLOCKS as usize * 10) {
-        let mut batch = archive.0.database.batch();
-        archive.0.put_block(&mut batch, block);
-        batch.commit().unwrap();
-    }
-    let each = (cpu_us() - begin) / (BLOCKS * EACH * 10) as f64;
-    println!("{each:.1} us of a processor per transaction in the body of a block");
-}
-
 /// For a person who asks how long a restart takes.
 #[test]
 #[ignore = "writes how fast it is, and asserts nothing"]
