@@ -56,6 +56,10 @@ use write::Writer;
 /// The most ancestors between a checkpoint and the certificate that proves it.
 pub const MAX_ANCESTORS: usize = 512;
 
+/// With less room on the disk an archive that failed is not opened again: it takes that much
+/// before it frees any.
+const ROOM_BYTES: u64 = 64 * 1024 * 1024;
+
 /// What is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retention {
@@ -83,6 +87,12 @@ pub enum ArchiveError {
     /// The folder holds something that this version did not write.
     #[error("{}: not an archive of this version; {REMOVE}", .0.display())]
     OtherLayout(PathBuf),
+    /// It failed before, and there is too little room to open it again.
+    #[error("the disk is full: {available} bytes are left, the archive needs {ROOM_BYTES}")]
+    NoRoom {
+        /// How many bytes are left.
+        available: u64,
+    },
     /// It failed before, and was not opened again yet.
     #[error("the archive failed and is not open")]
     Closed,
@@ -156,8 +166,14 @@ impl Archive {
     /// again by itself.
     ///
     /// # Errors
-    /// As [`open`](Self::open); also while somebody still reads. The archive is closed then.
+    /// [`ArchiveError::NoRoom`] while the disk is full: it can still be read then. As
+    /// [`open`](Self::open), also while somebody still reads: it is closed then.
     pub fn reopen(&self) -> Result<(), ArchiveError> {
+        let disk = rustix::fs::statvfs(&self.0.folder).map_err(std::io::Error::from)?;
+        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if available < ROOM_BYTES {
+            return Err(ArchiveError::NoRoom { available });
+        }
         let mut opened = self.0.opened.write().unwrap_or_else(PoisonError::into_inner);
         *opened = None;
         *opened = Some(Arc::new(Inner::open(&self.0.folder)?));

@@ -61,6 +61,8 @@ pub struct Segment {
 #[derive(Debug)]
 pub struct Bodies {
     folder: PathBuf,
+    /// A segment that has so many is finished.
+    pub segment_bytes: u64,
     segments: BTreeMap<u64, Segment>,
     /// The last segment.
     file: Option<File>,
@@ -87,6 +89,7 @@ impl Bodies {
         let waiting_round = Round(0);
         let mut bodies = Self {
             folder: folder.to_owned(),
+            segment_bytes: SEGMENT_BYTES,
             segments,
             file: None,
             waiting: Vec::new(),
@@ -112,7 +115,7 @@ impl Bodies {
         let last = last.map(|(number, segment)| (*number, *segment));
         let mut finished = None;
         if let (Some(file), Some((number, segment))) = (&self.file, last) {
-            if segment.bytes < SEGMENT_BYTES {
+            if segment.bytes < self.segment_bytes {
                 return Ok(None);
             }
             file.sync_data()?;
@@ -319,3 +322,6 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

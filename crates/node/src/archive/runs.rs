@@ -226,3 +226,6 @@ fn mergeable(list: &[Arc<Run>]) -> Option<usize> {
     let entries: u64 = last.iter().map(|run| run.entries()).sum();
     (last.iter().all(|run| run.level == level) && entries <= MAX_ENTRIES).then_some(start)
 }
+
+#[cfg(test)]
+mod tests;
