@@ -8,12 +8,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use qcn_crypto::{ChainId, Digest, Domain, Scheme, SeededRandomness, Signature, SigningKey, hash};
 use qcn_ledger::Outcome;
-use qcn_node::archive::{Archive, Executed, Retention};
+use qcn_node::archive::{Archive, Executed, Position, Retention};
 use qcn_types::{
     Action, Address, Amount, Block, BlockBody, BlockHeader, Bounded, Checkpoint, Committee,
     CommitteeKeys, Epoch, Height, Member, Payload, Round, ShardId, Transaction, TransactionBody,
@@ -28,6 +29,8 @@ const ACCOUNTS: u64 = 20_000;
 const SIGNATURE_BYTES: usize = 655;
 /// Rounds between a block's acceptance and its execution.
 const LATENCY_ROUNDS: usize = 3;
+const READS: usize = 1_000;
+const PAGE: usize = 100;
 /// As the archive's thread in a node does.
 const PRUNED_EVERY: u64 = 256;
 
@@ -46,11 +49,12 @@ fn main() -> Result<()> {
     outcome
 }
 
-fn run(folder: &std::path::Path, rounds: u64, retention: Retention) -> Result<()> {
+fn run(folder: &Path, rounds: u64, retention: Retention) -> Result<()> {
     let mut network = Network::new()?;
     let archive = Archive::open(folder, retention)?;
     let mut waiting: VecDeque<(Checkpoint, Vec<VerifiedBlock>)> = VecDeque::new();
     let mut making = 0;
+    let mut sample = Vec::new();
     let before = thread_times()?;
     for round in 1..=rounds {
         let begin = own_time()?;
@@ -65,8 +69,9 @@ fn run(folder: &std::path::Path, rounds: u64, retention: Retention) -> Result<()
         }
         let Some(executed) = executed else { continue };
         archive.add_checkpoint(&executed)?;
+        sample.extend(executed.outcomes.first().map(|(id, _)| *id));
         if executed.header.height.0.is_multiple_of(PRUNED_EVERY) {
-            archive.prune()?;
+            while archive.prune()? {}
         }
     }
     archive.sync()?;
@@ -88,7 +93,27 @@ fn run(folder: &std::path::Path, rounds: u64, retention: Retention) -> Result<()
     println!("{:>8.2} us of processor time for each transaction", each(sum));
     let bytes = folder_bytes(folder)?;
     println!("{:>8} bytes on the disk for each transaction", bytes / written);
-    drop(archive);
+    read(&archive, &sample)
+}
+
+/// How long it takes to read what is in the page cache.
+fn read(archive: &Archive, sample: &[TransactionId]) -> Result<()> {
+    let each = |begin: Instant, count: usize| begin.elapsed().as_micros() / count.max(1) as u128;
+    let asked = sample.iter().rev().step_by(sample.len().div_ceil(READS)).take(READS);
+    let begin = Instant::now();
+    let records = asked.map(|id| archive.transaction(*id)).collect::<Result<Vec<_>, _>>()?;
+    println!("{:>8} us to read a transaction", each(begin, records.len()));
+    let records: Vec<_> = records.into_iter().flatten().collect();
+    let begin = Instant::now();
+    let mut listed = 0;
+    for record in &records {
+        let page = archive.account_transactions(record.sender, Position::END, PAGE)?;
+        listed += page.len();
+    }
+    println!("{:>8} us to list one of an account", each(begin, listed));
+    let begin = Instant::now();
+    let listed = archive.transactions(Position::END, PAGE)?.len();
+    println!("{:>8} us to list one of the newest {listed}", each(begin, listed));
     Ok(())
 }
 
@@ -183,12 +208,12 @@ fn own_time() -> Result<u64> {
     ran("/proc/thread-self/schedstat".as_ref())
 }
 
-fn ran(schedstat: &std::path::Path) -> Result<u64> {
+fn ran(schedstat: &Path) -> Result<u64> {
     let text = fs::read_to_string(schedstat)?;
     Ok(text.split_whitespace().next().context("a schedstat begins with a time")?.parse()?)
 }
 
-fn folder_bytes(folder: &std::path::Path) -> Result<u64> {
+fn folder_bytes(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

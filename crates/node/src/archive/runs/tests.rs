@@ -25,7 +25,8 @@ impl Both {
         let own: Vec<Entry> = (0..transactions)
             .map(|position| entry(&digest(height * 100_000 + u64::from(position)), at(position)))
             .collect();
-        let account = |position: u32| if position % 3 == 0 { BUSY } else { u64::from(position) };
+        let account =
+            |position: u32| if position.is_multiple_of(3) { BUSY } else { u64::from(position) };
         let accounts: Vec<Entry> =
             (0..transactions).map(|one| entry(&digest(account(one)), at(one))).collect();
         self.transactions.extend(&own);
