@@ -59,7 +59,8 @@ fn run(folder: &Path, rounds: u64, retention: Retention) -> Result<()> {
     for round in 1..=rounds {
         let begin = own_time()?;
         let blocks = network.round(round)?;
-        let header = Checkpoint { height: Height(round), ..Checkpoint::default() };
+        let leader = blocks.first().context("a round has blocks")?.reference();
+        let header = Checkpoint { height: Height(round), leader, ..Checkpoint::default() };
         waiting.push_back((header, blocks.clone()));
         let executed = (waiting.len() > LATENCY_ROUNDS).then(|| waiting.pop_front()).flatten();
         let executed = executed.map(|(header, blocks)| execute(header, blocks));
