@@ -1,52 +1,64 @@
 //! The history that clients ask for: blocks, checkpoints, transactions, accounts, evidence.
 //!
-//! It lies in an embedded database of its own and can be rebuilt: consensus never reads it and
-//! never waits for it. What a node must not lose is in its block log.
+//! It can be lost: consensus never reads it and never waits for it. What a node must not lose is in
+//! its block log. There are three parts in its folder:
+//!
+//! - `bodies`: blocks in full, in files that are only appended to;
+//! - `database`: an embedded database, for everything of which there is a bounded number for each
+//!   block or checkpoint;
+//! - `runs`: sorted files that say where a transaction stands and in which ones an account took
+//!   part, from which everything else about a transaction is put together when somebody asks.
+//!
+//! Nothing waits for the disk but a finished segment of bodies, a run before it has its name, and
+//! [`Archive::sync`]. A power cut may take the newest part; the node says again at a restart what
+//! it executed since its newest snapshot.
 //!
 //! **Invariants**
-//! - a checkpoint and all that is listed under it are written in one batch: after a crash both
-//!   are there or neither is;
+//! - a checkpoint and all that is listed under it are written in one batch: after the end of a
+//!   process both are there or neither is;
+//! - bodies are written before the batch that names them, and a height is marked in that batch
+//!   until a run on the disk lists its transactions;
+//! - what leads to something that a power cut took, or to something else, reads as not kept;
 //! - adding anything again changes nothing, so a node may say everything again that it executes
 //!   from its log;
 //! - there may be gaps in the heights, after a synchronisation of state;
 //! - nothing read here is proven: proofs are made from it and checked by who gets them.
 
+mod bodies;
 mod keys;
+mod open;
 mod prune;
 mod read;
 mod records;
+mod run;
+mod runs;
+mod transactions;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use borsh::BorshDeserialize;
-use fjall::config::CompressionPolicy;
-use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
-};
+use fjall::{Database, Keyspace, PersistMode};
 use qcn_crypto::Digest;
 use qcn_types::{Height, Round};
 
-pub use read::{Found, Position, ProvenTransaction};
+pub use read::{Found, Position};
 pub use records::{
     ArchivedBlock, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement,
     TransactionRecord,
 };
-
-/// How much of what was read is kept in memory, in bytes.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// How much is collected in memory before it is sorted into files, in bytes, for each of the two
-/// collections.
-const MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
-
-/// How large the database's own journal may grow, in bytes: the least that the engine allows.
-const JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+use runs::Runs;
+pub use transactions::ProvenTransaction;
+use write::Writer;
 
 /// The most ancestors between a checkpoint and the certificate that proves it.
 pub const MAX_ANCESTORS: usize = 512;
+
+/// With less room on the disk an archive that failed is not opened again: it takes that much
+/// before it frees any.
+const ROOM_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,13 +76,26 @@ impl Retention {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The database failed: a full or broken disk, or another process has it open.
-    #[error(
-        "the archive's database failed ({0}); free space or remove the archive folder, it is rebuilt"
-    )]
+    #[error("the archive's database failed ({0}); free space, or {REMOVE}")]
     Database(#[from] fjall::Error),
+    /// A file beside the database failed: a full or broken disk.
+    #[error("the archive's files failed ({0}); free space, or {REMOVE}")]
+    Files(#[from] std::io::Error),
     /// A record does not decode.
-    #[error("a record of the archive is damaged ({0}); remove the archive folder, it is rebuilt")]
+    #[error("a record of the archive is damaged ({0}); {REMOVE}")]
     Corrupt(&'static str),
+    /// The folder holds something that this version did not write.
+    #[error("{}: not an archive of this version; {REMOVE}", .0.display())]
+    OtherLayout(PathBuf),
+    /// It failed before, and there is too little room to open it again.
+    #[error("the disk is full: {available} bytes are left, the archive needs {ROOM_BYTES}")]
+    NoRoom {
+        /// How many bytes are left.
+        available: u64,
+    },
+    /// It failed before, and was not opened again yet.
+    #[error("the archive failed and is not open")]
+    Closed,
     /// The blocks of an execution carry other transactions than it has outcomes for.
     #[error("the blocks carry {transactions} transactions, there are {outcomes} outcomes")]
     OutcomesDoNotFit {
@@ -81,22 +106,33 @@ pub enum ArchiveError {
     },
 }
 
+/// What to do about an archive that cannot be used.
+const REMOVE: &str = "remove the archive folder while the node is stopped: what was executed since \
+                      the newest snapshot comes back, other nodes have the rest";
+
 /// The archive of one node. Clones are the same archive.
 #[derive(Clone)]
-pub struct Archive(Arc<Inner>);
+pub struct Archive(Arc<Shared>);
 
-struct Inner {
-    database: Database,
-    /// Blocks in full, under their digests: large values, kept out of the sorted files.
-    bodies: Keyspace,
-    /// Everything else, under tagged keys; see `keys`.
-    index: Keyspace,
+struct Shared {
+    folder: PathBuf,
     policy: Retention,
-    /// What reads before it writes is done by one at a time.
-    writer: Mutex<()>,
+    /// Nothing after a failure, until it could be opened again.
+    opened: RwLock<Option<Arc<Inner>>>,
     last_height: AtomicU64,
     certified_height: AtomicU64,
     highest_round: AtomicU64,
+}
+
+/// An open archive.
+struct Inner {
+    database: Database,
+    /// Under tagged keys; see `keys`.
+    index: Keyspace,
+    bodies_folder: PathBuf,
+    runs: Runs,
+    /// One writes at a time.
+    writer: Mutex<Writer>,
 }
 
 impl std::fmt::Debug for Archive {
@@ -109,42 +145,44 @@ impl Archive {
     /// Opens the archive in a folder, or begins one.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`] if the folder cannot be used or is in use.
+    /// [`ArchiveError::OtherLayout`] if another version wrote it, else what failed if the folder
+    /// cannot be used or is in use.
     pub fn open(folder: &Path, policy: Retention) -> Result<Self, ArchiveError> {
-        let database = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .journal_compression(CompressionType::None)
-            .worker_threads(1)
-            .open()?;
-        // Signatures and keys do not compress; they are most of a block.
-        let blobs = KvSeparationOptions::default().compression(CompressionType::None);
-        let bodies = database.keyspace("bodies", || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(MEMTABLE_BYTES)
-                .data_block_compression_policy(CompressionPolicy::disabled())
-                .with_kv_separation(Some(blobs))
-        })?;
-        // Nor do digests, which are most of the index.
-        let index = database.keyspace("index", || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(MEMTABLE_BYTES)
-                .data_block_compression_policy(CompressionPolicy::disabled())
-        })?;
-        let inner = Inner {
-            database,
-            bodies,
-            index,
-            policy,
-            writer: Mutex::new(()),
-            last_height: AtomicU64::new(0),
-            certified_height: AtomicU64::new(0),
-            highest_round: AtomicU64::new(0),
-        };
+        let inner = Inner::open(folder)?;
         let newest = |tag| inner.newest_number(tag).map(AtomicU64::new);
         let (last_height, certified_height, highest_round) =
             (newest(keys::CHECKPOINT)?, newest(keys::CERTIFICATE)?, newest(keys::ROUND)?);
-        Ok(Self(Arc::new(Inner { last_height, certified_height, highest_round, ..inner })))
+        Ok(Self(Arc::new(Shared {
+            folder: folder.to_owned(),
+            policy,
+            opened: RwLock::new(Some(Arc::new(inner))),
+            last_height,
+            certified_height,
+            highest_round,
+        })))
+    }
+
+    /// Closes what failed and opens it again, as a database that could not write does not try
+    /// again by itself.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NoRoom`] while the disk is full: it can still be read then. As
+    /// [`open`](Self::open), also while somebody still reads: it is closed then.
+    pub fn reopen(&self) -> Result<(), ArchiveError> {
+        let disk = rustix::fs::statvfs(&self.0.folder).map_err(std::io::Error::from)?;
+        let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if available < ROOM_BYTES {
+            return Err(ArchiveError::NoRoom { available });
+        }
+        let mut opened = self.0.opened.write().unwrap_or_else(PoisonError::into_inner);
+        *opened = None;
+        *opened = Some(Arc::new(Inner::open(&self.0.folder)?));
+        Ok(())
+    }
+
+    fn inner(&self) -> Result<Arc<Inner>, ArchiveError> {
+        let opened = self.0.opened.read().unwrap_or_else(PoisonError::into_inner);
+        opened.clone().ok_or(ArchiveError::Closed)
     }
 
     /// The height of the newest checkpoint; zero if there is none.
@@ -168,17 +206,28 @@ impl Archive {
     /// Waits until everything is on the disk. Dropping the last clone does so, too.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError`].
     pub fn sync(&self) -> Result<(), ArchiveError> {
-        Ok(self.0.database.persist(PersistMode::SyncAll)?)
+        self.inner()?.sync()
     }
 
     /// How many bytes it takes on the disk.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError`].
     pub fn disk_bytes(&self) -> Result<u64, ArchiveError> {
-        Ok(self.0.database.disk_space()?)
+        let inner = self.inner()?;
+        let bodies = inner.lock().bodies.bytes();
+        Ok(inner.database.disk_space()? + bodies + inner.runs.bytes())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let opened = self.opened.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = opened.take().map(|inner| inner.sync()) {
+            tracing::warn!(%error, "the archive could not be closed well");
+        }
     }
 }
 
@@ -195,8 +244,18 @@ impl Inner {
         self.index.get(key)?.map(|bytes| parse(&bytes)).transpose()
     }
 
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        // It guards no value that a panic could leave half changed.
+    /// Bodies first: what the database names is there.
+    fn sync(&self) -> Result<(), ArchiveError> {
+        let writer = &mut self.lock();
+        writer.bodies.sync()?;
+        if self.runs.flush(writer.kept)? {
+            self.filed(writer)?;
+        }
+        Ok(self.database.persist(PersistMode::SyncAll)?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        // What a panic left half done is forgotten when the next batch begins.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,6 +3,7 @@
 //! Threads: the core (one, owns the machine), the log's writer, the archive's writer, the pool
 //! that checks signatures (shared by all nodes of a process), and the async runtime for sockets.
 
+mod archive_writer;
 mod core;
 mod history;
 mod inbox;
@@ -20,8 +21,9 @@ use rayon::prelude::*;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::archive_writer::ArchiveWriter;
 use self::core::{Core, Parts};
-use self::history::{ArchiveWriter, History};
+use self::history::History;
 use self::inbox::{Checked, Happening, Post, inbox};
 use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::archive::{Archive, Retention};

@@ -2,7 +2,7 @@
 //! so that they sort) and digests.
 
 use qcn_crypto::Digest;
-use qcn_types::{Address, BlockRef, Height, Round, Slot, TransactionId};
+use qcn_types::{BlockRef, Height, Round, Slot};
 
 use super::ArchiveError;
 
@@ -16,16 +16,16 @@ pub const OUTCOMES: u8 = b'o';
 pub const CERTIFICATE: u8 = b'q';
 /// Round, author, digest -> `BlockSummary`.
 pub const ROUND: u8 = b'r';
-/// Digest of a block -> round, author.
+/// Digest of a block -> `Place` in the segments, round, author.
 pub const BLOCK: u8 = b'b';
 /// Digest of a block -> `Placement`.
 pub const PLACEMENT: u8 = b'p';
 /// Round, author -> whether the slot was skipped.
 pub const DECISION: u8 = b'd';
-/// Transaction -> `TransactionRecord`.
-pub const TRANSACTION: u8 = b't';
-/// Address, height, position -> transaction.
-pub const ACCOUNT: u8 = b'a';
+/// Height whose transactions no run in a file lists yet -> nothing.
+pub const UNFILED: u8 = b'u';
+/// Number of a finished segment -> the highest round of a block in it.
+pub const SEGMENT: u8 = b's';
 /// Digest of evidence -> `EvidenceRecord`.
 pub const EVIDENCE: u8 = b'e';
 /// The lowest height that was not pruned.
@@ -43,6 +43,10 @@ pub fn decisions_at(round: Round) -> [u8; 9] {
     numbered(DECISION, round.0)
 }
 
+pub fn of_segment(number: u64) -> [u8; 9] {
+    numbered(SEGMENT, number)
+}
+
 fn numbered(tag: u8, number: u64) -> [u8; 9] {
     let mut key = [tag; 9];
     key[1..].copy_from_slice(&number.to_be_bytes());
@@ -53,10 +57,6 @@ pub fn of_digest(tag: u8, digest: &Digest) -> [u8; 33] {
     let mut key = [tag; 33];
     key[1..].copy_from_slice(digest.as_bytes());
     key
-}
-
-pub fn of_transaction(id: TransactionId) -> [u8; 33] {
-    of_digest(TRANSACTION, &id.0)
 }
 
 pub fn of_block(block: &BlockRef) -> [u8; 43] {
@@ -71,14 +71,6 @@ pub fn of_decision(slot: Slot) -> [u8; 11] {
     let mut key = [0; 11];
     key[..9].copy_from_slice(&decisions_at(slot.round));
     key[9..].copy_from_slice(&slot.author.0.to_be_bytes());
-    key
-}
-
-pub fn of_account(address: Address, height: Height, position: u32) -> [u8; 45] {
-    let mut key = [0; 45];
-    key[..33].copy_from_slice(&of_digest(ACCOUNT, &address.0));
-    key[33..41].copy_from_slice(&height.0.to_be_bytes());
-    key[41..].copy_from_slice(&position.to_be_bytes());
     key
 }
 

@@ -1,10 +1,9 @@
 //! Removing what the policy does not keep, in small steps.
 
 use fjall::OwnedWriteBatch;
-use qcn_ledger::Outcome;
-use qcn_types::{BlockRef, Height, Round, TransactionId};
+use qcn_types::{BlockRef, Height, Round};
 
-use super::records::{CheckpointRecord, TransactionRecord};
+use super::records::CheckpointRecord;
 use super::{Archive, ArchiveError, Inner, digest_at, keys, parse};
 
 /// How many heights one step looks at.
@@ -23,12 +22,12 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn prune(&self) -> Result<bool, ArchiveError> {
-        let inner = &self.0;
-        let _writing = inner.lock();
-        let Some(end) = self.last_height().0.checked_sub(inner.policy.keep_checkpoints) else {
+        let inner = self.inner()?;
+        let writer = &mut inner.lock();
+        let Some(end) = self.last_height().0.checked_sub(self.0.policy.keep_checkpoints) else {
             return Ok(false);
         };
-        let start: u64 = inner.get(&keys::PRUNED)?.unwrap_or(0);
+        let start = writer.kept.0;
         if start > end {
             return Ok(false);
         }
@@ -38,14 +37,23 @@ impl Archive {
         let mut batch = inner.database.batch();
         let mut leader_round = None;
         for (height, record) in inner.checkpoints_between(start, stop)? {
-            inner.remove_checkpoint(&mut batch, height, &record)?;
+            inner.remove_checkpoint(&mut batch, height, &record);
             leader_round = Some(record.header.leader.round);
         }
-        if let Some(round) = leader_round {
-            inner.remove_uncommitted(&mut batch, round.minus(UNCOMMITTED_DEPTH_ROUNDS))?;
+        let below = leader_round.map(|round| round.minus(UNCOMMITTED_DEPTH_ROUNDS));
+        if let Some(below) = below {
+            inner.remove_uncommitted(&mut batch, below)?;
         }
         batch.insert(&inner.index, keys::PRUNED, stop.to_le_bytes());
         batch.commit()?;
+        writer.kept = Height(stop);
+        // What the runs still say of lower heights leads nowhere, and goes with its file.
+        inner.runs.remove_below(writer.kept)?;
+        if let Some(below) = below {
+            for segment in writer.bodies.remove_below(below)? {
+                inner.index.remove(keys::of_segment(segment))?;
+            }
+        }
         Ok(stop <= end)
     }
 }
@@ -78,13 +86,8 @@ impl Inner {
         batch: &mut OwnedWriteBatch,
         height: Height,
         record: &CheckpointRecord,
-    ) -> Result<(), ArchiveError> {
-        let key = keys::at_height(keys::OUTCOMES, height);
-        let outcomes: Vec<(TransactionId, Outcome)> = self.get(&key)?.unwrap_or_default();
-        batch.remove(&self.index, key);
-        for (id, _) in outcomes {
-            self.remove_transaction(batch, id, height)?;
-        }
+    ) {
+        batch.remove(&self.index, keys::at_height(keys::OUTCOMES, height));
         for block in &record.blocks {
             self.remove_block(batch, block);
         }
@@ -92,30 +95,9 @@ impl Inner {
         batch.remove(&self.index, keys::of_digest(keys::CHECKPOINT_DIGEST, &digest));
         batch.remove(&self.index, keys::at_height(keys::CERTIFICATE, height));
         batch.remove(&self.index, keys::at_height(keys::CHECKPOINT, height));
-        Ok(())
-    }
-
-    fn remove_transaction(
-        &self,
-        batch: &mut OwnedWriteBatch,
-        id: TransactionId,
-        height: Height,
-    ) -> Result<(), ArchiveError> {
-        let key = keys::of_transaction(id);
-        let record: Option<TransactionRecord> = self.get(&key)?;
-        // A later execution of the same transaction may be the one that is told.
-        let Some(record) = record.filter(|record| record.height == height) else {
-            return Ok(());
-        };
-        for account in [Some(record.sender), record.receiver()].into_iter().flatten() {
-            batch.remove(&self.index, keys::of_account(account, height, record.position));
-        }
-        batch.remove(&self.index, key);
-        Ok(())
     }
 
     fn remove_block(&self, batch: &mut OwnedWriteBatch, block: &BlockRef) {
-        batch.remove(&self.bodies, block.digest.0);
         batch.remove(&self.index, keys::of_block(block));
         batch.remove(&self.index, keys::of_digest(keys::BLOCK, &block.digest));
         batch.remove(&self.index, keys::of_digest(keys::PLACEMENT, &block.digest));
@@ -131,7 +113,6 @@ impl Inner {
         for guard in blocks.take(UNCOMMITTED_PER_STEP) {
             let key = guard.key()?;
             let digest = digest_at(key.get(11..).unwrap_or_default())?;
-            batch.remove(&self.bodies, digest.0);
             batch.remove(&self.index, keys::of_digest(keys::BLOCK, &digest));
             batch.remove(&self.index, keys::of_digest(keys::PLACEMENT, &digest));
             batch.remove(&self.index, key);

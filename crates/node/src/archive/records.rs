@@ -87,7 +87,7 @@ pub struct ArchivedBlock {
 }
 
 /// An executed transaction.
-#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TransactionRecord {
     /// Its name.
     pub id: TransactionId,
@@ -139,12 +139,17 @@ impl TransactionRecord {
     /// Who is paid by it, if it is a transfer that was done and not to the sender itself.
     #[must_use]
     pub fn receiver(&self) -> Option<Address> {
-        match self.action {
-            Action::Transfer { to, .. } if self.outcome == Outcome::Applied => {
-                Some(to).filter(|to| *to != self.sender)
-            }
-            _ => None,
+        receiver(self.sender, &self.action, self.outcome)
+    }
+}
+
+/// Who is paid by what was done, if it is a transfer and not to the sender itself.
+pub(super) fn receiver(sender: Address, action: &Action, outcome: Outcome) -> Option<Address> {
+    match action {
+        Action::Transfer { to, .. } if outcome == Outcome::Applied => {
+            Some(*to).filter(|to| *to != sender)
         }
+        _ => None,
     }
 }
 

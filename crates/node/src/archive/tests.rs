@@ -300,6 +300,105 @@ fn blocks_that_nobody_commits_go_with_the_rounds_around_them() {
     assert_eq!(left, []);
 }
 
+/// The one segment of an archive that is small.
+fn segment(folder: &TestFolder) -> PathBuf {
+    folder.path().join("bodies").join("00000001.seg")
+}
+
+/// Given an archive of which a power cut took the end of the newest bodies.
+/// When it is opened and told everything again.
+/// Then what is gone reads as not kept until then, and nothing is missing afterwards.
+#[test]
+fn bodies_that_a_power_cut_took_come_back_when_they_are_told_again() {
+    let folder = TestFolder::new();
+    let archive = told(&folder);
+    let before = contents(&archive);
+    drop(archive);
+    let bytes = std::fs::metadata(segment(&folder)).unwrap().len();
+    let file = std::fs::OpenOptions::new().write(true).open(segment(&folder)).unwrap();
+    file.set_len(bytes / 2).unwrap();
+    let archive = open(&folder);
+    let blocks: Vec<&VerifiedBlock> = HISTORY.executed().flat_map(|one| &one.blocks).collect();
+    let kept = |archive: &Archive| {
+        let body = |block: &&VerifiedBlock| archive.block_body(&block.reference().digest).unwrap();
+        blocks.iter().filter_map(body).count()
+    };
+    let all = blocks.len();
+    assert!((1..all).contains(&kept(&archive)), "{}", kept(&archive));
+    assert!(archive.transactions(Position::END, 100).unwrap().len() < HISTORY.transfers.len());
+    HISTORY.tell(&archive);
+    assert_eq!(kept(&archive), all);
+    assert_eq!(contents(&archive), before);
+}
+
+/// Given a process that ended before any run was in a file, after which a power cut took bodies.
+/// When the archive is opened.
+/// Then the checkpoints that lack them are forgotten, and come back when they are told again.
+#[test]
+fn checkpoints_that_cannot_be_listed_again_are_forgotten() {
+    let (folder, copy) = (TestFolder::new(), TestFolder::new());
+    let archive = told(&folder);
+    let before = contents(&archive);
+    copy_folder(folder.path(), copy.path());
+    assert_eq!(contents(&open(&copy)), before, "marked heights are listed again");
+    std::fs::remove_dir_all(copy.path()).unwrap();
+    copy_folder(folder.path(), copy.path());
+    std::fs::remove_file(segment(&copy)).unwrap();
+    let lacking = open(&copy);
+    assert_eq!(lacking.transactions(Position::END, 100).unwrap(), []);
+    HISTORY.tell(&lacking);
+    assert_eq!(contents(&lacking), before);
+}
+
+/// What another process would find if this one ended now.
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copy_folder(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn pruning_removes_segments_and_runs_as_a_whole() {
+    let folder = TestFolder::new();
+    let archive = Archive::open(folder.path(), Retention { keep_checkpoints: 2 }).unwrap();
+    archive.inner().unwrap().lock().bodies.segment_bytes = 1;
+    let files = |of: &str| std::fs::read_dir(folder.path().join(of)).unwrap().count();
+    HISTORY.tell(&archive);
+    archive.sync().unwrap();
+    let segments = files("bodies");
+    assert!(segments > 10, "{segments}");
+    assert_eq!(files("runs"), 1);
+    // Far above the history, so that none of its rounds belongs to what is kept.
+    for height in 1..=3 {
+        let leader = BlockRef { round: Round(100_000 * height), ..BlockRef::default() };
+        let height = Height(archive.last_height().0 + 1);
+        let header = Checkpoint { height, leader, ..Checkpoint::default() };
+        let executed = Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![] };
+        archive.add_checkpoint(&executed).unwrap();
+    }
+    while archive.prune().unwrap() {}
+    assert_eq!(files("bodies"), 1, "the last segment is written to");
+    assert_eq!(files("runs"), 0);
+    assert_eq!(archive.transactions(Position::END, 100).unwrap(), []);
+    drop(archive);
+    assert!(open(&folder).inner().unwrap().index.prefix([keys::SEGMENT]).next().is_none());
+}
+
+#[test]
+fn the_archive_of_another_version_is_refused() {
+    let folder = TestFolder::new();
+    std::fs::create_dir_all(folder.path().join("keyspaces")).unwrap();
+    let refused = Archive::open(folder.path(), Retention::ALL);
+    assert!(matches!(refused, Err(ArchiveError::OtherLayout(_))), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("remove the archive folder"));
+}
+
 /// A checkpoint and all under it, or nothing of it.
 fn assert_whole(archive: &Archive) {
     let mut transactions: BTreeMap<TransactionId, Height> = BTreeMap::new();
@@ -373,53 +472,6 @@ fn a_kill_leaves_whole_checkpoints() {
         seen += archive.checkpoints(Height(u64::MAX), usize::MAX).unwrap().len();
     }
     assert!(seen > 0, "some checkpoint must have been written before a kill");
-}
-
-/// For a person who asks what the archive costs: `cargo test -p qcn-node -- --ignored --nocapture
-/// transactions_per_second`.
-#[test]
-#[ignore = "writes how fast it is, and asserts nothing"]
-fn transactions_per_second() {
-    const BLOCKS: u64 = 4;
-    const EACH: u64 = 500;
-    const HEIGHTS: u64 = 100;
-    let key = &HISTORY.accounts[0];
-    let to = Address(Digest([5; 32]));
-    let block = |number: u64| {
-        let nonces = number * EACH..(number + 1) * EACH;
-        let transactions = nonces.map(|nonce| crate::testing::transfer(key, nonce, to, 1));
-        let mut body = bare_body(number as u16, 1);
-        body.payload.transactions = Bounded::truncated(transactions.collect());
-        HISTORY.keys.verify_composed(sign_block(number as u16, body)).unwrap()
-    };
-    let blocks: Vec<VerifiedBlock> = (0..BLOCKS).map(block).collect();
-    let carried = blocks.iter().flat_map(|block| &block.body.payload.transactions);
-    let outcomes: Vec<_> = carried.map(|one| (one.body.id(), Outcome::Applied)).collect();
-    let folder = TestFolder::new();
-    let archive = open(&folder);
-    let cpu_us = || crate::api::cpu_seconds().unwrap() * 1e6;
-    let begin = cpu_us();
-    for height in 1..=HEIGHTS {
-        let executed = Executed {
-            header: Checkpoint { height: Height(height), ..Checkpoint::default() },
-            leaders: Vec::new(),
-            blocks: blocks.clone(),
-            outcomes: outcomes.clone(),
-        };
-        archive.add_checkpoint(&executed).unwrap();
-    }
-    let each = (cpu_us() - begin) / (BLOCKS * EACH * HEIGHTS) as f64;
-    println!(
-        "{each:.1} us of a processor per transaction under a checkpoint, without the bodies of blocks"
-    );
-    let begin = cpu_us();
-    for block in blocks.iter().cycle().take(BLOCKS as usize * 10) {
-        let mut batch = archive.0.database.batch();
-        archive.0.put_block(&mut batch, block);
-        batch.commit().unwrap();
-    }
-    let each = (cpu_us() - begin) / (BLOCKS * EACH * 10) as f64;
-    println!("{each:.1} us of a processor per transaction in the body of a block");
 }
 
 /// For a person who asks how long a restart takes.

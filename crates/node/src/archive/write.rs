@@ -6,31 +6,44 @@ use std::sync::atomic::Ordering;
 use fjall::OwnedWriteBatch;
 use qcn_ledger::Outcome;
 use qcn_types::{
-    Bounded, Certificate, CompactParents, Evidence, Height, Slot, TransactionId, VerifiedBlock,
-    encode,
+    Certificate, Evidence, Height, Slot, Transaction, TransactionId, VerifiedBlock, encode,
 };
 
+use super::bodies::{Bodies, Place};
 use super::records::{
-    BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, TransactionRecord,
+    BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, receiver,
 };
-use super::{Archive, ArchiveError, Inner, keys};
+use super::run::{Entry, entry};
+use super::{Archive, ArchiveError, Inner, Position, keys};
 
 /// The most pieces of evidence that are kept. A validator needs to be accused once.
 const MAX_EVIDENCE: usize = 4_096;
+
+/// What one writer at a time has.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) bodies: Bodies,
+    /// The heights whose transactions are listed in memory only; each has its mark in the index.
+    pub(super) unfiled: Vec<Height>,
+    /// The lowest height that was not pruned.
+    pub(super) kept: Height,
+}
+
+/// What the runs are told of a checkpoint.
+#[derive(Default)]
+pub(super) struct Listed {
+    transactions: Vec<Entry>,
+    accounts: Vec<Entry>,
+}
 
 impl Archive {
     /// Keeps a block that entered the DAG.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError`].
     pub fn add_block(&self, block: &VerifiedBlock) -> Result<(), ArchiveError> {
-        let inner = &self.0;
-        if inner.index.contains_key(keys::of_digest(keys::BLOCK, &block.reference().digest))? {
-            return Ok(());
-        }
-        let mut batch = inner.database.batch();
-        inner.put_block(&mut batch, block);
-        batch.commit()?;
+        let inner = self.inner()?;
+        inner.add_blocks(&mut inner.lock(), std::slice::from_ref(block))?;
         self.0.highest_round.fetch_max(block.reference().round.0, Ordering::AcqRel);
         Ok(())
     }
@@ -38,34 +51,41 @@ impl Archive {
     /// Keeps a checkpoint with everything under it, all or nothing.
     ///
     /// # Errors
-    /// [`ArchiveError::OutcomesDoNotFit`] if the caller mixed two executions up,
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError::OutcomesDoNotFit`] if the caller mixed two executions up, else what failed.
     pub fn add_checkpoint(&self, executed: &Executed) -> Result<(), ArchiveError> {
-        let inner = &self.0;
+        let inner = self.inner()?;
         let height = executed.header.height;
-        let _writing = inner.lock();
+        let writer = &mut inner.lock();
         if inner.index.contains_key(keys::at_height(keys::CHECKPOINT, height))? {
-            return Ok(());
+            // A power cut may have taken the bodies that the index names.
+            return inner.add_blocks(writer, &executed.blocks);
         }
-        let mut batch = inner.database.batch();
-        inner.put_checkpoint(&mut batch, executed)?;
-        batch.commit()?;
-        inner.last_height.fetch_max(height.0, Ordering::AcqRel);
+        let blocks = executed.blocks.iter();
+        let carried = blocks.flat_map(|block| &block.body.payload.transactions);
+        let listed = inner.listed(writer.kept, height, carried, &executed.outcomes)?;
+        let mut batch = inner.begin(writer)?;
+        inner.put_checkpoint(&mut batch, &mut writer.bodies, executed)?;
+        inner.commit(writer, batch)?;
+        if !executed.outcomes.is_empty() {
+            inner.list(writer, height, listed)?;
+        }
+        self.0.last_height.fetch_max(height.0, Ordering::AcqRel);
         let rounds = executed.blocks.iter().map(|block| block.reference().round.0);
-        inner.highest_round.fetch_max(rounds.max().unwrap_or(0), Ordering::AcqRel);
+        self.0.highest_round.fetch_max(rounds.max().unwrap_or(0), Ordering::AcqRel);
         Ok(())
     }
 
     /// Keeps a certificate that the caller has checked or collected itself.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError`].
     pub fn add_certificate(&self, certificate: &Certificate) -> Result<(), ArchiveError> {
+        let inner = self.inner()?;
         let height = certificate.checkpoint.height;
         let key = keys::at_height(keys::CERTIFICATE, height);
         // Any certificate of a height is as good as another.
-        if !self.0.index.contains_key(key)? {
-            self.0.index.insert(key, encode(certificate))?;
+        if !inner.index.contains_key(key)? {
+            inner.index.insert(key, encode(certificate))?;
         }
         self.0.certified_height.fetch_max(height.0, Ordering::AcqRel);
         Ok(())
@@ -74,53 +94,81 @@ impl Archive {
     /// Keeps how a leader slot was decided.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError`].
     pub fn add_decision(&self, slot: Slot, skipped: bool) -> Result<(), ArchiveError> {
-        Ok(self.0.index.insert(keys::of_decision(slot), [u8::from(skipped)])?)
+        Ok(self.inner()?.index.insert(keys::of_decision(slot), [u8::from(skipped)])?)
     }
 
     /// Keeps evidence that was proven here and is not committed yet, up to a bound.
     ///
     /// # Errors
-    /// [`ArchiveError::Database`].
+    /// [`ArchiveError`].
     pub fn add_evidence(&self, evidence: &Evidence) -> Result<(), ArchiveError> {
-        let _writing = self.0.lock();
-        let mut batch = self.0.database.batch();
-        self.0.put_evidence(&mut batch, evidence, None)?;
-        Ok(batch.commit()?)
+        let inner = self.inner()?;
+        let writer = &mut inner.lock();
+        let mut batch = inner.begin(writer)?;
+        inner.put_evidence(&mut batch, evidence, None)?;
+        inner.commit(writer, batch)
     }
 }
 
 impl Inner {
-    pub(super) fn put_block(&self, batch: &mut OwnedWriteBatch, block: &VerifiedBlock) {
+    /// Begins a batch, in a segment that is not finished.
+    fn begin(&self, writer: &mut Writer) -> Result<OwnedWriteBatch, ArchiveError> {
+        let mut batch = self.database.batch();
+        writer.bodies.forget();
+        if let Some((number, highest_round)) = writer.bodies.roll()? {
+            batch.insert(&self.index, keys::of_segment(number), encode(&highest_round));
+        }
+        Ok(batch)
+    }
+
+    /// Writes bodies first, then what names them.
+    fn commit(&self, writer: &mut Writer, batch: OwnedWriteBatch) -> Result<(), ArchiveError> {
+        writer.bodies.write()?;
+        Ok(batch.commit()?)
+    }
+
+    fn add_blocks(
+        &self,
+        writer: &mut Writer,
+        blocks: &[VerifiedBlock],
+    ) -> Result<(), ArchiveError> {
+        let mut batch = self.begin(writer)?;
+        for block in blocks {
+            if !self.has_block(&writer.bodies, block)? {
+                self.put_block(&mut batch, &mut writer.bodies, block);
+            }
+        }
+        self.commit(writer, batch)
+    }
+
+    fn has_block(&self, bodies: &Bodies, block: &VerifiedBlock) -> Result<bool, ArchiveError> {
+        let found = self.block_place(&block.reference().digest)?;
+        Ok(found.is_some_and(|(_, place)| bodies.holds(&place)))
+    }
+
+    fn put_block(&self, batch: &mut OwnedWriteBatch, bodies: &mut Bodies, block: &VerifiedBlock) {
         let reference = block.reference();
-        let body = &block.body;
-        // The encoding of `CompactBlock::in_full`, without cloning the payload.
-        let parents = CompactParents::Full(Bounded::truncated(body.parents.clone()));
-        let bytes = encode(&(
-            (body.round, body.author, body.time_ms, parents),
-            (&body.payload, &body.attestations, &block.signature),
-        ));
-        let summary = BlockSummary::of(reference, block, bytes.len());
-        batch.insert(&self.bodies, reference.digest.0, bytes);
+        let place: Place = bodies.push(block);
+        let summary = BlockSummary::of(reference, block, place.bytes as usize);
         batch.insert(&self.index, keys::of_block(&reference), encode(&summary));
-        let place = encode(&(reference.round, reference.author));
-        batch.insert(&self.index, keys::of_digest(keys::BLOCK, &reference.digest), place);
+        let found = encode(&(reference.round, reference.author, place));
+        batch.insert(&self.index, keys::of_digest(keys::BLOCK, &reference.digest), found);
     }
 
     fn put_checkpoint(
         &self,
         batch: &mut OwnedWriteBatch,
+        bodies: &mut Bodies,
         executed: &Executed,
     ) -> Result<(), ArchiveError> {
         let Executed { header, leaders, blocks, outcomes } = executed;
         let height = header.height;
-        self.put_transactions(batch, executed)?;
         for block in blocks {
             let reference = block.reference();
-            let name = keys::of_digest(keys::BLOCK, &reference.digest);
-            if !self.index.contains_key(name)? {
-                self.put_block(batch, block);
+            if !self.has_block(bodies, block)? {
+                self.put_block(batch, bodies, block);
             }
             let placement = Placement { height, leader: leaders.contains(&reference) };
             let key = keys::of_digest(keys::PLACEMENT, &reference.digest);
@@ -142,64 +190,78 @@ impl Inner {
         batch.insert(&self.index, keys::at_height(keys::CHECKPOINT, height), encode(&record));
         let digest = keys::of_digest(keys::CHECKPOINT_DIGEST, &header.digest());
         batch.insert(&self.index, digest, height.0.to_be_bytes());
+        if !outcomes.is_empty() {
+            batch.insert(&self.index, keys::at_height(keys::UNFILED, height), []);
+        }
         Ok(())
     }
 
-    fn put_transactions(
+    /// What the runs are to be told of a checkpoint's transactions.
+    pub(super) fn listed<'a>(
         &self,
-        batch: &mut OwnedWriteBatch,
-        executed: &Executed,
-    ) -> Result<(), ArchiveError> {
-        let height = executed.header.height;
-        let carried = executed.blocks.iter().flat_map(|block| {
-            let reference = block.reference();
-            block.body.payload.transactions.iter().map(move |transaction| (transaction, reference))
-        });
+        kept: Height,
+        height: Height,
+        carried: impl Iterator<Item = &'a Transaction> + Clone,
+        outcomes: &[(TransactionId, Outcome)],
+    ) -> Result<Listed, ArchiveError> {
         let transactions = carried.clone().count();
-        let outcomes = executed.outcomes.len();
-        if transactions != outcomes {
+        if transactions != outcomes.len() {
+            let outcomes = outcomes.len();
             return Err(ArchiveError::OutcomesDoNotFit { transactions, outcomes });
         }
+        let mut listed = Listed::default();
+        let is_skipped = |outcome: &Outcome| matches!(outcome, Outcome::Skipped(_));
+        let any_is_skipped = outcomes.iter().any(|(_, outcome)| is_skipped(outcome));
         let mut seen: BTreeSet<TransactionId> = BTreeSet::new();
-        for (position, ((transaction, block), outcome)) in
-            carried.zip(&executed.outcomes).enumerate()
-        {
-            let at = (height, position as u32);
-            if self.is_told_already(&mut seen, *outcome, height)? {
+        for (position, (transaction, (id, outcome))) in carried.zip(outcomes).enumerate() {
+            let is_first = !any_is_skipped || seen.insert(*id);
+            if is_skipped(outcome) && (!is_first || self.is_told_already(*id, kept, height)?) {
                 continue;
             }
-            let record = TransactionRecord::of(transaction, *outcome, block, at);
-            self.put_transaction(batch, &record);
+            let at = Position { height, position: position as u32 };
+            listed.transactions.push(entry(&id.0, at));
+            let body = &transaction.body;
+            let receiver = receiver(body.sender, &body.action, *outcome);
+            let accounts = [Some(body.sender), receiver].into_iter().flatten();
+            listed.accounts.extend(accounts.map(|account| entry(&account.0, at)));
         }
-        Ok(())
+        Ok(listed)
     }
 
-    /// Whether a better record of the transaction exists. It may be executed several times, as
-    /// several blocks may carry it, and is skipped all times but one: that one is told.
+    /// Whether an earlier checkpoint tells a transaction that is skipped in this one. It may be
+    /// executed several times, as several blocks may carry it, and is skipped all times but one:
+    /// that one is told.
     fn is_told_already(
         &self,
-        seen: &mut BTreeSet<TransactionId>,
-        (id, outcome): (TransactionId, Outcome),
+        id: TransactionId,
+        kept: Height,
         height: Height,
     ) -> Result<bool, ArchiveError> {
-        let is_first = seen.insert(id);
-        if !matches!(outcome, Outcome::Skipped(_)) {
-            return Ok(false);
-        }
-        if !is_first {
-            return Ok(true);
-        }
-        let before: Option<TransactionRecord> = self.get(&keys::of_transaction(id))?;
-        Ok(before.is_some_and(|record| record.height < height))
+        let before = self.runs.last_place(id)?;
+        Ok(before.is_some_and(|place| place.height < height && place.height >= kept))
     }
 
-    fn put_transaction(&self, batch: &mut OwnedWriteBatch, record: &TransactionRecord) {
-        let id = record.id;
-        for account in [Some(record.sender), record.receiver()].into_iter().flatten() {
-            let key = keys::of_account(account, record.height, record.position);
-            batch.insert(&self.index, key, id.0.0);
+    pub(super) fn list(
+        &self,
+        writer: &mut Writer,
+        height: Height,
+        listed: Listed,
+    ) -> Result<(), ArchiveError> {
+        writer.unfiled.push(height);
+        if listed.transactions.is_empty() {
+            return Ok(());
         }
-        batch.insert(&self.index, keys::of_transaction(id), encode(record));
+        let filed = self.runs.add(listed.transactions, listed.accounts, writer.kept)?;
+        if filed { self.filed(writer) } else { Ok(()) }
+    }
+
+    /// Removes the marks of heights whose transactions are listed in files.
+    pub(super) fn filed(&self, writer: &mut Writer) -> Result<(), ArchiveError> {
+        let mut batch = self.database.batch();
+        for height in writer.unfiled.drain(..) {
+            batch.remove(&self.index, keys::at_height(keys::UNFILED, height));
+        }
+        Ok(batch.commit()?)
     }
 
     fn put_evidence(

@@ -1,101 +1,22 @@
 //! What the core tells the archive, the view and subscribers.
-//!
-//! The archive is written by a thread of its own. Its queue is bounded: if the disk cannot keep
-//! up, the core waits, and with it the node proposes less.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use qcn_consensus::Rejection;
 use qcn_ledger::{Ledger, Outcome};
 use qcn_shard::{Event, Record, Shard};
 use qcn_types::{
-    Action, Address, AuthorSet, BlockRef, Certificate, Checkpoint, Evidence, Height, Slot,
-    TransactionId, VerifiedBlock,
+    Action, Address, AuthorSet, BlockRef, Checkpoint, Height, TransactionId, VerifiedBlock,
 };
 
-use super::core::timed;
+use super::archive_writer::{ArchiveWriter, Entry};
 use crate::api::{Metrics, ReasonLabel, ValidatorLabel};
-use crate::archive::{Archive, ArchiveError, Executed};
+use crate::archive::Executed;
 use crate::view::{CertifiedState, Notice, View};
-
-/// The most entries that wait for the archive's thread.
-const MAX_WAITING_ENTRIES: usize = 4_096;
 
 /// The most executed heights whose certificate is awaited; older ones go without their own.
 const MAX_UNCERTIFIED: usize = 512;
-
-/// Something for the archive.
-enum Entry {
-    Block(VerifiedBlock),
-    Executed(Box<Executed>),
-    Certified(Arc<Certificate>),
-    Skipped(Slot),
-    Evidence(Evidence),
-}
-
-/// The archive's thread.
-pub(crate) struct ArchiveWriter {
-    entries: SyncSender<Entry>,
-    thread: JoinHandle<()>,
-}
-
-impl ArchiveWriter {
-    pub(crate) fn spawn(archive: Archive, metrics: Metrics) -> std::io::Result<Self> {
-        let (entries, waiting) = sync_channel(MAX_WAITING_ENTRIES);
-        let thread = std::thread::Builder::new()
-            .name("archive".to_owned())
-            .spawn(move || write_entries(&archive, &metrics, &waiting))?;
-        Ok(Self { entries, thread })
-    }
-
-    fn put(&self, entry: Entry) {
-        // The thread ends before its sender only by a panic, which has been reported.
-        let _ = self.entries.send(entry);
-    }
-
-    /// Writes what waits, and ends.
-    pub(crate) fn close(self) {
-        drop(self.entries);
-        if self.thread.join().is_err() {
-            tracing::error!("the archive's thread panicked; what it missed comes back at restart");
-        }
-    }
-}
-
-/// The archive is a convenience: an error is reported, and consensus goes on.
-fn write_entries(archive: &Archive, metrics: &Metrics, waiting: &Receiver<Entry>) {
-    const PRUNED_EVERY: u64 = 256;
-    let mut failing = false;
-    for entry in waiting {
-        let outcome = match entry {
-            Entry::Block(block) => archive.add_block(&block),
-            Entry::Executed(executed) => {
-                let height = executed.header.height;
-                let added = timed(&metrics.archive_seconds, || archive.add_checkpoint(&executed));
-                let prunes = height.0.is_multiple_of(PRUNED_EVERY);
-                added.and_then(|()| if prunes { archive.prune().map(|_| ()) } else { Ok(()) })
-            }
-            Entry::Certified(certificate) => archive.add_certificate(&certificate),
-            Entry::Skipped(slot) => archive.add_decision(slot, true),
-            Entry::Evidence(evidence) => archive.add_evidence(&evidence),
-        };
-        report(outcome, &mut failing);
-    }
-}
-
-fn report(outcome: Result<(), ArchiveError>, failing: &mut bool) {
-    match outcome {
-        Ok(()) => *failing = false,
-        Err(error) if !*failing => {
-            *failing = true;
-            tracing::error!(%error, "the archive could not be written; clients miss history");
-        }
-        Err(_) => {}
-    }
-}
 
 /// Follows what the machine does.
 pub(crate) struct History {

@@ -7,7 +7,7 @@ use qcn_types::{Height, Round};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
 
-use super::super::history::ArchiveWriter;
+use super::super::archive_writer::ArchiveWriter;
 use super::super::inbox::inbox;
 use super::*;
 use crate::archive::{Archive, Retention};
