@@ -301,7 +301,8 @@ impl Lab {
         match event {
             Event::Executed { header, leaders, blocks, outcomes, .. } => {
                 let blocks = blocks.iter().map(|block| self.blocks[&block.digest].clone());
-                let executed = Executed { header, leaders, blocks: blocks.collect(), outcomes };
+                let (blocks, evidence) = (blocks.collect(), Vec::new());
+                let executed = Executed { header, leaders, blocks, outcomes, evidence };
                 if self.shards[0].checkpoint().height == header.height {
                     let ledger = self.shards[0].ledger().clone();
                     self.history.ledgers.insert(header.height, ledger);

@@ -19,6 +19,8 @@ pub struct Executed {
     pub blocks: Vec<VerifiedBlock>,
     /// What became of each transaction of the blocks, in order.
     pub outcomes: Vec<(TransactionId, Outcome)>,
+    /// What of the evidence in the blocks proves a fault. A block may carry any.
+    pub evidence: Vec<Evidence>,
 }
 
 /// A checkpoint with what it brought in.

@@ -226,6 +226,7 @@ fn evidence_is_kept_once_and_gets_its_height_when_it_is_committed() {
         leaders: vec![carrier.reference()],
         blocks: vec![carrier],
         outcomes: Vec::new(),
+        evidence: vec![evidence.clone()],
     };
     archive.add_checkpoint(&executed).unwrap();
     archive.add_evidence(&evidence).unwrap();
@@ -290,7 +291,13 @@ fn blocks_that_nobody_commits_go_with_the_rounds_around_them() {
     for height in 1..=3 {
         let leader = BlockRef { round: Round(1_000 * height), ..BlockRef::default() };
         let header = Checkpoint { height: Height(height), leader, ..Checkpoint::default() };
-        let executed = Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![] };
+        let executed = Executed {
+            header,
+            leaders: vec![],
+            blocks: vec![],
+            outcomes: vec![],
+            evidence: vec![],
+        };
         archive.add_checkpoint(&executed).unwrap();
     }
     while archive.prune().unwrap() {}
@@ -379,7 +386,13 @@ fn pruning_removes_segments_and_runs_as_a_whole() {
         let leader = BlockRef { round: Round(100_000 * height), ..BlockRef::default() };
         let height = Height(archive.last_height().0 + 1);
         let header = Checkpoint { height, leader, ..Checkpoint::default() };
-        let executed = Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![] };
+        let executed = Executed {
+            header,
+            leaders: vec![],
+            blocks: vec![],
+            outcomes: vec![],
+            evidence: vec![],
+        };
         archive.add_checkpoint(&executed).unwrap();
     }
     while archive.prune().unwrap() {}
@@ -482,7 +495,13 @@ fn opening_after_100_000_checkpoints() {
     let archive = open(&folder);
     for height in 1..=100_000 {
         let header = Checkpoint { height: Height(height), ..Checkpoint::default() };
-        let executed = Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![] };
+        let executed = Executed {
+            header,
+            leaders: vec![],
+            blocks: vec![],
+            outcomes: vec![],
+            evidence: vec![],
+        };
         archive.add_checkpoint(&executed).unwrap();
     }
     drop(archive);

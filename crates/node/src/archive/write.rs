@@ -163,7 +163,7 @@ impl Inner {
         bodies: &mut Bodies,
         executed: &Executed,
     ) -> Result<(), ArchiveError> {
-        let Executed { header, leaders, blocks, outcomes } = executed;
+        let Executed { header, leaders, blocks, outcomes, evidence } = executed;
         let height = header.height;
         for block in blocks {
             let reference = block.reference();
@@ -173,9 +173,9 @@ impl Inner {
             let placement = Placement { height, leader: leaders.contains(&reference) };
             let key = keys::of_digest(keys::PLACEMENT, &reference.digest);
             batch.insert(&self.index, key, encode(&placement));
-            for evidence in &block.body.payload.evidence {
-                self.put_evidence(batch, evidence, Some(height))?;
-            }
+        }
+        for proof in evidence {
+            self.put_evidence(batch, proof, Some(height))?;
         }
         for leader in leaders {
             batch.insert(&self.index, keys::of_decision(leader.slot()), [u8::from(false)]);
@@ -186,11 +186,12 @@ impl Inner {
             blocks: blocks.iter().map(VerifiedBlock::reference).collect(),
             transactions: outcomes.len() as u32,
         };
-        batch.insert(&self.index, keys::at_height(keys::OUTCOMES, height), encode(outcomes));
         batch.insert(&self.index, keys::at_height(keys::CHECKPOINT, height), encode(&record));
         let digest = keys::of_digest(keys::CHECKPOINT_DIGEST, &header.digest());
         batch.insert(&self.index, digest, height.0.to_be_bytes());
+        // Heights without any have no record, so that a quiet network's are not read for a list.
         if !outcomes.is_empty() {
+            batch.insert(&self.index, keys::at_height(keys::OUTCOMES, height), encode(outcomes));
             batch.insert(&self.index, keys::at_height(keys::UNFILED, height), []);
         }
         Ok(())

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use qcn_consensus::Rejection;
 use qcn_ledger::{Ledger, Outcome};
+use qcn_light::verify_evidence;
 use qcn_shard::{Event, Record, Shard};
 use qcn_types::{
-    Action, Address, AuthorSet, BlockRef, Checkpoint, Height, TransactionId, VerifiedBlock,
+    Action, Address, AuthorSet, BlockRef, Checkpoint, Evidence, Height, TransactionId,
+    VerifiedBlock,
 };
 
 use super::archive_writer::{ArchiveWriter, Entry};
@@ -28,6 +30,8 @@ pub(crate) struct History {
     /// Executed, not certified yet; a ledger where it was the newest of its input.
     uncertified: BTreeMap<Height, (Checkpoint, Option<Ledger>)>,
     isolated: AuthorSet,
+    /// Against whom committed evidence is archived.
+    accused: AuthorSet,
     last_checkpoint_unix_ms: u64,
 }
 
@@ -40,6 +44,7 @@ impl History {
             blocks: BTreeMap::new(),
             uncertified: BTreeMap::new(),
             isolated: AuthorSet::EMPTY,
+            accused: AuthorSet::EMPTY,
             last_checkpoint_unix_ms: 0,
         }
     }
@@ -150,8 +155,22 @@ impl History {
             parties: Arc::new(parties(&bodies, &outcomes)),
             outcomes: Arc::new(outcomes.clone()),
         });
-        let executed = Executed { header, leaders, blocks: bodies, outcomes };
+        let evidence = self.proven_in(&bodies);
+        let executed = Executed { header, leaders, blocks: bodies, outcomes, evidence };
         self.writer.put(Entry::Executed(Box::new(executed)));
+    }
+
+    /// The evidence that proves a fault, of each accused the first: a block may carry any number of
+    /// pieces, and nothing but their weight keeps an author from accusing everybody.
+    pub(super) fn proven_in(&mut self, blocks: &[VerifiedBlock]) -> Vec<Evidence> {
+        let carried = blocks.iter().flat_map(|block| block.body.payload.evidence.iter());
+        let fresh = carried.filter(|proof| {
+            let accused = proof.accused();
+            !self.accused.contains(accused)
+                && verify_evidence(proof, self.view.keys()).is_ok()
+                && self.accused.insert(accused)
+        });
+        fresh.cloned().collect()
     }
 
     /// A quorum attests a height, and with it all below.

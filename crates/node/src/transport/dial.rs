@@ -115,7 +115,8 @@ impl Dialler {
                         link.run().await;
                     }
                     // The own address among the seeds, as when all validators are given the same.
-                    Err(NotDialled::Itself) => return,
+                    // A name may mean others at another time, and anybody can show a key.
+                    Err(NotDialled::Itself) => {}
                     Err(NotDialled::Duplicate(peer)) => owner = Some(peer),
                     Err(NotDialled::Failed) => self.shared.counting.one(Count::DialFailed),
                 }
@@ -133,10 +134,8 @@ impl Dialler {
         for resolved in self.resolve(address).await {
             match self.connect(resolved, expected).await {
                 Err(NotDialled::Failed) => {}
-                Err(other) => {
-                    outcome = other;
-                    break;
-                }
+                Err(NotDialled::Itself) => outcome = NotDialled::Itself,
+                Err(NotDialled::Duplicate(peer)) => return Err(NotDialled::Duplicate(peer)),
                 Ok(link) => return Ok(link),
             }
         }

@@ -3,7 +3,7 @@
 use qcn_consensus::Config;
 use qcn_crypto::{Digest, Scheme};
 use qcn_shard::{ShardConfig, Start};
-use qcn_types::{Height, Round};
+use qcn_types::{Bounded, Evidence, Height, Round};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
 
@@ -12,7 +12,9 @@ use super::super::inbox::inbox;
 use super::*;
 use crate::archive::{Archive, Retention};
 use crate::storage::{BlockLog, StoreIdentity};
-use crate::testing::{CHAIN, HISTORY, TestFolder, validator_key};
+use crate::testing::{
+    CHAIN, HISTORY, TestFolder, bare_body, equivocation, sign_block, validator_key,
+};
 use crate::transport::{KnownValidator, Limits, TransportConfig};
 use crate::view::Notice;
 
@@ -166,4 +168,19 @@ fn a_core_that_panics_is_seen_to_have_stopped() {
     let reason = view.status().stopped.expect("it has stopped");
     assert!(reason.contains("height 7") && reason.contains("report"), "{reason}");
     drop(bench.inbox);
+}
+
+/// A block may carry accusations against anybody; only what proves a fault is kept, and of each
+/// accused once.
+#[test]
+fn accusations_that_prove_nothing_are_not_archived() {
+    let mut bench = Bench::new();
+    let once = sign_block(2, bare_body(2, 1));
+    let proof = equivocation(3);
+    let mut carrier = bare_body(1, 3);
+    let said = vec![Evidence::equivocation(&once, &once), proof.clone(), proof.clone()];
+    carrier.payload.evidence = Bounded::truncated(said);
+    let carrier = HISTORY.keys.verify_block(sign_block(1, carrier)).unwrap();
+    assert_eq!(bench.core.parts.history.proven_in(&[carrier.clone()]), [proof]);
+    assert!(bench.core.parts.history.proven_in(&[carrier]).is_empty(), "it is known");
 }
