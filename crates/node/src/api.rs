@@ -39,8 +39,6 @@ use tokio::task::JoinHandle;
 use crate::archive::Archive;
 use crate::view::View;
 
-#[cfg(test)]
-pub(crate) use metrics::cpu_seconds;
 pub use metrics::{Direction, Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
 
 /// What clients may use of a node.

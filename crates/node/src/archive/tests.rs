@@ -326,24 +326,20 @@ fn assert_whole(archive: &Archive) {
 
 const KILLED_FOLDER: &str = "QCN_TEST_KILLED_ARCHIVE";
 
-/// Not a test by itself: the process that the test below kills.
-#[test]
-#[ignore = "writes until the test below kills it"]
-fn writes_until_it_is_killed() {
-    let Ok(folder) = std::env::var(KILLED_FOLDER) else {
-        return;
-    };
-    let archive = Archive::open(Path::new(&folder), Retention::ALL).unwrap();
+/// What the test below does in a process of its own, until that is killed.
+fn write_until_killed(folder: &Path) -> ! {
+    let archive = Archive::open(folder, Retention::ALL).unwrap();
     assert!(HISTORY.executed().count() > 0);
     println!("ready");
+    // The history again and again, each time a thousand heights further up.
     for shift in 0.. {
-        // The history again and again, each time a thousand heights further up.
         for one in HISTORY.executed() {
             let mut one = one.clone();
             one.header.height.0 += 1_000 * shift;
             archive.add_checkpoint(&one).unwrap();
         }
     }
+    unreachable!("there is always a next height")
 }
 
 /// Given a process that writes checkpoints as fast as it can.
@@ -352,12 +348,14 @@ fn writes_until_it_is_killed() {
 #[test]
 fn a_kill_leaves_whole_checkpoints() {
     use std::io::{BufRead, BufReader};
+    if let Some(folder) = std::env::var_os(KILLED_FOLDER) {
+        write_until_killed(Path::new(&folder));
+    }
     let mut seen = 0;
     for millis in [3, 11, 29, 80] {
         let folder = TestFolder::new();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "archive::tests::writes_until_it_is_killed"])
-            .arg("--nocapture")
+            .args(["--exact", "archive::tests::a_kill_leaves_whole_checkpoints", "--nocapture"])
             .env(KILLED_FOLDER, folder.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -373,69 +371,4 @@ fn a_kill_leaves_whole_checkpoints() {
         seen += archive.checkpoints(Height(u64::MAX), usize::MAX).unwrap().len();
     }
     assert!(seen > 0, "some checkpoint must have been written before a kill");
-}
-
-/// For a person who asks what the archive costs: `cargo test -p qcn-node -- --ignored --nocapture
-/// transactions_per_second`.
-#[test]
-#[ignore = "writes how fast it is, and asserts nothing"]
-fn transactions_per_second() {
-    const BLOCKS: u64 = 4;
-    const EACH: u64 = 500;
-    const HEIGHTS: u64 = 100;
-    let key = &HISTORY.accounts[0];
-    let to = Address(Digest([5; 32]));
-    let block = |number: u64| {
-        let nonces = number * EACH..(number + 1) * EACH;
-        let transactions = nonces.map(|nonce| crate::testing::transfer(key, nonce, to, 1));
-        let mut body = bare_body(number as u16, 1);
-        body.payload.transactions = Bounded::truncated(transactions.collect());
-        HISTORY.keys.verify_composed(sign_block(number as u16, body)).unwrap()
-    };
-    let blocks: Vec<VerifiedBlock> = (0..BLOCKS).map(block).collect();
-    let carried = blocks.iter().flat_map(|block| &block.body.payload.transactions);
-    let outcomes: Vec<_> = carried.map(|one| (one.body.id(), Outcome::Applied)).collect();
-    let folder = TestFolder::new();
-    let archive = open(&folder);
-    let cpu_us = || crate::api::cpu_seconds().unwrap() * 1e6;
-    let begin = cpu_us();
-    for height in 1..=HEIGHTS {
-        let executed = Executed {
-            header: Checkpoint { height: Height(height), ..Checkpoint::default() },
-            leaders: Vec::new(),
-            blocks: blocks.clone(),
-            outcomes: outcomes.clone(),
-        };
-        archive.add_checkpoint(&executed).unwrap();
-    }
-    let each = (cpu_us() - begin) / (BLOCKS * EACH * HEIGHTS) as f64;
-    println!(
-        "{each:.1} us of a processor per transaction under a checkpoint, without the bodies of blocks"
-    );
-    let begin = cpu_us();
-    for block in blocks.iter().cycle().take(BLOCKS as usize * 10) {
-        let mut batch = archive.0.database.batch();
-        archive.0.put_block(&mut batch, block);
-        batch.commit().unwrap();
-    }
-    let each = (cpu_us() - begin) / (BLOCKS * EACH * 10) as f64;
-    println!("{each:.1} us of a processor per transaction in the body of a block");
-}
-
-/// For a person who asks how long a restart takes.
-#[test]
-#[ignore = "writes how fast it is, and asserts nothing"]
-fn opening_after_100_000_checkpoints() {
-    let folder = TestFolder::new();
-    let archive = open(&folder);
-    for height in 1..=100_000 {
-        let header = Checkpoint { height: Height(height), ..Checkpoint::default() };
-        let executed = Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![] };
-        archive.add_checkpoint(&executed).unwrap();
-    }
-    drop(archive);
-    let begin = std::time::Instant::now();
-    let archive = open(&folder);
-    assert_eq!(archive.last_height(), Height(100_000));
-    println!("opened in {} ms", begin.elapsed().as_millis());
 }
