@@ -1,7 +1,7 @@
 //! The history that clients ask for: blocks, checkpoints, transactions, accounts, evidence.
 //!
-//! It lies in an embedded database of its own and can be rebuilt: consensus never reads it and
-//! never waits for it. What a node must not lose is in its block log.
+//! It lies in an embedded database of its own and can be removed: consensus never reads it and
+//! never waits for it. Without it the history begins anew at the newest snapshot of the log. What a node must not lose is in its block log.
 //!
 //! **Invariants**
 //! - a checkpoint and all that is listed under it are written in one batch: after a crash both
@@ -65,11 +65,17 @@ impl Retention {
 pub enum ArchiveError {
     /// The database failed: a full or broken disk, or another process has it open.
     #[error(
-        "the archive's database failed ({0}); free space or remove the archive folder, it is rebuilt"
+        "the archive's database failed ({0}); free space, or remove the archive folder while the \
+         node is stopped: the history then begins anew at the newest snapshot, and older \
+         checkpoints are to be asked of other nodes"
     )]
     Database(#[from] fjall::Error),
     /// A record does not decode.
-    #[error("a record of the archive is damaged ({0}); remove the archive folder, it is rebuilt")]
+    #[error(
+        "a record of the archive is damaged ({0}); remove the archive folder while the node is \
+         stopped: the history then begins anew at the newest snapshot, and older checkpoints are \
+         to be asked of other nodes"
+    )]
     Corrupt(&'static str),
     /// The blocks of an execution carry other transactions than it has outcomes for.
     #[error("the blocks carry {transactions} transactions, there are {outcomes} outcomes")]

@@ -372,3 +372,15 @@ fn a_kill_leaves_whole_checkpoints() {
     }
     assert!(seen > 0, "some checkpoint must have been written before a kill");
 }
+
+/// What was pruned from the log cannot be told again.
+#[test]
+fn nobody_is_told_that_a_removed_history_comes_back() {
+    for error in [ArchiveError::Corrupt("a block"), ArchiveError::Database(fjall::Error::Locked)] {
+        let told = error.to_string();
+        assert!(
+            !told.contains("rebuilt") && told.contains("anew at the newest snapshot"),
+            "{told}"
+        );
+    }
+}
