@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod api;
+mod beside;
 mod crashes;
 mod garbage;
 mod links;
