@@ -22,5 +22,6 @@ mod network;
 mod patience;
 mod proofs;
 mod relay;
+mod stopped;
 mod traffic;
 mod witness;
