@@ -52,21 +52,9 @@ number=0
 while [ "$number" -lt "$count" ]; do
     node=$folder/$number
     cp "$folder/genesis.json" "$node/genesis.json"
-    cat >"$node/node.toml" <<TOML
-genesis = "genesis.json"
-consensus_key = "consensus.key"
-transport_key = "transport.key"
-passphrase_file = "passphrase"
-data = "data"
-
-[network]
-listen = "0.0.0.0:7400"
-
-[api]
-listen = "0.0.0.0:8080"
-# The container's network decides who reaches it.
-allow_remote = true
-TOML
+    # The API has no authentication: the container's network decides who reaches it.
+    "$qcn" node new --listen 0.0.0.0:7400 --api 0.0.0.0:8080 --allow-remote \
+        --passphrase-file "$node/passphrase" --out "$node/node.toml" >/dev/null
     "$qcn" node --config "$node/node.toml" --check
     number=$((number + 1))
 done

@@ -26,23 +26,7 @@ const DELAYS: u32 = 3;
 
 /// Measures and prints one table for each scheme.
 pub fn run(seconds: u64) -> Result<bool> {
-    let programs = Programs {
-        qcn: "target/release/qcn".into(),
-        limit: "target/release/examples/limit".into(),
-    };
-    {
-        let devnet = Devnet::start(&programs, "falcon-512", ONE_WAY_DELAY)?;
-        let far = devnet.load(
-            &programs,
-            std::env::var("TPS").unwrap().parse::<f64>().unwrap(),
-            seconds,
-        )?;
-        println!("{far:#}");
-        let m = Command::new("curl").args(["-s", "http://127.0.0.1:19400/metrics"]).output()?;
-        fs::write("/tmp/metrics.txt", m.stdout)?;
-        return Ok(true);
-    }
-    #[allow(unreachable_code)]
+    let programs = build()?;
     for scheme in ["falcon-512", "ml-dsa-44"] {
         measure(&programs, scheme, seconds)?;
     }

@@ -43,7 +43,7 @@ pub struct DevnetArgs {
     /// Their weights, by commas; 1000 each if not given.
     #[arg(long, value_name = "W,...", value_delimiter = ',', conflicts_with = "validators")]
     weights: Vec<u64>,
-    /// How many accounts of a new network have money.
+    /// How many accounts of a new network have money, besides those of its own load.
     #[arg(long, value_name = "N", default_value_t = 64)]
     accounts: usize,
     /// The scheme of their keys.
@@ -52,7 +52,7 @@ pub struct DevnetArgs {
     /// The port of a new network's first validator; the next ones follow.
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
-    /// Transfers per second to send; 0 sends none.
+    /// Transfers per second to send, from accounts that only this load uses; 0 sends none.
     #[arg(long, value_name = "TPS", default_value_t = 5.0)]
     load: f64,
     /// Run every validator as a process of its own.

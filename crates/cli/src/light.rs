@@ -28,12 +28,15 @@ Nothing is asked of the network: the check needs the proof and the genesis, and 
 signature but those of more than two thirds of the validators' weight. A proof says what was
 certified at its height, which need not be the newest.
 
-Exit codes: 0 the proof is valid, 1 it is not, 2 bad input.
+Exit codes: 0 the proof is valid, 1 it is not, 2 bad input: a file that is missing, or no proof.
 
 Examples:
-  curl -s http://127.0.0.1:8600/v1/accounts/ADDRESS/proof > proof.json
+  curl -s http://127.0.0.1:8080/v1/accounts/ADDRESS/proof > proof.json
   qcn light verify proof.json --genesis genesis.json
-  curl -s http://127.0.0.1:8600/v1/transactions/ID/proof | qcn light verify - --genesis genesis.json --json";
+  curl -s http://127.0.0.1:8080/v1/transactions/ID/proof | qcn light verify - --genesis genesis.json --json";
+
+const NOT_A_PROOF_REMEDY: &str =
+    "give a proof as `qcn query proof ... --out FILE` writes it, or as a node's /proof answers";
 
 /// Which proof to check.
 #[derive(Debug, Args)]
@@ -60,13 +63,19 @@ pub fn run(command: LightCommand) -> anyhow::Result<ExitCode> {
 fn run_verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let keys = Genesis::read(&args.genesis)?.committee_keys()?;
     let text = read_document(&args.file)?;
-    let verdict = ProofDocument::parse(&text).and_then(|document| verify(&document, &keys));
+    let document = ProofDocument::parse(&text)
+        .with_context(|| format!("{}: {NOT_A_PROOF_REMEDY}", name_of(&args.file)))?;
+    let verdict = verify(&document, &keys);
     if args.json {
         print(&format!("{}\n", report(&verdict)))?;
     } else {
         print(&describe(&verdict))?;
     }
     Ok(ExitCode::from(if verdict.is_ok() { 0 } else { 1 }))
+}
+
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 fn read_document(path: &Path) -> anyhow::Result<String> {

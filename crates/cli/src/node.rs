@@ -1,16 +1,23 @@
 //! `qcn node`: one validator, from its configuration file.
 
+mod new;
+mod stopped;
+
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
-use qcn_node::config::{LogConfig, LogFormat};
+use clap::{Args, Subcommand};
+use qcn_node::config::{LogConfig, LogFormat, NodeConfig};
 use qcn_node::devnet::read_node;
-use qcn_node::runtime::{Node, initialise};
+use qcn_node::genesis::Genesis;
+use qcn_node::runtime::{Node, NodeKeys, initialise};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+use stopped::Stopped;
 
 /// Run one validator.
 ///
@@ -20,28 +27,59 @@ use tracing_subscriber::EnvFilter;
 /// Before the very first start of a new validator, mark its data folder with --init. A node whose
 /// folder is empty without the mark takes it for a lost disk, and asks the others what it signed.
 ///
+/// Exit codes: 0 it was told to stop; 1 it failed, and another start may help; 2 bad input, or
+/// it could not start; 3 it must not be started again as it is, which it then refuses too.
+///
 /// Examples:
+///   qcn node new --listen 0.0.0.0:7400 --out /etc/qcn/node.toml
 ///   qcn node --config /etc/qcn/node.toml --init
 ///   qcn node --config /etc/qcn/node.toml
 ///   RUST_LOG=qcn_node=debug qcn node --config devnet/v0/node.toml
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
+#[command(subcommand_negates_reqs = true)]
 pub struct NodeArgs {
+    #[command(subcommand)]
+    command: Option<NodeCommand>,
+    #[command(flatten)]
+    start: StartArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Write the configuration of a validator.
+    New(new::NewArgs),
+}
+
+#[derive(Debug, Args)]
+struct StartArgs {
     /// The node's configuration.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
     /// Read and check configuration, genesis and keys, and start nothing.
     #[arg(long)]
     check: bool,
     /// Mark the data folder as that of a key that has NEVER signed anything, and start nothing.
     #[arg(long, conflicts_with = "check")]
     init: bool,
+    /// Once it has stopped for good, answer over HTTP for so long before the process ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    linger: u64,
 }
 
 pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
-    let (genesis, config, keys) = read_node(&args.config)?;
+    match (&args.command, &args.start.config) {
+        (Some(NodeCommand::New(new)), _) => new::run(new),
+        (None, Some(config_file)) => run_start(&args.start, config_file),
+        // The command line is refused before that.
+        (None, None) => anyhow::bail!("--config FILE is missing"),
+    }
+}
+
+fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
+    let (genesis, config, keys) = read_node(config_file)?;
     if args.check {
-        println!("{}: configuration, genesis and keys are in order", args.config.display());
+        println!("{}: configuration, genesis and keys are in order", config_file.display());
         return Ok(ExitCode::SUCCESS);
     }
     if args.init {
@@ -50,26 +88,49 @@ pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     start_log(config.log, "");
+    if let Some(refusal) = stopped::refusal(&config.data) {
+        tracing::error!("{refusal}");
+        return Ok(ExitCode::from(stopped::EXIT_FOR_GOOD));
+    }
     for warning in genesis.warnings() {
         tracing::warn!("{warning}");
     }
-    let runtime = async_runtime()?;
-    runtime.block_on(async {
-        let node = Node::start(&genesis, &config, keys).await?;
-        tracing::info!(
-            api = %node.api_address(),
-            network = %node.transport_address(),
-            chain = %genesis.chain().0,
-            "validator {} of {} is up",
-            node.view().own(),
-            genesis.name(),
-        );
-        until_told_to_stop().await?;
-        tracing::info!("stopping");
-        node.stop().await;
-        tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
-    })
+    let linger = Duration::from_secs(args.linger);
+    async_runtime()?.block_on(serve(&genesis, &config, keys, linger))
+}
+
+/// Runs the node until it is told to stop, or has stopped for good.
+async fn serve(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    keys: NodeKeys,
+    linger: Duration,
+) -> anyhow::Result<ExitCode> {
+    let node = Node::start(genesis, config, keys).await?;
+    tracing::info!(
+        api = %node.api_address(),
+        network = %node.transport_address(),
+        chain = %genesis.chain().0,
+        "validator {} of {} is up",
+        node.view().own(),
+        genesis.name(),
+    );
+    let stopped = tokio::select! {
+        told = until_told_to_stop() => told.map(|()| None)?,
+        stopped = stopped::watch(node.view()) => Some(stopped),
+    };
+    if let Some(stopped) = &stopped {
+        stopped.note(&config.data);
+        if !linger.is_zero() {
+            tracing::error!("answering for {} s more, then the process ends", linger.as_secs());
+            // Whoever does not want to wait so long may say so.
+            let _ = tokio::time::timeout(linger, until_told_to_stop()).await;
+        }
+    }
+    tracing::info!("stopping");
+    node.stop().await;
+    tracing::info!("stopped");
+    Ok(stopped.map_or(ExitCode::SUCCESS, Stopped::exit_code))
 }
 
 /// The threads for sockets and timers.

@@ -27,7 +27,8 @@ Examples:
   qcn query status
   qcn query checkpoint 120 --json | jq .certificate.authors
   qcn query proof account ADDRESS --out proof.json && qcn light verify proof.json \\
-    --genesis genesis.json";
+    --genesis genesis.json
+  qcn query proof checkpoint certified --out proof.json";
 
 /// What to ask, and whom.
 #[derive(Debug, Args)]
@@ -114,6 +115,22 @@ enum Proof {
         #[command(flatten)]
         out: OutArgs,
     },
+    /// That a checkpoint is final.
+    Checkpoint {
+        /// A height, or `certified` for the newest that has a proof.
+        #[arg(value_name = "HEIGHT", value_parser = parse_height)]
+        height: String,
+        #[command(flatten)]
+        out: OutArgs,
+    },
+    /// That a validator broke a rule.
+    Evidence {
+        /// Its digest; `qcn query evidence` lists them.
+        #[arg(value_parser = parse_digest)]
+        digest: Digest,
+        #[command(flatten)]
+        out: OutArgs,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +172,12 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         }
         Question::Proof(Proof::Transaction { id, out }) => {
             asking.prove(&format!("/v1/transactions/{id}/proof"), out.out.as_deref())
+        }
+        Question::Proof(Proof::Checkpoint { height, out }) => {
+            asking.prove(&format!("/v1/checkpoints/{height}/proof"), out.out.as_deref())
+        }
+        Question::Proof(Proof::Evidence { digest, out }) => {
+            asking.prove(&format!("/v1/evidence/{digest}/proof"), out.out.as_deref())
         }
         Question::Evidence => asking.show("/v1/evidence", tables::evidence),
         Question::Supply => asking.show("/v1/supply", tables::supply),

@@ -12,17 +12,20 @@ use qcn_node::document::Overwrite;
 use qcn_node::genesis::{Genesis, GenesisContent, GenesisValidator, NamedAccount, ValidatorKeys};
 use qcn_node::proof_document::ProofDocument;
 use qcn_types::{
-    Address, Amount, Attestation, AttestationProof, BlockBody, BlockHeader, Bounded, Certificate,
-    Checkpoint, CommitteeKeys, Height, Payload, Round, ValidatorIndex,
+    Address, Amount, Attestation, AttestationProof, Block, BlockBody, BlockHeader, Bounded,
+    Certificate, Checkpoint, CommitteeKeys, Evidence, Height, Payload, Round, ValidatorIndex,
 };
 use serde_json::{Value, json};
 
 const OWNER: Address = Address(Digest([5; 32]));
 
-/// A network of one validator, and a proof that an account in it has 700.
+/// A network of one validator, and proofs that an account in it has 700, that its checkpoint is
+/// final, and that the validator signed twice.
 struct Network {
     folder: PathBuf,
     proof: Value,
+    checkpoint: Value,
+    evidence: Value,
 }
 
 static NETWORK: LazyLock<Network> = LazyLock::new(|| {
@@ -45,14 +48,18 @@ static NETWORK: LazyLock<Network> = LazyLock::new(|| {
     let account = ledger.account(&OWNER);
     let proof =
         ProofDocument::account(&committee, &certificate, OWNER, &ledger.prove(&OWNER), account);
-    Network { folder, proof: serde_json::to_value(proof).unwrap() }
+    let checkpoint = ProofDocument::checkpoint(&committee, &certificate, Vec::new());
+    let [one, other] = [1, 2]
+        .map(|time_ms| signed(&keys.consensus, BlockBody { time_ms, ..bare_body(&committee) }));
+    let evidence = Evidence::equivocation(&one, &other);
+    let evidence = ProofDocument::evidence(&committee, &evidence).unwrap();
+    let [proof, checkpoint, evidence] =
+        [proof, checkpoint, evidence].map(|document| serde_json::to_value(document).unwrap());
+    Network { folder, proof, checkpoint, evidence }
 });
 
-/// The validator's attestation of height 1 with this state.
-fn certificate(keys: &CommitteeKeys, signer: &SigningKey, state_root: Digest) -> Certificate {
-    let checkpoint = Checkpoint { height: Height(1), state_root, ..Checkpoint::default() };
-    let attested = Attestation { height: Height(1), checkpoint: checkpoint.digest() };
-    let body = BlockBody {
+fn bare_body(keys: &CommitteeKeys) -> BlockBody {
+    BlockBody {
         chain: keys.chain(),
         shard: keys.committee().shard(),
         epoch: keys.committee().epoch(),
@@ -61,12 +68,24 @@ fn certificate(keys: &CommitteeKeys, signer: &SigningKey, state_root: Digest) ->
         time_ms: 1,
         parents: Vec::new(),
         payload: Payload::default(),
-        attestations: Bounded::truncated(vec![attested]),
-    };
+        attestations: Bounded::default(),
+    }
+}
+
+fn signed(signer: &SigningKey, body: BlockBody) -> Block {
     let mut randomness = SeededRandomness::from_u64(1, "light");
-    let context = BlockHeader::signing_context(keys.chain());
+    let context = BlockHeader::signing_context(body.chain);
     let digest = body.digest();
     let signature = signer.sign_seeded(&context, digest.as_bytes(), &mut randomness).unwrap();
+    Block { body, signature }
+}
+
+/// The validator's attestation of height 1 with this state.
+fn certificate(keys: &CommitteeKeys, signer: &SigningKey, state_root: Digest) -> Certificate {
+    let checkpoint = Checkpoint { height: Height(1), state_root, ..Checkpoint::default() };
+    let attested = Attestation { height: Height(1), checkpoint: checkpoint.digest() };
+    let attestations = Bounded::truncated(vec![attested]);
+    let Block { body, signature } = signed(signer, BlockBody { attestations, ..bare_body(keys) });
     let proof = AttestationProof {
         author: ValidatorIndex(0),
         header: body.header().digest(),
@@ -121,7 +140,56 @@ fn a_changed_proof_is_refused_with_a_reason() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["valid"], json!(false));
     assert!(report["reason"].as_str().unwrap().contains("another network"), "{report}");
-    assert_eq!(check("nonsense.json", "{", &[]).status.code(), Some(1));
+}
+
+#[test]
+fn a_file_that_is_no_proof_is_bad_input() {
+    let genesis = std::fs::read_to_string(NETWORK.folder.join("genesis.json")).unwrap();
+    for (document, part) in [("", "EOF"), ("{", "EOF"), ("[]", "invalid"), (&genesis, "field")] {
+        for flags in [&[][..], &["--json"]] {
+            let output = check("nonsense.json", document, flags);
+            assert_eq!(output.status.code(), Some(2), "{document:?}: {output:?}");
+            assert!(output.stdout.is_empty(), "{output:?}");
+            let said = text(&output.stderr);
+            assert!(said.contains("nonsense.json: give a proof as `qcn query proof"), "{said}");
+            assert!(said.contains("this is not a proof document") && said.contains(part), "{said}");
+        }
+    }
+}
+
+/// What the help shows works as it stands against a devnet on its usual port.
+#[test]
+fn the_examples_name_the_port_of_a_devnet() {
+    let help = |command: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_qcn")).args(command).arg("--help").output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let devnet = help(&["devnet"]);
+    let (_, port) = devnet.split_once("--port").unwrap();
+    let (_, port) = port.split_once("[default: ").unwrap();
+    let port = port.split(']').next().unwrap();
+    let examples = help(&["light", "verify"]);
+    let addresses: Vec<_> = examples.split("http://127.0.0.1:").skip(1).collect();
+    assert!(!addresses.is_empty());
+    for address in addresses {
+        assert!(address.starts_with(&format!("{port}/")), "{address}");
+    }
+}
+
+#[test]
+fn proofs_of_checkpoints_and_of_misbehaviour_are_told_too() {
+    let proof = &NETWORK.checkpoint;
+    let output = check("checkpoint.json", &proof.to_string(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).starts_with("valid proof of checkpoint\n"), "{output:?}");
+    let output = check("evidence.json", &NETWORK.evidence.to_string(), &["--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["valid"], &report["kind"]), (&json!(true), &json!("evidence")), "{report}");
+    assert_eq!(report["claims"]["name"], "alone");
+    let mut changed = NETWORK.evidence.clone();
+    changed["claims"]["name"] = json!("another");
+    let output = check("evidence.json", &changed.to_string(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[test]

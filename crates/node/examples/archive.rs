@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use qcn_crypto::{ChainId, Digest, Domain, Scheme, SeededRandomness, Signature, SigningKey, hash};
 use qcn_ledger::Outcome;
 use qcn_node::archive::{Archive, Executed, Position, Retention};
@@ -30,6 +30,7 @@ const SIGNATURE_BYTES: usize = 655;
 /// Rounds between a block's acceptance and its execution.
 const LATENCY_ROUNDS: usize = 3;
 const READS: usize = 1_000;
+const REOPENED_HEIGHTS: u64 = 100_000;
 const PAGE: usize = 100;
 /// As the archive's thread in a node does.
 const PRUNED_EVERY: u64 = 256;
@@ -44,7 +45,8 @@ fn main() -> Result<()> {
         bail!("{}: exists already: name a folder that does not", folder.display());
     }
     let rounds = transactions / (u64::from(AUTHORS) * TRANSACTIONS_PER_BLOCK);
-    let outcome = run(&folder, rounds, Retention { keep_checkpoints });
+    let outcome = run(&folder, rounds, Retention { keep_checkpoints })
+        .and_then(|()| reopen(&folder.join("reopened")));
     fs::remove_dir_all(&folder)?;
     outcome
 }
@@ -115,6 +117,22 @@ fn read(archive: &Archive, sample: &[TransactionId]) -> Result<()> {
     let begin = Instant::now();
     let listed = archive.transactions(Position::END, PAGE)?.len();
     println!("{:>8} us to list one of the newest {listed}", each(begin, listed));
+    Ok(())
+}
+
+/// How long a restart takes that finds many checkpoints.
+fn reopen(folder: &Path) -> Result<()> {
+    let archive = Archive::open(folder, Retention::ALL)?;
+    for height in 1..=REOPENED_HEIGHTS {
+        let header = Checkpoint { height: Height(height), ..Checkpoint::default() };
+        archive.add_checkpoint(&execute(header, Vec::new()))?;
+    }
+    drop(archive);
+    let begin = Instant::now();
+    let archive = Archive::open(folder, Retention::ALL)?;
+    let took = begin.elapsed().as_millis();
+    ensure!(archive.last_height() == Height(REOPENED_HEIGHTS), "all of them are found again");
+    println!("{took:>8} ms to open it with {REOPENED_HEIGHTS} empty checkpoints");
     Ok(())
 }
 

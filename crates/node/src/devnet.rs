@@ -4,6 +4,7 @@
 //! ```text
 //! FOLDER/genesis.json
 //! FOLDER/accounts/account-0.key ...     who has money
+//! FOLDER/load/load-0.key ...            who has money too, for the devnet's own load
 //! FOLDER/v0/node.toml  consensus.key  transport.key  data/
 //! FOLDER/v1/...
 //! ```
@@ -35,6 +36,11 @@ pub const MAX_ACCOUNTS: usize = 10_000;
 const GENESIS_FILE: &str = "genesis.json";
 const CONFIG_FILE: &str = "node.toml";
 const ACCOUNTS_FOLDER: &str = "accounts";
+const LOAD_FOLDER: &str = "load";
+
+/// Accounts beside those of the plan, from which the devnet's own load pays. Nobody else uses
+/// them, and it uses no others: two programs that pay from one account take each other's nonces.
+pub const LOAD_ACCOUNTS: usize = 32;
 
 /// What a new devnet looks like.
 #[derive(Clone, Debug)]
@@ -118,10 +124,12 @@ impl DevnetPlan {
         if self.accounts == 0 || self.accounts > MAX_ACCOUNTS {
             return refuse(format!("{} accounts: give 1 to {MAX_ACCOUNTS}", self.accounts));
         }
-        if self.balance == 0 || self.balance.checked_mul(self.accounts as u64).is_none() {
+        let accounts = self.accounts + LOAD_ACCOUNTS;
+        if self.balance == 0 || self.balance.checked_mul(accounts as u64).is_none() {
             return refuse(format!(
-                "a balance of {} for {} accounts: give at least 1, and all together less than 2^64",
-                self.balance, self.accounts
+                "a balance of {} for {accounts} accounts: give at least 1, and all together less \
+                 than 2^64",
+                self.balance
             ));
         }
         Ok(())
@@ -155,7 +163,7 @@ impl Devnet {
         plan.check()?;
         refuse_foreign(folder)?;
         let validators = plan.weights.len();
-        let steps = validators + plan.accounts + 1;
+        let steps = validators + plan.accounts + LOAD_ACCOUNTS + 1;
         let ports = free_ports(plan.first_port, validators)?;
         let mut entries = Vec::new();
         let mut digests = Vec::new();
@@ -222,6 +230,12 @@ impl Devnet {
         self.folder.join(ACCOUNTS_FOLDER)
     }
 
+    /// The folder of the keys from which its own load pays.
+    #[must_use]
+    pub fn load_folder(&self) -> PathBuf {
+        self.folder.join(LOAD_FOLDER)
+    }
+
     /// The configuration files of its nodes, in the order of validators.
     pub fn config_files(&self) -> impl Iterator<Item = PathBuf> + '_ {
         self.nodes.iter().map(|node| node.join(CONFIG_FILE))
@@ -268,19 +282,23 @@ fn lay_out_accounts(
     plan: &DevnetPlan,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<NamedAccount>, DevnetError> {
-    let accounts = folder.join(ACCOUNTS_FOLDER);
-    fs::create_dir_all(&accounts).map_err(|error| file_error(&accounts, error))?;
-    let mut named = Vec::with_capacity(plan.accounts);
-    for at in 0..plan.accounts {
+    let (accounts, load) = (folder.join(ACCOUNTS_FOLDER), folder.join(LOAD_FOLDER));
+    for folder in [&accounts, &load] {
+        fs::create_dir_all(folder).map_err(|error| file_error(folder, error))?;
+    }
+    let of_users = (0..plan.accounts).map(|at| (&accounts, format!("account-{at}")));
+    let of_load = (0..LOAD_ACCOUNTS).map(|at| (&load, format!("load-{at}")));
+    let mut named = Vec::with_capacity(plan.accounts + LOAD_ACCOUNTS);
+    for (folder, name) in of_users.chain(of_load) {
         let key = SigningKey::generate(plan.account_scheme)?;
-        let path = accounts.join(format!("account-{at}.key"));
+        let path = folder.join(format!("{name}.key"));
         keyfile::write(&path, &KeyFile::unsealed(&key, Role::Account), Overwrite::Replace)?;
         named.push(NamedAccount {
-            name: Some(format!("account-{at}")),
+            name: Some(name),
             address: Address::of(key.public_key()),
             balance: plan.balance,
         });
-        progress(at + 1);
+        progress(named.len());
     }
     Ok(named)
 }
@@ -299,7 +317,7 @@ fn refuse_foreign(folder: &Path) -> Result<(), DevnetError> {
         let name = entry.map_err(|error| file_error(folder, error))?.file_name();
         let name = name.to_string_lossy();
         let is_node = name.strip_prefix('v').is_some_and(|rest| rest.parse::<usize>().is_ok());
-        if !is_node && name != ACCOUNTS_FOLDER {
+        if !is_node && name != ACCOUNTS_FOLDER && name != LOAD_FOLDER {
             return Err(DevnetError::ForeignFolder(folder.to_owned()));
         }
     }

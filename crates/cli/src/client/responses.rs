@@ -430,6 +430,8 @@ pub struct EvidenceAnswer {
 /// A proven fault.
 #[derive(Debug, Deserialize)]
 pub struct ProvenFault {
+    /// Under which to ask for its proof.
+    pub digest: String,
     /// Whose.
     pub accused: u64,
     /// Its name.

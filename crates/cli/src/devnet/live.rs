@@ -183,6 +183,11 @@ impl Screen {
             );
             println!("its keys are not encrypted: for trying things out only");
             println!("explorer and API: {}", urls.join("  "));
+            println!("accounts with money: {}", devnet.accounts_folder().display());
+            if figures.is_some() {
+                let folder = devnet.load_folder();
+                println!("the load below pays from others, in {}", folder.display());
+            }
             println!("Ctrl-C stops it; the same command goes on with it\n");
         }
         let bars: Vec<ProgressBar> = seats.iter().map(|seat| line(&seat.name)).collect();

@@ -1,4 +1,4 @@
-//! A little traffic for a devnet: transfers between its funded accounts, at a steady rate.
+//! A little traffic for a devnet: transfers among accounts of its own, at a steady rate.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,15 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use qcn_crypto::{ChainId, Role, SigningKey};
 use qcn_ledger::MIN_FEE;
-use qcn_node::devnet::Devnet;
+use qcn_node::devnet::{Devnet, LOAD_ACCOUNTS};
 use qcn_node::keyfile::{self, PassphraseSource};
 use qcn_types::{Action, Address, Amount, Transaction, TransactionBody, encode};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-
-/// The most accounts that take part.
-const MAX_SENDERS: usize = 256;
 
 /// How long the loop rests between two looks at the clock.
 const TICK: Duration = Duration::from_millis(10);
@@ -85,7 +82,7 @@ impl BackgroundLoad {
             .iter()
             .map(|url| Ok(Client::new(url.parse().map_err(|error: String| anyhow!(error))?)))
             .collect::<anyhow::Result<Vec<Client>>>()?;
-        let senders = senders(&devnet.accounts_folder())?;
+        let senders = senders(&devnet.load_folder())?;
         let mut source = Source {
             chain: devnet.genesis().chain(),
             clients,
@@ -221,17 +218,17 @@ fn transfer(
 fn senders(folder: &Path) -> anyhow::Result<Vec<Sender>> {
     let source = PassphraseSource::choose(None);
     let mut senders = Vec::new();
-    for at in 0..MAX_SENDERS {
-        let path = folder.join(format!("account-{at}.key"));
+    for at in 0..LOAD_ACCOUNTS {
+        let path = folder.join(format!("load-{at}.key"));
         if !path.exists() {
-            break;
+            anyhow::bail!(
+                "{} is missing, an account of the devnet's own load: use --load 0, or --reset",
+                path.display()
+            );
         }
         let key = keyfile::load(&path, Role::Account, &source)?;
         let address = Address::of(key.public_key());
         senders.push(Sender { key, address, next_nonce: None });
-    }
-    if senders.is_empty() {
-        anyhow::bail!("{} holds no account keys: use --load 0, or --reset", folder.display());
     }
     Ok(senders)
 }

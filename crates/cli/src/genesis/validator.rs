@@ -1,13 +1,13 @@
 //! `qcn genesis validator`: the registration of one validator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use qcn_crypto::Role;
 use qcn_node::document::Overwrite;
 use qcn_node::genesis::{GenesisValidator, ValidatorFile, ValidatorKeys};
-use qcn_node::keyfile;
+use qcn_node::keyfile::{self, PassphraseSource};
 
 use crate::key::{PassphraseArgs, print};
 
@@ -17,6 +17,9 @@ name and all keys together; the weight and the address may still be changed by t
 
 Weight is voting power and follows processing power: 1000 for an ordinary machine
 (`qcn crypto bench` measures yours).
+
+A key with a passphrase of its own is given that by --consensus-passphrase-file and the like; the
+others share --passphrase-file, QCN_PASSPHRASE, or are asked for.
 
 Example:
   qcn key new --role consensus --out consensus.key
@@ -53,6 +56,15 @@ pub struct ValidatorArgs {
     /// Replace the file if it exists.
     #[arg(long)]
     overwrite: bool,
+    /// The passphrase of the consensus key, if it is not the common one.
+    #[arg(long, value_name = "FILE")]
+    consensus_passphrase_file: Option<PathBuf>,
+    /// The passphrase of the transport key, if it is not the common one.
+    #[arg(long, value_name = "FILE")]
+    transport_passphrase_file: Option<PathBuf>,
+    /// The passphrase of the recovery key, if it is not the common one.
+    #[arg(long, value_name = "FILE", requires = "recovery_key")]
+    recovery_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     /// Print the registration as JSON too.
@@ -61,12 +73,17 @@ pub struct ValidatorArgs {
 }
 
 pub fn run(args: &ValidatorArgs) -> anyhow::Result<ExitCode> {
-    let source = args.passphrase.source();
+    let load = |path: &Path, role, own: &Option<PathBuf>| {
+        let common = || args.passphrase.source();
+        let source = own.as_deref().map_or_else(common, |own| PassphraseSource::choose(Some(own)));
+        keyfile::load(path, role, &source)
+    };
     let recovery = args.recovery_key.as_deref();
+    let of_recovery = |path: &Path| load(path, Role::Operator, &args.recovery_passphrase_file);
     let keys = ValidatorKeys {
-        consensus: keyfile::load(&args.consensus_key, Role::Consensus, &source)?,
-        transport: keyfile::load(&args.transport_key, Role::Transport, &source)?,
-        recovery: recovery.map(|path| keyfile::load(path, Role::Operator, &source)).transpose()?,
+        consensus: load(&args.consensus_key, Role::Consensus, &args.consensus_passphrase_file)?,
+        transport: load(&args.transport_key, Role::Transport, &args.transport_passphrase_file)?,
+        recovery: recovery.map(of_recovery).transpose()?,
     };
     let entry = GenesisValidator::register(&args.name, args.weight, &keys, args.address.clone())?;
     let text = ValidatorFile::new(entry).to_json();

@@ -279,13 +279,14 @@ pub fn evidence(answer: &EvidenceAnswer) -> Shown {
     if answer.evidence.is_empty() {
         return yes("no fault of a validator was proven\n".to_owned());
     }
-    let mut table = Table::new(&["index", "name", "offence", "height"]);
+    let mut table = Table::new(&["index", "name", "offence", "height", "digest"]);
     for fault in &answer.evidence {
         table.row(vec![
             fault.accused.to_string(),
             fault.name.clone(),
             fault.offence.clone(),
             or_dash(fault.height),
+            fault.digest.clone(),
         ]);
     }
     yes(table.render())

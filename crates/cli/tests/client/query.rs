@@ -51,13 +51,12 @@ fn answer(path: &str) -> Option<String> {
         ),
         path if path.ends_with("/proof") => format!(
             r#"{{"format":"qcn-proof/1","kind":"account","chain_id":"{D}","certificate":"00",
-            "proof":"00","claims":{{"balance":"5","height":9}}}}"#
+            "proof":"00","claims":{{"balance":"5","height":9,"asked":"{path}"}}}}"#
         ),
-        "/v1/evidence" => {
-            r#"{"evidence":[{"accused":1,"name":"bob","offence":"two blocks in a slot",
-            "height":8,"bytes":"00"}]}"#
-                .to_owned()
-        }
+        "/v1/evidence" => format!(
+            r#"{{"evidence":[{{"digest":"{D}","accused":1,"name":"bob","offence":
+            "two blocks in a slot","height":8,"bytes":"00"}}]}}"#
+        ),
         "/v1/supply" => r#"{"balances":"90","fees":"10","in_flight":"0","genesis":"100",
             "height":9}"#
             .to_owned(),
@@ -88,7 +87,7 @@ fn every_question_has_a_table_and_the_answer_as_it_came() {
         (&["block", D], "committed at height 2"),
         (&["transaction", D], "transfer 77 to 2222"),
         (&["account", D], "18446744073709551615"),
-        (&["evidence"], "two blocks in a slot"),
+        (&["evidence"], "two blocks in a slot       8  2222"),
         (&["supply"], "100: adds up"),
         (&["search", "a b"], "validator"),
     ];
@@ -108,12 +107,18 @@ fn every_question_has_a_table_and_the_answer_as_it_came() {
 fn a_proof_is_written_as_it_came() {
     let (node, folder) = (node(), Folder::new("proof"));
     let file = folder.path("proof.json");
-    for kind in ["account", "transaction"] {
-        let arguments = ["query", "proof", kind, D, "--out", &file, "--node", &node.url];
+    for (kind, name, path) in [
+        ("account", D, format!("/v1/accounts/{D}/proof")),
+        ("transaction", D, format!("/v1/transactions/{D}/proof")),
+        ("evidence", D, format!("/v1/evidence/{D}/proof")),
+        ("checkpoint", "12", "/v1/checkpoints/12/proof".to_owned()),
+        ("checkpoint", "certified", "/v1/checkpoints/certified/proof".to_owned()),
+    ] {
+        let arguments = ["query", "proof", kind, name, "--out", &file, "--node", &node.url];
         let (table, _) = qcn_ends(0, &arguments);
         assert!(table.contains("balance") && table.contains("qcn light verify"), "{table}");
         let written = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(Some(written), answer(&format!("/v1/{kind}s/{D}/proof")));
+        assert_eq!(Some(written), answer(&path));
     }
     let nowhere = folder.path("none/proof.json");
     let arguments = ["query", "proof", "account", D, "--out", &nowhere, "--node", &node.url];

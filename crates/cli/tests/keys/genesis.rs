@@ -65,6 +65,30 @@ fn four_operators_and_a_coordinator_make_a_genesis() {
     assert_ne!(later["chain_id"], made["chain_id"]);
 }
 
+/// Each key may have a passphrase of its own, and the rest share one.
+#[test]
+fn every_key_may_have_its_own_passphrase() {
+    let folder = Folder::new();
+    for role in ["consensus", "transport", "recovery"] {
+        folder.private(&format!("{role}.pass"), &format!("the one of {role}\n"));
+        folder.ok(&format!("key new --role {role} --out {role}.key --passphrase-file {role}.pass"));
+    }
+    let keys = "genesis validator --name d --consensus-key consensus.key \
+                --transport-key transport.key --recovery-key recovery.key";
+    let own = |role: &str| format!("--{role}-passphrase-file {role}.pass");
+    let all = ["consensus", "transport", "recovery"].map(own).join(" ");
+    folder.ok(&format!("{keys} {all} --out all.json"));
+    let [transport, recovery] = ["transport", "recovery"].map(own);
+    folder.ok(&format!(
+        "{keys} --passphrase-file consensus.pass {transport} {recovery} --out common.json"
+    ));
+    let said = folder.refused(&format!("{keys} --passphrase-file consensus.pass --out g"));
+    assert!(said.contains("transport.key: ") && said.contains("passphrase"), "{said}");
+    let said = folder.refused(&format!("{keys} {transport} {recovery} --out g"));
+    assert!(said.contains("terminal"), "the consensus key has none: {said}");
+    assert!(!folder.0.join("g").exists());
+}
+
 #[test]
 fn a_wrong_genesis_is_refused_with_file_place_and_remedy() {
     let folder = Folder::new();

@@ -1,9 +1,10 @@
-//! `qcn key`, `qcn account` and `qcn genesis` as a person or a script runs them.
+//! `qcn key`, `qcn account`, `qcn genesis` and `qcn node new` as a person or a script runs them.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod genesis;
 mod key;
+mod node;
 
 use std::fs;
 use std::io::Write as _;

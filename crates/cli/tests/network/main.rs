@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod api;
+mod beside;
 mod crashes;
 mod garbage;
 mod links;
@@ -21,5 +22,6 @@ mod network;
 mod patience;
 mod proofs;
 mod relay;
+mod stopped;
 mod traffic;
 mod witness;

@@ -262,6 +262,17 @@ impl Network {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
+    /// How a node ends by itself.
+    pub fn end_of(&mut self, at: usize, patience: Duration) -> ExitStatus {
+        let mut child = self.nodes[at].child.take().unwrap();
+        until("a node ends by itself", patience, || child.try_wait().unwrap())
+    }
+
+    /// Where a node stores the chain.
+    pub fn data(&self, at: usize) -> PathBuf {
+        self.nodes[at].config.with_file_name("data")
+    }
+
     /// Deletes all that a node has stored; its keys and configuration stay.
     pub fn wipe(&self, at: usize) {
         assert!(!self.is_running(at));

@@ -41,7 +41,23 @@ fn a_transfer_is_final_everywhere_and_proven() {
         for changed in tampered(&proof) {
             assert_eq!(verdict(&network, &changed), Some(1), "node {at}: {changed}");
         }
+        assert_checkpoint_is_proven(&network, at, &report["height"].to_string());
     }
+}
+
+/// `qcn query proof checkpoint` writes what `qcn light verify` takes for proven, and not once it
+/// says another height.
+fn assert_checkpoint_is_proven(network: &Network, at: usize, height: &str) {
+    let file = network.file("checkpoint.json");
+    let path = file.to_str().unwrap();
+    let asked = ["query", "proof", "checkpoint", height, "--out", path, "--node"];
+    let asked = qcn(&[&asked[..], &[network.api(at).url()]].concat());
+    assert!(asked.status.success(), "node {at}: {asked:?}");
+    let mut proof: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(proof["claims"]["height"].to_string(), height, "node {at}: {proof}");
+    assert_eq!(verdict(network, &proof), Some(0), "node {at}: {proof}");
+    proof["claims"]["height"] = 1_000_000.into();
+    assert_eq!(verdict(network, &proof), Some(1), "node {at}: {proof}");
 }
 
 /// The exit code of `qcn light verify`.

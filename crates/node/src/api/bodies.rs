@@ -202,11 +202,37 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        refuse_other_than_utf8(parts.uri.query().unwrap_or_default())?;
         let query = Query::from_request_parts(parts, state).await;
         query.map(|Query(params)| Self(params)).map_err(|rejection| {
             Problem::malformed(rejection.body_text(), "see /openapi.json for the parameters")
         })
     }
+}
+
+/// What decodes parameters would put U+FFFD for bytes that are no UTF-8, and look for that.
+fn refuse_other_than_utf8(query: &str) -> Result<(), Problem> {
+    let mut bytes = Vec::with_capacity(query.len());
+    let mut rest = query.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| first == b'%');
+        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = escaped.and_then(|digits| qcn_crypto::from_hex(digits).ok());
+        match escaped.as_deref() {
+            Some(&[byte]) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    std::str::from_utf8(&bytes).map(drop).map_err(|_| {
+        let message = "the parameters after the question mark are not UTF-8";
+        Problem::malformed(message, "write text as UTF-8 and escape its bytes as %XX")
+    })
 }
 
 /// The variable part of a path, refused as a [`Problem`].

@@ -281,7 +281,7 @@ fn resident_bytes() -> Option<i64> {
 }
 
 /// User and system time, of which Linux counts hundredths of a second.
-pub(crate) fn cpu_seconds() -> Option<f64> {
+fn cpu_seconds() -> Option<f64> {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the name in parentheses, and may contain blanks.

@@ -332,34 +332,6 @@ fn a_used_address_is_refused_with_a_remedy() {
     assert!(error.contains("choose another address or port"), "{error}");
 }
 
-/// For a person who asks how fast it is: `cargo test -p qcn-node -- --ignored gets_per_second`.
-#[test]
-#[ignore = "writes how fast it is, and asserts nothing"]
-fn gets_per_second() {
-    const CLIENTS: usize = 4;
-    const EACH: usize = 5_000;
-    let node = Node::new();
-    let id = HISTORY.transfers[0].body.id();
-    for path in ["/v1/status".to_owned(), format!("/v1/transactions/{id}"), "/v1/supply".into()] {
-        let begin = std::time::Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..CLIENTS {
-                scope.spawn(|| {
-                    let mut stream = node.raw();
-                    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-                    let mut buffer = [0; 8_192];
-                    for _ in 0..EACH {
-                        stream.write_all(request.as_bytes()).unwrap();
-                        assert!(stream.read(&mut buffer).unwrap() > 0);
-                    }
-                });
-            }
-        });
-        let rate = (CLIENTS * EACH) as f64 / begin.elapsed().as_secs_f64();
-        println!("{path}: {rate:.0} GET/s over {CLIENTS} connections");
-    }
-}
-
 #[test]
 fn certificates_of_the_history_are_valid() {
     verify_certificate(&HISTORY.certified().0, &HISTORY.keys).unwrap();

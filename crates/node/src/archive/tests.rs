@@ -438,24 +438,20 @@ fn assert_whole(archive: &Archive) {
 
 const KILLED_FOLDER: &str = "QCN_TEST_KILLED_ARCHIVE";
 
-/// Not a test by itself: the process that the test below kills.
-#[test]
-#[ignore = "writes until the test below kills it"]
-fn writes_until_it_is_killed() {
-    let Ok(folder) = std::env::var(KILLED_FOLDER) else {
-        return;
-    };
-    let archive = Archive::open(Path::new(&folder), Retention::ALL).unwrap();
+/// What the test below does in a process of its own, until that is killed.
+fn write_until_killed(folder: &Path) -> ! {
+    let archive = Archive::open(folder, Retention::ALL).unwrap();
     assert!(HISTORY.executed().count() > 0);
     println!("ready");
+    // The history again and again, each time a thousand heights further up.
     for shift in 0.. {
-        // The history again and again, each time a thousand heights further up.
         for one in HISTORY.executed() {
             let mut one = one.clone();
             one.header.height.0 += 1_000 * shift;
             archive.add_checkpoint(&one).unwrap();
         }
     }
+    unreachable!("there is always a next height")
 }
 
 /// Given a process that writes checkpoints as fast as it can.
@@ -464,12 +460,14 @@ fn writes_until_it_is_killed() {
 #[test]
 fn a_kill_leaves_whole_checkpoints() {
     use std::io::{BufRead, BufReader};
+    if let Some(folder) = std::env::var_os(KILLED_FOLDER) {
+        write_until_killed(Path::new(&folder));
+    }
     let mut seen = 0;
     for millis in [3, 11, 29, 80] {
         let folder = TestFolder::new();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "archive::tests::writes_until_it_is_killed"])
-            .arg("--nocapture")
+            .args(["--exact", "archive::tests::a_kill_leaves_whole_checkpoints", "--nocapture"])
             .env(KILLED_FOLDER, folder.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -487,26 +485,14 @@ fn a_kill_leaves_whole_checkpoints() {
     assert!(seen > 0, "some checkpoint must have been written before a kill");
 }
 
-/// For a person who asks how long a restart takes.
+/// What was pruned from the log cannot be told again.
 #[test]
-#[ignore = "writes how fast it is, and asserts nothing"]
-fn opening_after_100_000_checkpoints() {
-    let folder = TestFolder::new();
-    let archive = open(&folder);
-    for height in 1..=100_000 {
-        let header = Checkpoint { height: Height(height), ..Checkpoint::default() };
-        let executed = Executed {
-            header,
-            leaders: vec![],
-            blocks: vec![],
-            outcomes: vec![],
-            evidence: vec![],
-        };
-        archive.add_checkpoint(&executed).unwrap();
+fn nobody_is_told_that_a_removed_history_comes_back() {
+    for error in [ArchiveError::Corrupt("a block"), ArchiveError::Database(fjall::Error::Locked)] {
+        let told = error.to_string();
+        assert!(
+            !told.contains("rebuilt") && told.contains("anew at the newest snapshot"),
+            "{told}"
+        );
     }
-    drop(archive);
-    let begin = std::time::Instant::now();
-    let archive = open(&folder);
-    assert_eq!(archive.last_height(), Height(100_000));
-    println!("opened in {} ms", begin.elapsed().as_millis());
 }

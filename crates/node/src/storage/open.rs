@@ -126,10 +126,12 @@ impl Survey {
         survey.heights.sort_unstable();
         if survey.is_marked_suspect {
             let reason = sealed::read_file(disk, SUSPECT_FILE).unwrap_or_default();
-            survey.suspect(format!(
-                "since an earlier start, no own block was made durable ({})",
-                String::from_utf8_lossy(&reason)
-            ));
+            survey.suspect(match String::from_utf8_lossy(&reason).trim() {
+                "" => format!("the folder has the mark {SUSPECT_FILE}, without a reason in it"),
+                reason => {
+                    format!("since an earlier start, no own block was made durable ({reason})")
+                }
+            });
         }
         if !survey.is_fresh {
             survey.miss_nothing(&names);

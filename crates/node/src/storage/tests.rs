@@ -148,3 +148,19 @@ fn a_distrusted_store_is_suspect() {
     assert!(matches!(opened.start, Start::Suspect(_)));
     assert!(opened.report.to_string().contains("restored from a backup"), "{}", opened.report);
 }
+
+/// An operator who restored a folder marks it with an empty file.
+#[test]
+fn a_mark_without_a_reason_is_told_as_such() {
+    let folder = TestFolder::new("marked");
+    BlockLog::initialise(folder.path(), &identity()).unwrap();
+    drop(open(&folder));
+    std::fs::write(folder.path().join("suspect"), "").unwrap();
+    let opened = open(&folder);
+    assert!(matches!(opened.start, Start::Suspect(_)));
+    let told = opened.report.to_string();
+    assert!(
+        told.ends_with("SUSPECT: the folder has the mark suspect, without a reason in it"),
+        "{told}"
+    );
+}

@@ -83,7 +83,8 @@ fn gone(shared: &Shared, connection: &Connection) -> NotUp {
         }
         // The other end of a client learns of a refused key only after its own handshake.
         reason => {
-            debug!(?reason, "a connection ended before it was confirmed");
+            let reason = reason_text(reason.as_ref());
+            debug!(reason, "a connection ended before it was confirmed");
             shared.counting.one(Count::HandshakeBroken);
             NotUp::Failed
         }
@@ -218,12 +219,18 @@ impl Drop for Standing {
         CloseCode::Stopping.close(&self.connection);
         // Another connection may have taken its place; then the pair is still connected.
         if self.peer.ended(self.id, |up| self.shared.announce(&self.peer, up)) {
-            info!(peer = %self.peer.index, ?reason, "connection ended");
+            let reason = reason_text(reason.as_ref());
+            info!(peer = %self.peer.index, reason, "connection ended");
             // What was asked for on this connection is asked for again on the next.
             let dropped = self.peer.lane(Class::Sync).queue.clear();
             count_dropped(&self.shared, &self.peer, dropped);
         }
     }
+}
+
+/// Why a connection ended, for people. Without a reason it stood until now.
+fn reason_text(reason: Option<&ConnectionError>) -> String {
+    reason.map_or_else(|| "this node closes it".to_owned(), ToString::to_string)
 }
 
 /// Counts frames that were not sent.
@@ -421,3 +428,6 @@ async fn hear_records(
         sleep(messages.take(Instant::now(), 1)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ fn numbers_read_well() {
 
 /// For looking at: `cargo test -p qcn-sim write_the_sample -- --ignored`, then open the file.
 #[test]
-#[ignore = "writes a page into the temporary directory"]
+#[ignore = "writes qcn-sample-report.html"]
 #[expect(clippy::disallowed_methods, reason = "this one is a tool, not a run")]
 fn write_the_sample() {
     let path = std::env::temp_dir().join("qcn-sample-report.html");

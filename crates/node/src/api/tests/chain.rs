@@ -172,7 +172,12 @@ fn things_are_found_by_number_digest_and_name() {
     assert_eq!(kinds(&address(0).to_string()), ["account"]);
     assert_eq!(kinds("Validator-2"), ["validator"]);
     assert!(kinds("nothing%20of%20this").is_empty());
-    assert_eq!(node.get("/v1/search?q=").code(), (400, "malformed".to_owned()));
+    assert_eq!(kinds("v%61lidator-2"), ["validator"]);
+    assert!(kinds("100%").is_empty() && kinds("%C3%A4").is_empty(), "they are text");
+    for refused in ["q=", "q=%ff", "q=validator-2%c3", "q=%C3%28", "%ff=1&q=validator-2"] {
+        let answer = node.get(&format!("/v1/search?{refused}")).code();
+        assert_eq!(answer, (400, "malformed".to_owned()), "{refused}");
+    }
 }
 
 #[test]
@@ -196,6 +201,7 @@ fn what_is_not_there_or_makes_no_sense_is_refused_with_a_remedy() {
         "/v1/checkpoints?limit=0",
         "/v1/checkpoints?limit=501",
         "/v1/checkpoints?before=x",
+        "/v1/checkpoints?before=%80",
         "/v1/transactions?before=1.x",
         "/v1/transactions?colour=red",
         "/v1/blocks?from_round=1&to_round=65",

@@ -1,0 +1,104 @@
+//! What the process of a node does once the node has stopped for good: it ends, with a code by
+//! which a service manager knows whether to start it again.
+//!
+//! **Invariant**: a node whose state is not that of a quorum does not sign again by being started
+//! again. It leaves a mark in its data folder, and refuses to start while that is there; an empty
+//! data folder has none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use qcn_node::view::View;
+
+/// Exit code of a node that failed, where another start may help.
+const EXIT_FAILED: u8 = 1;
+
+/// Exit code of a node that must not be started again as it is.
+pub const EXIT_FOR_GOOD: u8 = 3;
+
+/// How the reasons begin for which another start may help. For any other it must not be tried:
+/// one that is not known here is taken for serious.
+const CURABLE: [&str; 2] = ["the block log failed: ", "a block could not be signed: "];
+
+/// The mark, in the data folder. It holds the reason.
+const MARK_FILE: &str = "stopped-for-good";
+
+/// The longest reason that is read from a mark, in bytes.
+const MAX_REASON_BYTES: usize = 4_096;
+
+/// How often it is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A node that has stopped for good.
+#[derive(Debug)]
+pub struct Stopped {
+    reason: String,
+}
+
+/// Returns once the node has stopped for good. A full disk is no such thing.
+pub async fn watch(view: &View) -> Stopped {
+    let mut interval = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        interval.tick().await;
+        if let Some(reason) = view.status().stopped {
+            return Stopped { reason };
+        }
+    }
+}
+
+/// Why a node with this data folder must not be started, if it must not.
+pub fn refusal(data: &Path) -> Option<String> {
+    let mark = mark_file(data);
+    let reason = match std::fs::read(&mark) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => error.to_string(),
+        Ok(bytes) => {
+            let bytes = &bytes[..bytes.len().min(MAX_REASON_BYTES)];
+            crate::output::harmless(String::from_utf8_lossy(bytes).trim())
+        }
+    };
+    Some(format!(
+        "{}: this validator has stopped for good and is not started again: {reason}. Move the \
+         data folder away, report what happened, and start it with an empty one",
+        mark.display()
+    ))
+}
+
+impl Stopped {
+    fn may_start_again(&self) -> bool {
+        CURABLE.iter().any(|beginning| self.reason.starts_with(beginning))
+    }
+
+    /// Says what comes now, and leaves the mark if the node must not be started again.
+    pub fn note(&self, data: &Path) {
+        if self.may_start_again() {
+            tracing::error!("the node has stopped; starting it again may help");
+            return;
+        }
+        tracing::error!("the node has stopped and must not be started again as it is");
+        if let Err(error) = write_mark(data, &self.reason) {
+            tracing::error!(%error, "{} cannot be written", mark_file(data).display());
+        }
+    }
+
+    /// The code with which the process ends.
+    pub fn exit_code(self) -> ExitCode {
+        ExitCode::from(if self.may_start_again() { EXIT_FAILED } else { EXIT_FOR_GOOD })
+    }
+}
+
+fn mark_file(data: &Path) -> PathBuf {
+    data.join(MARK_FILE)
+}
+
+fn write_mark(data: &Path, reason: &str) -> io::Result<()> {
+    let mark = mark_file(data);
+    std::fs::write(&mark, format!("{reason}\n"))?;
+    std::fs::File::open(&mark)?.sync_all()?;
+    std::fs::File::open(data)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
