@@ -20,19 +20,23 @@ use qcn_node::runtime::Node;
 use crate::node::{async_runtime, start_log, until_told_to_stop};
 use live::Live;
 
-/// Run a network of validators on this machine.
-///
-/// Each has its own keys, database and sockets. The first start makes everything; the same
-/// command goes on where it stopped; --reset starts anew. Ctrl-C stops it cleanly.
-///
-/// Examples:
-///   qcn devnet
-///   qcn devnet --validators 7 --load 100
-///   qcn devnet --weights 2000,1000,1000,500 --dir /tmp/unequal
-///   qcn devnet --processes            # one operating-system process a validator
-///   qcn node --config devnet/v0/node.toml   # one of them by hand
+const EXAMPLES: &str = "\
+Each validator has its own keys, database and sockets. The first start makes everything; the same
+command goes on where it stopped; --reset starts anew. Ctrl-C stops it cleanly.
+
+DIR/accounts has the keys of accounts with money, for whatever you try out. The load pays from
+others, in DIR/load: so `qcn load --accounts-dir DIR/accounts` can run beside it.
+
+Examples:
+  qcn devnet
+  qcn devnet --validators 7 --load 100
+  qcn devnet --weights 2000,1000,1000,500 --dir /tmp/unequal
+  qcn devnet --processes            # one operating-system process a validator
+  qcn node --config devnet/v0/node.toml   # one of them by hand";
+
+/// Which network to run.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLES)]
 pub struct DevnetArgs {
     /// Where everything lies.
     #[arg(long, value_name = "DIR", default_value = "devnet")]

@@ -115,3 +115,31 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands that show no examples, neither themselves nor the command they belong to.
+    fn without_examples(command: &clap::Command, name: &str, found: &mut Vec<String>) {
+        let help = command.clone().render_long_help().to_string();
+        if help.contains("Example") && help.contains(&format!("  {name} ")) {
+            return;
+        }
+        if !command.has_subcommands() {
+            found.push(name.to_owned());
+        }
+        for one in command.get_subcommands() {
+            without_examples(one, &format!("{name} {}", one.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_help_with_examples() {
+        let mut found = Vec::new();
+        for command in Cli::command().get_subcommands() {
+            without_examples(command, &format!("qcn {}", command.get_name()), &mut found);
+        }
+        assert_eq!(found, [""; 0]);
+    }
+}

@@ -19,24 +19,25 @@ use tracing_subscriber::EnvFilter;
 
 use stopped::Stopped;
 
-/// Run one validator.
-///
-/// It reads its log, dials the others, and answers over HTTP where `[api] listen` says. SIGINT or
-/// SIGTERM stops it cleanly; killed at any moment it comes back with nothing final lost.
-///
-/// Before the very first start of a new validator, mark its data folder with --init. A node whose
-/// folder is empty without the mark takes it for a lost disk, and asks the others what it signed.
-///
-/// Exit codes: 0 it was told to stop; 1 it failed, and another start may help; 2 bad input, or
-/// it could not start; 3 it must not be started again as it is, which it then refuses too.
-///
-/// Examples:
-///   qcn node new --listen 0.0.0.0:7400 --out /etc/qcn/node.toml
-///   qcn node --config /etc/qcn/node.toml --init
-///   qcn node --config /etc/qcn/node.toml
-///   RUST_LOG=qcn_node=debug qcn node --config devnet/v0/node.toml
+const EXAMPLES: &str = "\
+It reads its log, dials the others, and answers over HTTP where `[api] listen` says. SIGINT or
+SIGTERM stops it cleanly; killed at any moment it comes back with nothing final lost.
+
+Before the very first start of a new validator, mark its data folder with --init. A node whose
+folder is empty without the mark takes it for a lost disk, and asks the others what it signed.
+
+Exit codes: 0 it was told to stop; 1 it failed, and another start may help; 2 bad input, or it
+could not start; 3 it must not be started again as it is, which it then refuses too.
+
+Examples:
+  qcn node new --listen 0.0.0.0:7400 --out /etc/qcn/node.toml
+  qcn node --config /etc/qcn/node.toml --init
+  qcn node --config /etc/qcn/node.toml
+  RUST_LOG=qcn_node=debug qcn node --config devnet/v0/node.toml";
+
+/// What to run, or the configuration to write.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 #[command(subcommand_negates_reqs = true)]
 pub struct NodeArgs {
     #[command(subcommand)]
