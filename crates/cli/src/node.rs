@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use qcn_node::config::{LogConfig, LogFormat};
+use qcn_node::config::{LogConfig, LogFormat, NodeConfig};
 use qcn_node::devnet::read_node;
-use qcn_node::runtime::{Node, initialise};
+use qcn_node::genesis::Genesis;
+use qcn_node::runtime::{Node, NodeError, initialise};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -26,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 ///   RUST_LOG=qcn_node=debug qcn node --config devnet/v0/node.toml
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
-pub struct NodeArgs {
+pub(crate) struct NodeArgs {
     /// The node's configuration.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -38,7 +39,7 @@ pub struct NodeArgs {
     init: bool,
 }
 
-pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
     let (genesis, config, keys) = read_node(&args.config)?;
     if args.check {
         println!("{}: configuration, genesis and keys are in order", args.config.display());
@@ -49,13 +50,25 @@ pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
         println!("{}: ready for the first start", config.data.display());
         return Ok(ExitCode::SUCCESS);
     }
+    run_until_stopped(&genesis, &config, Node::start(&genesis, &config, keys))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the node that `start` gives, with its log, until the process is told to stop.
+///
+/// # Errors
+/// If it does not start, or the process cannot listen for signals.
+pub fn run_until_stopped(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    start: impl Future<Output = Result<Node, NodeError>>,
+) -> anyhow::Result<()> {
     start_log(config.log, "");
     for warning in genesis.warnings() {
         tracing::warn!("{warning}");
     }
-    let runtime = async_runtime()?;
-    runtime.block_on(async {
-        let node = Node::start(&genesis, &config, keys).await?;
+    async_runtime()?.block_on(async {
+        let node = start.await?;
         tracing::info!(
             api = %node.api_address(),
             network = %node.transport_address(),
@@ -68,7 +81,7 @@ pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
         tracing::info!("stopping");
         node.stop().await;
         tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     })
 }
 

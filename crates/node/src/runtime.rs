@@ -6,6 +6,7 @@
 mod core;
 mod history;
 mod inbox;
+mod machine;
 
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -20,6 +21,8 @@ use tokio::task::JoinSet;
 use self::core::{Core, Parts};
 use self::history::{ArchiveWriter, History};
 use self::inbox::{Checked, Happening, Post, inbox};
+use self::machine::Machine;
+pub use self::machine::{Meddler, Scene};
 use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
@@ -120,6 +123,28 @@ impl Node {
         config: &NodeConfig,
         keys: NodeKeys,
     ) -> Result<Self, NodeError> {
+        Self::start_machine(genesis, config, keys, None).await
+    }
+
+    /// Starts a node whose machine somebody meddles with, for tests of what others do about it.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_meddled(
+        genesis: &Genesis,
+        config: &NodeConfig,
+        keys: NodeKeys,
+        meddler: Box<dyn Meddler>,
+    ) -> Result<Self, NodeError> {
+        Self::start_machine(genesis, config, keys, Some(meddler)).await
+    }
+
+    async fn start_machine(
+        genesis: &Genesis,
+        config: &NodeConfig,
+        keys: NodeKeys,
+        meddler: Option<Box<dyn Meddler>>,
+    ) -> Result<Self, NodeError> {
         let committee_keys = genesis.committee_keys()?;
         let own = own_index(genesis, &committee_keys, &keys)?;
         let (view, submissions) = View::new(committee_keys.clone(), own);
@@ -160,7 +185,7 @@ impl Node {
         tasks.spawn(watch_peers(transport.clone(), view.clone(), metrics.clone()));
 
         let core = Core::new(Parts {
-            shard,
+            machine: Machine::new(shard, meddler),
             keys: committee_keys,
             signing: keys.consensus,
             log,

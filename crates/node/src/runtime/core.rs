@@ -12,7 +12,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::histogram::Histogram;
 use qcn_crypto::SigningKey;
 use qcn_light::verify_certificate;
-use qcn_shard::{Event, Input, Message, Output, Refused, Shard};
+use qcn_shard::{Event, Input, Message, Output, Refused};
 use qcn_types::{
     Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, Time, Transaction,
     TransactionId, ValidatorIndex, Verified, encode,
@@ -20,6 +20,7 @@ use qcn_types::{
 
 use super::history::History;
 use super::inbox::{Checked, Happening, Inbox, Post};
+use super::machine::Machine;
 use crate::api::{Metrics, ReasonLabel};
 use crate::storage::{LogEvent, LogWriter, Ticket};
 use crate::transport::{Class, Transport};
@@ -33,7 +34,7 @@ const MAX_HELD_OUTPUTS: usize = 16_384;
 
 /// What a core is made of.
 pub(crate) struct Parts {
-    pub(crate) shard: Shard,
+    pub(crate) machine: Machine,
     pub(crate) keys: CommitteeKeys,
     pub(crate) signing: SigningKey,
     pub(crate) log: LogWriter,
@@ -130,16 +131,16 @@ impl Core {
         if self.stopped.is_some() {
             return;
         }
-        self.parts.shard.handle(now(), input);
+        self.parts.machine.handle(now(), input);
         self.drain();
         while let Some(input) = self.follow_up.pop_front() {
-            self.parts.shard.handle(now(), input);
+            self.parts.machine.handle(now(), input);
             self.drain();
         }
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.parts.shard.poll_output() {
+        while let Some(output) = self.parts.machine.poll_output(now()) {
             match output {
                 // Events tell what has happened already: nothing leaves the node by them.
                 Output::Event(event) => self.event(event),
@@ -338,12 +339,12 @@ impl Core {
             }
             _ => {}
         }
-        self.parts.history.event(&self.parts.shard, event);
+        self.parts.history.event(self.parts.machine.shard(), event);
     }
 
     fn publish_status(&mut self) {
         self.status_due = Instant::now() + STATUS_INTERVAL;
-        let status = self.parts.shard.status();
+        let status = self.parts.machine.shard().status();
         let status = NodeStatus {
             round: status.round.0,
             floor: status.floor.0,
