@@ -45,7 +45,7 @@ fn a_transfer_is_final_everywhere_and_proven() {
 }
 
 /// The exit code of `qcn light verify`.
-fn verdict(network: &Network, proof: &Value) -> Option<i32> {
+pub fn verdict(network: &Network, proof: &Value) -> Option<i32> {
     let file = network.file("proof.json");
     fs::write(&file, proof.to_string()).unwrap();
     let genesis = network.genesis_file();

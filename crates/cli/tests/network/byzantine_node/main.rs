@@ -1,7 +1,7 @@
 //! A node as `qcn node` runs it, with real keys, sockets and disks, whose machine one of the
 //! simulator's adversaries meddles with. It is built for the tests across a network alone.
 //!
-//! Usage: `qcn-byzantine ADVERSARY CONFIG`. How often it departed from the protocol goes to its
+//! Usage: `qcn-byzantine ADVERSARY --config FILE`. How often it departed from the protocol goes to its
 //! log, at every power of two, so that a test can tell that it did at all.
 
 use std::path::Path;
@@ -24,8 +24,9 @@ const LABEL: &str = "byzantine node";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, config_file] = arguments.as_slice() else {
-        bail!("usage: qcn-byzantine ADVERSARY CONFIG");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let [name, "--config", config_file] = arguments.as_slice() else {
+        bail!("usage: qcn-byzantine ADVERSARY --config FILE");
     };
     let adversary = Adversary::named(name).with_context(|| format!("no adversary is a {name}"))?;
     let (genesis, config, keys) = read_node(Path::new(config_file))?;
