@@ -191,6 +191,26 @@ impl Network {
         self.nodes[at].adversary = Some(adversary);
     }
 
+    /// Adds a node with the keys and a copy of the disk of another one, at a port of its own.
+    pub fn copy(&mut self, at: usize) -> usize {
+        assert!(!self.is_running(at));
+        let copy = self.nodes.len();
+        let original = self.nodes[at].config.parent().unwrap();
+        let folder = original.with_file_name(format!("v{copy}"));
+        let copied = Command::new("cp").arg("-a").args([original, &folder]).status().unwrap();
+        assert!(copied.success());
+        let config = folder.join("node.toml");
+        let mut listen = self.listens_at(at);
+        let text = fs::read_to_string(&config).unwrap();
+        let before = listen.to_string();
+        listen.set_port(self.ports.first + copy as u16);
+        fs::write(&config, text.replace(&before, &listen.to_string())).unwrap();
+        let (log, api) = (self.file(&format!("v{copy}.log")), Api::new(format!("http://{listen}")));
+        let adversary = self.nodes[at].adversary;
+        self.nodes.push(Node { config, log, api, namespace: None, adversary, child: None });
+        copy
+    }
+
     /// The nodes that do as they should.
     pub fn honest(&self) -> impl Iterator<Item = usize> {
         (0..VALIDATORS).filter(|at| self.nodes[*at].adversary.is_none())

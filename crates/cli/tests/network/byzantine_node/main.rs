@@ -30,8 +30,12 @@ fn main() -> anyhow::Result<()> {
     };
     let adversary = Adversary::named(name).with_context(|| format!("no adversary is a {name}"))?;
     let (genesis, config, keys) = read_node(Path::new(config_file))?;
-    let adversarial =
-        Adversarial::new(adversary, genesis.committee_keys()?, keys.consensus.clone())?;
+    let Some(behaviour) = adversary.behaviour() else {
+        // Each of two twins follows the protocol: what is wrong is that there are two.
+        return run_until_stopped(&genesis, &config, Node::start(&genesis, &config, keys));
+    };
+    let (committee_keys, key) = (genesis.committee_keys()?, keys.consensus.clone());
+    let adversarial = Adversarial::new(adversary, behaviour, committee_keys, key)?;
     let start = Node::start_meddled(&genesis, &config, keys, Box::new(adversarial));
     run_until_stopped(&genesis, &config, start)
 }
@@ -49,14 +53,18 @@ struct Adversarial {
 }
 
 impl Adversarial {
-    fn new(adversary: Adversary, keys: CommitteeKeys, key: SigningKey) -> anyhow::Result<Self> {
+    fn new(
+        adversary: Adversary,
+        behaviour: Box<dyn Behaviour>,
+        keys: CommitteeKeys,
+        key: SigningKey,
+    ) -> anyhow::Result<Self> {
         let mut members = keys.committee().members().iter();
         let own = members.position(|member| member.key == *key.public_key());
         let own = own.context("the consensus key is not in the genesis")?;
-        let behaviour = adversary.behaviour();
         Ok(Self {
             adversary,
-            behaviour: behaviour.with_context(|| format!("a {adversary} does not meddle"))?,
+            behaviour,
             own: ValidatorIndex(own.try_into()?),
             keys,
             key,
