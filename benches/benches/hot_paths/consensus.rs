@@ -59,7 +59,8 @@ fn follow(committee: &Committee, leaders_per_round: u16, rounds: u64) -> Duratio
                 commits += u64::from(matches!(decision.outcome, Outcome::Commit(_)));
             }
         }
-        dag.raise_floor(round.minus(Config::default().gc_depth), 0);
+        let floor = round.minus(Config::default().gc_depth);
+        dag.raise_floor(floor, floor);
         parents = blocks;
     }
     let spent = cpu_time().saturating_sub(start);

@@ -11,7 +11,7 @@ mod genesis;
 mod key;
 mod light;
 mod load;
-mod node;
+pub mod node;
 mod output;
 mod query;
 mod sim;

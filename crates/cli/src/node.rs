@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use qcn_node::config::{LogConfig, LogFormat, NodeConfig};
 use qcn_node::devnet::read_node;
 use qcn_node::genesis::Genesis;
-use qcn_node::runtime::{Node, NodeKeys, initialise};
+use qcn_node::runtime::{Node, NodeError, initialise};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -39,7 +39,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 #[command(subcommand_negates_reqs = true)]
-pub struct NodeArgs {
+pub(crate) struct NodeArgs {
     #[command(subcommand)]
     command: Option<NodeCommand>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ struct StartArgs {
     linger: u64,
 }
 
-pub fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
     match (&args.command, &args.start.config) {
         (Some(NodeCommand::New(new)), _) => new::run(new),
         (None, Some(config_file)) => run_start(&args.start, config_file),
@@ -88,6 +88,21 @@ fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
         println!("{}: ready for the first start", config.data.display());
         return Ok(ExitCode::SUCCESS);
     }
+    let linger = Duration::from_secs(args.linger);
+    run_until_stopped(&genesis, &config, linger, Node::start(&genesis, &config, keys))
+}
+
+/// Runs the node that `start` gives, with its log, until the process is told to stop or the node
+/// has stopped for good; then it answers for as long as it is to linger.
+///
+/// # Errors
+/// If it does not start, or the process cannot listen for signals.
+pub fn run_until_stopped(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    linger: Duration,
+    start: impl Future<Output = Result<Node, NodeError>>,
+) -> anyhow::Result<ExitCode> {
     start_log(config.log, "");
     if let Some(refusal) = stopped::refusal(&config.data) {
         tracing::error!("{refusal}");
@@ -96,42 +111,33 @@ fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
     for warning in genesis.warnings() {
         tracing::warn!("{warning}");
     }
-    let linger = Duration::from_secs(args.linger);
-    async_runtime()?.block_on(serve(&genesis, &config, keys, linger))
-}
-
-/// Runs the node until it is told to stop, or has stopped for good.
-async fn serve(
-    genesis: &Genesis,
-    config: &NodeConfig,
-    keys: NodeKeys,
-    linger: Duration,
-) -> anyhow::Result<ExitCode> {
-    let node = Node::start(genesis, config, keys).await?;
-    tracing::info!(
-        api = %node.api_address(),
-        network = %node.transport_address(),
-        chain = %genesis.chain().0,
-        "validator {} of {} is up",
-        node.view().own(),
-        genesis.name(),
-    );
-    let stopped = tokio::select! {
-        told = until_told_to_stop() => told.map(|()| None)?,
-        stopped = stopped::watch(node.view()) => Some(stopped),
-    };
-    if let Some(stopped) = &stopped {
-        stopped.note(&config.data);
-        if !linger.is_zero() {
-            tracing::error!("answering for {} s more, then the process ends", linger.as_secs());
-            // Whoever does not want to wait so long may say so.
-            let _ = tokio::time::timeout(linger, until_told_to_stop()).await;
+    async_runtime()?.block_on(async {
+        let node = start.await?;
+        tracing::info!(
+            api = %node.api_address(),
+            network = %node.transport_address(),
+            chain = %genesis.chain().0,
+            "validator {} of {} is up",
+            node.view().own(),
+            genesis.name(),
+        );
+        let stopped = tokio::select! {
+            told = until_told_to_stop() => told.map(|()| None)?,
+            stopped = stopped::watch(node.view()) => Some(stopped),
+        };
+        if let Some(stopped) = &stopped {
+            stopped.note(&config.data);
+            if !linger.is_zero() {
+                tracing::error!("answering for {} s more, then the process ends", linger.as_secs());
+                // Whoever does not want to wait so long may say so.
+                let _ = tokio::time::timeout(linger, until_told_to_stop()).await;
+            }
         }
-    }
-    tracing::info!("stopping");
-    node.stop().await;
-    tracing::info!("stopped");
-    Ok(stopped.map_or(ExitCode::SUCCESS, Stopped::exit_code))
+        tracing::info!("stopping");
+        node.stop().await;
+        tracing::info!("stopped");
+        Ok(stopped.map_or(ExitCode::SUCCESS, Stopped::exit_code))
+    })
 }
 
 /// The threads for sockets and timers.

@@ -7,6 +7,7 @@ mod archive_writer;
 mod core;
 mod history;
 mod inbox;
+mod machine;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use self::archive_writer::ArchiveWriter;
 use self::core::{Core, Parts};
 use self::history::History;
 use self::inbox::{Checked, Happening, Post, inbox};
+use self::machine::Machine;
+pub use self::machine::{Meddler, Scene};
 use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
@@ -138,6 +141,28 @@ impl Node {
         config: &NodeConfig,
         keys: NodeKeys,
     ) -> Result<Self, NodeError> {
+        Self::start_machine(genesis, config, keys, None).await
+    }
+
+    /// Starts a node whose machine somebody meddles with, for tests of what others do about it.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_meddled(
+        genesis: &Genesis,
+        config: &NodeConfig,
+        keys: NodeKeys,
+        meddler: Box<dyn Meddler>,
+    ) -> Result<Self, NodeError> {
+        Self::start_machine(genesis, config, keys, Some(meddler)).await
+    }
+
+    async fn start_machine(
+        genesis: &Genesis,
+        config: &NodeConfig,
+        keys: NodeKeys,
+        meddler: Option<Box<dyn Meddler>>,
+    ) -> Result<Self, NodeError> {
         let committee_keys = genesis.committee_keys()?;
         let own = own_index(genesis, &committee_keys, &keys)?;
         let (view, submissions) = View::new(committee_keys.clone(), own);
@@ -179,7 +204,7 @@ impl Node {
         tasks.spawn(watch_peers(transport.clone(), view.clone(), metrics.clone()));
 
         let core = Core::new(Parts {
-            shard,
+            machine: Machine::new(shard, meddler),
             keys: committee_keys,
             signing: keys.consensus,
             log,

@@ -1,7 +1,8 @@
 //! Validators that do not follow the protocol, named by what they do.
 //!
 //! An adversary runs the honest machine and meddles with its outputs and inputs, or signs what
-//! it likes with its key. Each behaviour is one file.
+//! it likes with its key. Each behaviour is one file. Behaviours know no driver: the simulator
+//! runs them, and so does the faulty validator of the tests across a real network.
 //!
 //! **Invariant**: an adversary has its own key and nobody else's. It sends only what it signed
 //! itself, received from others, or made up without a signature.
@@ -96,7 +97,8 @@ impl Adversary {
     }
 
     /// What meddles with its machine; nothing for twins, who are two honest machines.
-    pub(crate) fn behaviour(self) -> Option<Box<dyn Behaviour>> {
+    #[must_use]
+    pub fn behaviour(self) -> Option<Box<dyn Behaviour>> {
         match self {
             Self::Equivocator => Some(Box::<equivocator::Equivocator>::default()),
             Self::Withholder => Some(Box::new(withholder::Withholder)),
@@ -123,7 +125,7 @@ impl fmt::Display for Adversary {
 }
 
 /// Stands between an honest machine and the world.
-pub(crate) trait Behaviour: fmt::Debug {
+pub trait Behaviour: fmt::Debug + Send {
     /// Sees an output of the machine, and emits what is done instead.
     fn output(&mut self, output: Output, hands: &mut Hands<'_>);
 
@@ -133,17 +135,27 @@ pub(crate) trait Behaviour: fmt::Debug {
     }
 }
 
-/// What an adversary can do.
-pub(crate) struct Hands<'a> {
-    pub(crate) own: ValidatorIndex,
-    pub(crate) now: Time,
-    pub(crate) keys: &'a CommitteeKeys,
-    pub(crate) key: &'a SigningKey,
-    pub(crate) shard: &'a Shard,
-    pub(crate) random: &'a mut Random,
-    pub(crate) randomness: &'a mut SeededRandomness,
-    pub(crate) emitted: Vec<Output>,
-    pub(crate) offended: bool,
+/// What an adversary knows and can do. Its driver gives it a pair for each output and input.
+#[derive(Debug)]
+pub struct Hands<'a> {
+    /// Which validator it is.
+    pub own: ValidatorIndex,
+    /// What its clock says.
+    pub now: Time,
+    /// The committee.
+    pub keys: &'a CommitteeKeys,
+    /// Its own key.
+    pub key: &'a SigningKey,
+    /// The honest machine that it runs.
+    pub shard: &'a Shard,
+    /// Decides what it does where it has a choice.
+    pub random: &'a mut Random,
+    /// What its signatures draw from.
+    pub randomness: &'a mut SeededRandomness,
+    /// What its driver carries out, in order; empty at first.
+    pub emitted: Vec<Output>,
+    /// Whether honest validators now get proof of its fault; false at first.
+    pub offended: bool,
 }
 
 impl Hands<'_> {

@@ -35,6 +35,8 @@ fn a_dependency_may_only_point_down() {
     }
     let beside = graph(&[("qcn-consensus", &[("qcn-ledger", "normal")]), ("qcn-ledger", &[])]);
     assert_eq!(beside.against_the_layers().len(), 1);
+    let itself = graph(&[("qcn-types", &[("qcn-types", "dev")])]);
+    assert_eq!(itself.against_the_layers(), Vec::<String>::new());
     let unknown = graph(&[("qcn-new", &[])]);
     assert!(unknown.against_the_layers()[0].contains("no layer"));
 }

@@ -47,6 +47,17 @@ impl Api {
         panic!("{}{path}: {last}", self.url);
     }
 
+    /// The samples of a counter: their labels as they are written, and their values.
+    pub fn samples(&self, counter: &str) -> Vec<(String, u64)> {
+        let called = self.agent.get(format!("{}/metrics", self.url)).call();
+        let text = called.unwrap().body_mut().read_to_string().unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(counter)?.split_once('}'));
+        let samples = lines.filter_map(|(labels, value)| {
+            Some((labels.strip_prefix('{')?.to_owned(), value.trim().parse().ok()?))
+        });
+        samples.collect()
+    }
+
     /// Hands bytes in; the status and what was answered.
     pub fn post(&self, path: &str, media_type: &str, bytes: &[u8]) -> Result<(u16, Value), String> {
         let request = self.agent.post(format!("{}{path}", self.url));

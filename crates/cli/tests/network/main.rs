@@ -1,10 +1,11 @@
 //! Real nodes, as processes with sockets and disks of their own, through what happens to real
-//! nodes: they are killed, restarted, wiped, cut off and sent garbage.
+//! nodes: they are killed, restarted, wiped, cut off and sent garbage, and one of them misbehaves
+//! as the simulator's adversaries do.
 //!
 //! The tests see the network as its users do, over HTTP. What must hold is checked by a
-//! [`witness::Witness`] that is no part of the nodes: whatever a node once reported as final
-//! stays so, all nodes agree on the digest of every height they share, no unit of the currency
-//! appears or disappears, nobody is accused, and certified heights go up again.
+//! [`witness::Witness`] that is no part of the nodes: whatever an honest node once reported as
+//! final stays so, all of them agree on the digest of every height they share, no unit of the
+//! currency appears or disappears, nobody honest is accused, and certified heights go up again.
 //!
 //! Every test has ports and a folder of its own, so they run side by side. A failing test prints
 //! the end of each node's log.
@@ -13,6 +14,7 @@
 
 mod api;
 mod beside;
+mod byzantine;
 mod crashes;
 mod garbage;
 mod links;

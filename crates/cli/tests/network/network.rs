@@ -63,6 +63,8 @@ pub struct Node {
     pub api: Api,
     /// The network namespace that it runs in, if not that of the test.
     namespace: Option<String>,
+    /// Who meddles with it, if it is not honest.
+    adversary: Option<&'static str>,
     child: Option<Child>,
 }
 
@@ -114,7 +116,8 @@ impl Network {
             let log = network.folder.join(format!("v{at}.log"));
             let listen = NodeConfig::read(&config).unwrap().api.listen;
             let api = Api::new(format!("http://{listen}"));
-            network.nodes.push(Node { config, log, api, namespace: None, child: None });
+            let node = Node { config, log, api, namespace: None, adversary: None, child: None };
+            network.nodes.push(node);
         }
         network
     }
@@ -178,8 +181,39 @@ impl Network {
         &self.nodes[at].api
     }
 
-    pub fn apis(&self) -> Vec<Api> {
-        self.nodes.iter().map(|node| node.api.clone()).collect()
+    /// The APIs of those whose word counts.
+    pub fn honest_apis(&self) -> Vec<Api> {
+        self.honest().map(|at| self.nodes[at].api.clone()).collect()
+    }
+
+    /// From its next start on, a node misbehaves as one of the simulator's adversaries does.
+    pub fn corrupt(&mut self, at: usize, adversary: &'static str) {
+        self.nodes[at].adversary = Some(adversary);
+    }
+
+    /// Adds a node with the keys and a copy of the disk of another one, at a port of its own.
+    pub fn copy(&mut self, at: usize) -> usize {
+        assert!(!self.is_running(at));
+        let copy = self.nodes.len();
+        let original = self.nodes[at].config.parent().unwrap();
+        let folder = original.with_file_name(format!("v{copy}"));
+        let copied = Command::new("cp").arg("-a").args([original, &folder]).status().unwrap();
+        assert!(copied.success());
+        let config = folder.join("node.toml");
+        let mut listen = self.listens_at(at);
+        let text = fs::read_to_string(&config).unwrap();
+        let before = listen.to_string();
+        listen.set_port(self.ports.first + copy as u16);
+        fs::write(&config, text.replace(&before, &listen.to_string())).unwrap();
+        let (log, api) = (self.file(&format!("v{copy}.log")), Api::new(format!("http://{listen}")));
+        let adversary = self.nodes[at].adversary;
+        self.nodes.push(Node { config, log, api, namespace: None, adversary, child: None });
+        copy
+    }
+
+    /// The nodes that do as they should.
+    pub fn honest(&self) -> impl Iterator<Item = usize> {
+        (0..VALIDATORS).filter(|at| self.nodes[*at].adversary.is_none())
     }
 
     /// Starts a node that does not run.
@@ -187,7 +221,10 @@ impl Network {
         let node = &mut self.nodes[at];
         assert!(node.child.is_none(), "node {at} runs already");
         let log = OpenOptions::new().create(true).append(true).open(&node.log).unwrap();
-        let program = env!("CARGO_BIN_EXE_qcn");
+        let (program, role) = match node.adversary {
+            None => (env!("CARGO_BIN_EXE_qcn"), "node"),
+            Some(adversary) => (env!("CARGO_BIN_EXE_qcn-byzantine"), adversary),
+        };
         let mut command = match &node.namespace {
             None => Command::new(program),
             Some(namespace) => {
@@ -198,7 +235,7 @@ impl Network {
             }
         };
         let child = command
-            .args(["node", "--config", node.config.to_str().unwrap()])
+            .args([role, "--config", node.config.to_str().unwrap()])
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -213,12 +250,12 @@ impl Network {
         (0..VALIDATORS).for_each(|at| self.launch(at));
     }
 
-    /// Waits until all nodes that run are ready, and none of them has ended.
+    /// Waits until all honest nodes that run are ready, and no node has ended.
     pub fn wait_until_ready(&mut self) {
         until("all nodes are ready", START_PATIENCE, || {
             self.assert_alive();
-            let mut running = self.nodes.iter().filter(|node| node.child.is_some());
-            running.all(|node| node.api.is_ready()).then_some(())
+            let mut running = self.honest().filter(|at| self.is_running(*at));
+            running.all(|at| self.nodes[at].api.is_ready()).then_some(())
         });
     }
 
@@ -283,8 +320,8 @@ impl Network {
     pub fn start_load(&mut self, tps: u32) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qcn"));
         command.args(["load", "--seconds", "600", "--sign-live", "--tps", &tps.to_string()]);
-        for node in &self.nodes {
-            command.args(["--node", node.api.url()]);
+        for api in self.honest_apis() {
+            command.args(["--node", api.url()]);
         }
         for at in PAYERS..ACCOUNTS {
             command.arg("--key").arg(self.account_file(at));

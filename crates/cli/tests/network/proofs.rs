@@ -61,7 +61,7 @@ fn assert_checkpoint_is_proven(network: &Network, at: usize, height: &str) {
 }
 
 /// The exit code of `qcn light verify`.
-fn verdict(network: &Network, proof: &Value) -> Option<i32> {
+pub fn verdict(network: &Network, proof: &Value) -> Option<i32> {
     let file = network.file("proof.json");
     fs::write(&file, proof.to_string()).unwrap();
     let genesis = network.genesis_file();

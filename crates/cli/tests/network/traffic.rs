@@ -1,7 +1,7 @@
 //! Transfers in the background, each followed until a node reports it final.
 //!
 //! Every account has one transfer under way at a time, and pays the next account in a ring. What
-//! a node does not take, or forgets because it was killed, is handed to another one.
+//! an honest node does not take, or forgets because it was killed, is handed to another one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,7 @@ use crate::patience::{pause, seconds};
 const RESUBMIT_AFTER: Duration = Duration::from_millis(700);
 /// How long the last transfers may take to become final.
 const DRAIN_PATIENCE: Duration = seconds(30);
+const AMOUNT: u64 = 1;
 const FEE: u64 = 1;
 
 /// A transfer that a node reported as final.
@@ -43,6 +44,17 @@ impl Sent {
     pub fn add(&mut self, later: Self) {
         self.finals.extend(later.finals);
         self.nonces = later.nonces;
+    }
+
+    /// What an account has paid, with fees.
+    pub fn paid(&self, at: usize) -> u64 {
+        self.nonces[at].1 * (AMOUNT + FEE)
+    }
+
+    /// What the account before it in the ring has paid to it.
+    pub fn received(&self, at: usize) -> u64 {
+        let payer = (at + self.nonces.len() - 1) % self.nonces.len();
+        self.nonces[payer].1 * AMOUNT
     }
 
     /// The median time from submitting to a reported certificate.
@@ -70,7 +82,7 @@ impl Traffic {
         let nonce = |at: usize| sent.nonces.get(at).map_or(0, |(_, nonce)| *nonce);
         let payers: Vec<Payer> =
             (0..PAYERS).map(|at| Payer::load(network, at, nonce(at))).collect();
-        let (apis, stop) = (network.apis(), Arc::new(AtomicBool::new(false)));
+        let (apis, stop) = (network.honest_apis(), Arc::new(AtomicBool::new(false)));
         let told = Arc::clone(&stop);
         let thread = std::thread::spawn(move || Sender { chain, apis, turn: 0 }.run(payers, &told));
         Self { stop, thread }
@@ -106,7 +118,7 @@ impl Payer {
     }
 
     fn sign(&self, chain: ChainId, to: Address) -> UnderWay {
-        let action = Action::Transfer { to, amount: Amount(1) };
+        let action = Action::Transfer { to, amount: Amount(AMOUNT) };
         let body =
             TransactionBody { sender: self.address, nonce: self.nonce, fee: Amount(FEE), action };
         let context = TransactionBody::signing_context(chain);

@@ -1,12 +1,13 @@
-//! Remembers what nodes have said, and holds them to it.
+//! Remembers what honest nodes have said, and holds them to it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use qcn_node::genesis::Genesis;
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::network::{Network, VALIDATORS};
+use crate::network::Network;
 use crate::patience::{seconds, until};
 use crate::traffic::Sent;
 
@@ -15,7 +16,7 @@ const HEIGHTS_TO_GO_ON: u64 = 5;
 /// The most checkpoints in one answer.
 const PAGE: usize = 500;
 
-/// What nodes have said so far.
+/// What honest nodes have said so far.
 #[derive(Default)]
 pub struct Witness {
     /// The digest of each height, and who said so first.
@@ -28,9 +29,9 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Reads the newest checkpoints of all nodes that answer, and what they say is certified.
+    /// Reads the newest checkpoints of all that answer, and what they say is certified.
     pub fn look(&mut self, network: &Network) {
-        for at in 0..VALIDATORS {
+        for at in network.honest() {
             self.look_at(network.api(at), at);
         }
         self.note_pause();
@@ -88,17 +89,19 @@ impl Witness {
     /// `with_history` are the nodes that have executed everything themselves.
     pub fn audit(&mut self, network: &Network, sent: &Sent, with_history: &[usize]) {
         self.wait_for_more(network, HEIGHTS_TO_GO_ON);
+        let genesis = Genesis::read(&network.genesis_file()).unwrap();
         let final_height = self.certified;
-        for at in 0..VALIDATORS {
+        for at in network.honest() {
             until(&format!("node {at} reaches height {final_height}"), seconds(60), || {
                 (network.api(at).certified_height()? >= final_height).then_some(())
             });
         }
-        for at in 0..VALIDATORS {
+        for at in network.honest() {
             self.audit_history(network, at, final_height, with_history.contains(&at));
-            audit_accounts(network.api(at), sent);
-            let evidence = network.api(at).must_get("/v1/evidence");
-            assert_eq!(evidence["evidence"], serde_json::json!([]), "node {at} accuses");
+            audit_accounts(network.api(at), &genesis, sent);
+            for honest in network.honest() {
+                assert_not_accused(network.api(at), honest);
+            }
             if with_history.contains(&at) {
                 audit_finals(network.api(at), sent);
             }
@@ -130,6 +133,17 @@ impl Witness {
     }
 }
 
+/// This node neither holds evidence against a validator nor has isolated it.
+pub fn assert_not_accused(api: &Api, validator: usize) {
+    let evidence = api.must_get("/v1/evidence");
+    let mut all = evidence["evidence"].as_array().expect("a list").iter();
+    let accusation = all.find(|one| one["accused"] == validator);
+    assert!(accusation.is_none(), "{} accuses {validator}: {accusation:?}", api.url());
+    let validators = api.must_get("/v1/validators");
+    let known = &validators["validators"][validator];
+    assert_eq!(known["isolated"], false, "{} isolated {validator}", api.url());
+}
+
 /// What was reported as final once is final at this node too, at the same height.
 fn audit_finals(api: &Api, sent: &Sent) {
     for one in &sent.finals {
@@ -140,10 +154,15 @@ fn audit_finals(api: &Api, sent: &Sent) {
 }
 
 /// Every final transfer was executed once, and no unit was made or lost.
-fn audit_accounts(api: &Api, sent: &Sent) {
-    for (address, nonce) in &sent.nonces {
+fn audit_accounts(api: &Api, genesis: &Genesis, sent: &Sent) {
+    for (at, (address, nonce)) in sent.nonces.iter().enumerate() {
         let account = api.must_get(&format!("/v1/accounts/{address}"));
         assert_eq!(account["nonce"], *nonce, "{}: {account}", api.url());
+        let accounts = genesis.accounts();
+        let mut accounts = accounts.iter();
+        let begun = accounts.find(|one| one.address.0.to_string() == *address).unwrap();
+        let balance = begun.balance.0 + sent.received(at) - sent.paid(at);
+        assert_eq!(account["balance"], balance.to_string(), "{}: {account}", api.url());
     }
     let supply = api.must_get("/v1/supply");
     let amount = |name: &str| supply[name].as_str().unwrap().parse::<u128>().unwrap();

@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use qcn_crypto::SigningKey;
 use qcn_ledger::Ledger;
 use qcn_light::verify_certificate;
-use qcn_shard::{Event, Input, Message, Output, Refused, Shard};
+use qcn_shard::{Event, Input, Message, Output, Refused};
 use qcn_types::{
     Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, Time, Transaction,
     TransactionId, ValidatorIndex, Verified, encode,
@@ -23,6 +23,7 @@ use qcn_types::{
 
 use super::history::History;
 use super::inbox::{Checked, Happening, Inbox, Post};
+use super::machine::Machine;
 use crate::api::{Metrics, ReasonLabel};
 use crate::storage::{LogEvent, LogWriter, Ticket};
 use crate::transport::{Class, Transport};
@@ -46,7 +47,7 @@ enum Held {
 
 /// What a core is made of.
 pub(crate) struct Parts {
-    pub(crate) shard: Shard,
+    pub(crate) machine: Machine,
     pub(crate) keys: CommitteeKeys,
     pub(crate) signing: SigningKey,
     pub(crate) log: LogWriter,
@@ -162,16 +163,16 @@ impl Core {
         if self.stopped.is_some() {
             return;
         }
-        self.parts.shard.handle(now(), input);
+        self.parts.machine.handle(now(), input);
         self.drain();
         while let Some(input) = self.follow_up.pop_front() {
-            self.parts.shard.handle(now(), input);
+            self.parts.machine.handle(now(), input);
             self.drain();
         }
     }
 
     fn drain(&mut self) {
-        while let Some(output) = self.parts.shard.poll_output() {
+        while let Some(output) = self.parts.machine.poll_output(now()) {
             match output {
                 Output::Event(event) => self.tell(event),
                 _ if self.stopped.is_some() => {}
@@ -335,7 +336,7 @@ impl Core {
             match self.held.pop_front() {
                 Some(Held::Output(output)) => self.carry_out(output),
                 Some(Held::Told(event, ledger)) => {
-                    self.parts.history.event(&self.parts.shard, event, ledger);
+                    self.parts.history.event(self.parts.machine.shard(), event, ledger);
                 }
                 None => break,
             }
@@ -373,7 +374,7 @@ impl Core {
             }
             _ => {}
         }
-        let shard = &self.parts.shard;
+        let shard = self.parts.machine.shard();
         // Only the newest state is at hand. Earlier ones of the same input are proven by it.
         let ledger = match &event {
             Event::Executed { header, .. } if shard.checkpoint().height == header.height => {
@@ -390,7 +391,7 @@ impl Core {
 
     fn publish_status(&mut self) {
         self.status_due = Instant::now() + STATUS_INTERVAL;
-        let status = self.parts.shard.status();
+        let status = self.parts.machine.shard().status();
         let status = NodeStatus {
             round: status.round.0,
             floor: status.floor.0,

@@ -2,7 +2,7 @@
 
 use qcn_consensus::Config;
 use qcn_crypto::{Digest, Scheme};
-use qcn_shard::{ShardConfig, Start};
+use qcn_shard::{Shard, ShardConfig, Start};
 use qcn_types::{Bounded, Evidence, Height, Round};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
@@ -61,7 +61,7 @@ impl Bench {
         let (post, inbox) = inbox();
         let notices = view.subscribe();
         let core = Core::new(Parts {
-            shard: shard.unwrap(),
+            machine: Machine::new(shard.unwrap(), None),
             keys,
             signing: validator_key(OWN.0),
             log: LogWriter::spawn(opened.log, |_| {}),
@@ -112,7 +112,7 @@ fn an_own_block_is_told_to_nobody_before_it_is_durable() {
     while let Some(input) = bench.core.follow_up.pop_front() {
         bench.core.hand_in(input);
     }
-    let own = bench.core.parts.shard.consensus().dag().layer(Round(1)).unwrap();
+    let own = bench.core.parts.machine.shard().consensus().dag().layer(Round(1)).unwrap();
     let own = own.first(OWN).expect("it has proposed").reference;
     let (ticket, _) = bench.core.barrier.expect("the block is to be durable");
     assert!(bench.told().is_empty(), "subscribers know a block that no disk has");
