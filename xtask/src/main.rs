@@ -12,6 +12,7 @@ mod licence;
 #[path = "../../crates/cli/tests/network/patience.rs"]
 mod patience;
 #[expect(dead_code, reason = "the tests use more of it")]
+#[expect(clippy::unwrap_used, reason = "a test's own")]
 #[path = "../../crates/cli/tests/network/relay.rs"]
 mod relay;
 mod source;

@@ -1,5 +1,8 @@
 //! Scenarios in which something was wrong once. Each file tells what.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![expect(clippy::disallowed_methods, reason = "the scenarios are files")]
+
 use std::path::Path;
 
 use qcn_sim::scenario::{RunOptions, Scenario};

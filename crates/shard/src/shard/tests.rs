@@ -273,7 +273,7 @@ fn a_validator_that_lost_its_disk_needs_no_new_snapshot() {
                 Record::Snapshot { package, .. } => Some(package.certificate.checkpoint),
                 _ => None,
             });
-            let checkpoint = found.clone().last().unwrap_or_default();
+            let checkpoint = found.clone().next_back().unwrap_or_default();
             snapshot = (found.count() as u64, checkpoint.height, checkpoint.leader.round);
         }
         assert_eq!(snapshot.0, snapshots, "another snapshot came in between");

@@ -181,6 +181,6 @@ fn accusations_that_prove_nothing_are_not_archived() {
     let said = vec![Evidence::equivocation(&once, &once), proof.clone(), proof.clone()];
     carrier.payload.evidence = Bounded::truncated(said);
     let carrier = HISTORY.keys.verify_block(sign_block(1, carrier)).unwrap();
-    assert_eq!(bench.core.parts.history.proven_in(&[carrier.clone()]), [proof]);
+    assert_eq!(bench.core.parts.history.proven_in(std::slice::from_ref(&carrier)), [proof]);
     assert!(bench.core.parts.history.proven_in(&[carrier]).is_empty(), "it is known");
 }
