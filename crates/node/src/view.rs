@@ -43,6 +43,8 @@ pub struct NodeStatus {
     pub synchronising: bool,
     /// Why it stopped, if it did, such as a result that differs from a certified one.
     pub stopped: Option<String>,
+    /// Whether it must not be started again as it is: its state is not that of a quorum.
+    pub stopped_for_good: bool,
     /// Why it waits, if it does: a full disk. It goes on by itself once there is space.
     pub waiting_for: Option<String>,
     /// When the newest checkpoint was executed here, in milliseconds since the Unix epoch.

@@ -18,10 +18,6 @@ const EXIT_FAILED: u8 = 1;
 /// Exit code of a node that must not be started again as it is.
 pub const EXIT_FOR_GOOD: u8 = 3;
 
-/// How the reasons begin for which another start may help. For any other it must not be tried:
-/// one that is not known here is taken for serious.
-const CURABLE: [&str; 2] = ["the block log failed: ", "a block could not be signed: "];
-
 /// The mark, in the data folder. It holds the reason.
 const MARK_FILE: &str = "stopped-for-good";
 
@@ -35,6 +31,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Stopped {
     reason: String,
+    for_good: bool,
 }
 
 /// Returns once the node has stopped for good. A full disk is no such thing.
@@ -42,8 +39,9 @@ pub async fn watch(view: &View) -> Stopped {
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
-        if let Some(reason) = view.status().stopped {
-            return Stopped { reason };
+        let status = view.status();
+        if let Some(reason) = status.stopped {
+            return Stopped { reason, for_good: status.stopped_for_good };
         }
     }
 }
@@ -67,13 +65,9 @@ pub fn refusal(data: &Path) -> Option<String> {
 }
 
 impl Stopped {
-    fn may_start_again(&self) -> bool {
-        CURABLE.iter().any(|beginning| self.reason.starts_with(beginning))
-    }
-
     /// Says what comes now, and leaves the mark if the node must not be started again.
     pub fn note(&self, data: &Path) {
-        if self.may_start_again() {
+        if !self.for_good {
             tracing::error!("the node has stopped; starting it again may help");
             return;
         }
@@ -85,7 +79,7 @@ impl Stopped {
 
     /// The code with which the process ends.
     pub fn exit_code(self) -> ExitCode {
-        ExitCode::from(if self.may_start_again() { EXIT_FAILED } else { EXIT_FOR_GOOD })
+        ExitCode::from(if self.for_good { EXIT_FOR_GOOD } else { EXIT_FAILED })
     }
 }
 

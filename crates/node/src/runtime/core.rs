@@ -71,6 +71,8 @@ pub(crate) struct Core {
     /// Refused submissions of the input at hand.
     refused: Vec<(TransactionId, Refused)>,
     stopped: Option<String>,
+    /// Whether another start would not help, and do harm.
+    for_good: bool,
     disk_full: Option<String>,
     status_due: Instant,
     /// The latest time that the machine was told.
@@ -87,6 +89,7 @@ impl Core {
             follow_up: VecDeque::new(),
             refused: Vec::new(),
             stopped: None,
+            for_good: false,
             disk_full: None,
             status_due: Instant::now(),
             latest: now(),
@@ -370,6 +373,7 @@ impl Core {
                     "checkpoint {height} gave {own} here, but a quorum attests {certified}: \
                      restore this node from an empty data folder and report what happened"
                 );
+                self.for_good = true;
                 self.stop(reason);
             }
             _ => {}
@@ -403,6 +407,7 @@ impl Core {
             recovering: status.recovering,
             synchronising: status.synchronising,
             stopped: self.stopped.clone(),
+            stopped_for_good: self.for_good,
             waiting_for: self.disk_full.clone(),
             last_checkpoint_unix_ms: self.parts.history.last_checkpoint_unix_ms(),
         };

@@ -11,8 +11,12 @@ use super::*;
 
 const DIVERGED: &str = "checkpoint 7 gave ab here, but a quorum attests cd: restore this node";
 
-fn stopped(reason: &str) -> Stopped {
-    Stopped { reason: reason.to_owned() }
+fn failed() -> Stopped {
+    Stopped { reason: "the block log failed: data/log: cannot write".to_owned(), for_good: false }
+}
+
+fn diverged() -> Stopped {
+    Stopped { reason: DIVERGED.to_owned(), for_good: true }
 }
 
 fn view() -> View {
@@ -24,24 +28,9 @@ fn view() -> View {
 }
 
 #[test]
-fn only_a_failure_that_another_start_may_cure_has_the_code_for_that() {
-    for (reason, may) in [
-        ("the block log failed: data/log: cannot write", true),
-        ("a block could not be signed: no entropy", true),
-        (DIVERGED, false),
-        ("something that nobody has thought of", false),
-        ("", false),
-    ] {
-        assert_eq!(stopped(reason).may_start_again(), may, "{reason}");
-    }
-}
-
-/// The reasons are the core's: it must still say what is looked for here.
-#[test]
-fn the_core_gives_the_reasons_that_are_known_here() {
-    let core = include_str!("../../../../node/src/runtime/core.rs");
-    for beginning in CURABLE {
-        assert!(core.contains(&format!("format!(\"{beginning}")), "{beginning}");
+fn only_what_another_start_may_cure_has_the_code_for_that() {
+    for (stopped, code) in [(failed(), EXIT_FAILED), (diverged(), EXIT_FOR_GOOD)] {
+        assert_eq!(format!("{:?}", stopped.exit_code()), format!("{:?}", ExitCode::from(code)));
     }
 }
 
@@ -58,17 +47,19 @@ fn a_full_disk_is_waited_for_and_a_divergence_is_not() {
     let mut watching = pin!(watch(&view));
     let mut context = Context::from_waker(Waker::noop());
     assert!(matches!(watching.as_mut().poll(&mut context), Poll::Pending));
-    view.set_status(NodeStatus { stopped: Some(DIVERGED.to_owned()), ..full });
-    assert_eq!(runtime.block_on(watching).reason, DIVERGED);
+    let stopped = Some(DIVERGED.to_owned());
+    view.set_status(NodeStatus { stopped, stopped_for_good: true, ..full });
+    let seen = runtime.block_on(watching);
+    assert_eq!((seen.reason.as_str(), seen.for_good), (DIVERGED, true));
 }
 
 #[test]
 fn what_must_not_start_again_leaves_a_mark_that_an_empty_folder_lacks() {
     let folder = std::env::temp_dir().join(format!("qcn-stopped-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    stopped("the block log failed: data/log: cannot write").note(&folder);
+    failed().note(&folder);
     assert_eq!(refusal(&folder), None);
-    stopped(DIVERGED).note(&folder);
+    diverged().note(&folder);
     let said = refusal(&folder).unwrap();
     assert!(said.contains(DIVERGED) && said.contains("start it with an empty one"), "{said}");
     std::fs::remove_dir_all(&folder).unwrap();
