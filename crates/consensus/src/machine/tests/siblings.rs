@@ -105,6 +105,45 @@ fn an_equivocators_own_chain_is_not_followed() {
     assert!(!hands.has(&fork(1)) && hands.machine.load().waiting_blocks == 0);
 }
 
+/// A fork of several rounds is followed down to its root on the word of another author.
+///
+/// Given a machine that knows validator 6's first block of round 1 and none of its later ones,
+/// when validator 1 builds on a block of round 3 whose ancestors of rounds 2 and 1 are of a fork,
+/// then the fork is taken in from the bottom up, and with it validator 1's block.
+///
+/// Until then neither validator 1's block nor that of round 3 can be rebuilt: all that is known of
+/// them is which slots they wait for.
+#[test]
+fn a_fork_is_followed_through_blocks_that_wait_for_each_other() {
+    let mut hands = Hands::listening(7);
+    let mut layers = vec![first_blocks(7, &[1, 2, 3, 4, 5])];
+    for round in 2..=3 {
+        let below = references(&layers[layers.len() - 1]);
+        layers.push((1..=5).map(|index| block(index, round, &below)).collect());
+    }
+    layers.iter().flatten().for_each(|block| hands.receive(block.body.author.0, block));
+    hands.receive(6, &block_at(6, 1, &origin(7), 0));
+    hands.drain();
+    let on_fork = |index, round: u64, fork: &Block| {
+        let mut below = references(&layers[round as usize - 2]);
+        below.push(reference(fork));
+        block(index, round, &below)
+    };
+    let root = block_at(6, 1, &origin(7), 1);
+    let middle = on_fork(6, 2, &root);
+    let top = on_fork(6, 3, &middle);
+    let above = on_fork(1, 4, &top);
+    for waiting in [&above, &top, &middle] {
+        hands.receive(1, waiting);
+    }
+    assert_eq!(hands.sent(), [(1, Message::RequestFull(middle.body.slot()))]);
+    hands.receive_full(1, &middle);
+    let exactly = Message::RequestBlocks(Bounded::truncated(vec![reference(&root)]));
+    assert_eq!(hands.sent(), [(1, exactly)]);
+    hands.receive_full(1, &root);
+    assert!(hands.has(&above) && hands.has(&top));
+}
+
 /// An equivocator that shows each of many validators another block does not stop them.
 ///
 /// Given sixteen validators, and validator 15 that signed a block for each of fourteen others,
