@@ -28,9 +28,8 @@ Examples:
 const FUZZ_EXAMPLES: &str = "\
 Each seed is one scenario: a committee of 1 to 20, weights, links, crashes, cuts, damaged disks
 and adversaries up to f of the weight. First anything goes wrong and safety must hold; then all
-is calm and every honest validator must move on; three scenarios in four end once all have done so
-for long. At the first broken invariant it stops, makes the scenario as small as it can, and
-prints the command that replays it.
+is calm and every honest validator must move on. At the first broken invariant it stops, makes
+the scenario as small as it can, and prints the command that replays it.
 
 Exit code: 0 if every invariant held, 1 if one was broken, 2 for bad input.
 

@@ -222,18 +222,6 @@ impl Invariants {
         self.isolation.offended(validator, now);
     }
 
-    /// Whether what is judged at the end holds already, and everybody has moved on for long since
-    /// the last fault.
-    pub(crate) fn is_settled(
-        &self,
-        now: u64,
-        live: &[(ValidatorIndex, AuthorSet)],
-        whole: bool,
-    ) -> bool {
-        let running: AuthorSet = live.iter().map(|(validator, _)| *validator).collect();
-        self.progress.is_settled(now, &running, whole) && self.isolation.is_settled(live)
-    }
-
     /// What can be judged only at the end. `live` has the honest validators that run, and whom
     /// each has isolated; `whole` says that nobody is cut off.
     pub(crate) fn at_end(&mut self, now: u64, live: &[(ValidatorIndex, AuthorSet)], whole: bool) {

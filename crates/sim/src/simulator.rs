@@ -304,7 +304,13 @@ impl QuantumNetworkSimulator {
     /// All broken invariants. What can be judged only at the end is judged now, as if the run
     /// ended here: whether everybody moved on after the last fault, if that was long enough ago.
     pub fn check_consensus(&mut self) -> Vec<Violation> {
-        let live = self.live();
+        let live: Vec<(ValidatorIndex, AuthorSet)> = (0..self.len())
+            .filter(|validator| self.is_honest(*validator) && self.is_running(*validator))
+            .filter_map(|validator| {
+                let isolated = *self.shard(validator)?.consensus().schedule().isolated();
+                Some((ValidatorIndex(validator as u16), isolated))
+            })
+            .collect();
         let whole = !self.engine.network.is_split();
         let before = self.violations().len();
         self.engine.invariants.at_end(self.engine.now, &live, whole);
@@ -312,25 +318,6 @@ impl QuantumNetworkSimulator {
         // The run may go on, and the end be judged anew.
         self.engine.invariants.findings.violations.truncate(before);
         all
-    }
-
-    /// Whether all that is judged at the end holds, with some distance: nothing is cut, and every
-    /// honest validator that runs has moved on for long since the last fault.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        let whole = !self.engine.network.is_split();
-        self.engine.invariants.is_settled(self.engine.now, &self.live(), whole)
-    }
-
-    /// The honest validators that run, and whom each has isolated.
-    fn live(&self) -> Vec<(ValidatorIndex, AuthorSet)> {
-        (0..self.len())
-            .filter(|validator| self.is_honest(*validator) && self.is_running(*validator))
-            .filter_map(|validator| {
-                let isolated = *self.shard(validator)?.consensus().schedule().isolated();
-                Some((ValidatorIndex(validator as u16), isolated))
-            })
-            .collect()
     }
 
     /// The invariants broken so far, without judging the end.

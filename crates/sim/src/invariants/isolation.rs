@@ -41,11 +41,6 @@ impl Isolation {
         }
     }
 
-    /// Whether whoever offended or is proven guilty is isolated everywhere already.
-    pub(crate) fn is_settled(&self, live: &[(ValidatorIndex, AuthorSet)]) -> bool {
-        self.due.keys().all(|guilty| live.iter().all(|(_, isolated)| isolated.contains(*guilty)))
-    }
-
     /// Whoever is proven guilty must be isolated everywhere, and whoever offended must be
     /// proven guilty. `live` has whom each of the honest validators that run has isolated.
     pub(crate) fn at_end(

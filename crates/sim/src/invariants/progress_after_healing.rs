@@ -10,10 +10,6 @@ const NAME: &str = "progress_after_healing";
 /// How long after the last fault everybody must have moved on, in microseconds.
 pub(crate) const BOUND_US: u64 = 30_000_000;
 
-/// How many heights more than anybody had then everybody must hold for a run to count as settled:
-/// several times what is still on its way when the last fault ends.
-const SETTLED_HEIGHTS: u64 = 64;
-
 /// How far everybody is, and since when nothing was wrong.
 #[derive(Debug)]
 pub(crate) struct ProgressAfterHealing {
@@ -45,16 +41,6 @@ impl ProgressAfterHealing {
         }
         let own = &mut self.certified[validator.position()];
         *own = (*own).max(height);
-    }
-
-    /// Whether everybody who runs has moved on for long since the last fault.
-    pub(crate) fn is_settled(&self, now: u64, live: &AuthorSet, whole: bool) -> bool {
-        let moved_on = |before: Height| {
-            let enough = Height(before.0 + SETTLED_HEIGHTS);
-            live.iter().all(|validator| self.certified[validator.position()] >= enough)
-        };
-        let quorum = self.committee.weight_of(live) >= self.committee.quorum_weight();
-        whole && quorum && now >= self.faulty_until && self.at_healing.is_some_and(moved_on)
     }
 
     /// Judges those who run; says whether there was time enough to judge.

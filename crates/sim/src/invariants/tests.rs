@@ -330,27 +330,6 @@ fn progress_after_healing_fires_on_who_stands_still() {
 }
 
 #[test]
-fn a_run_is_settled_once_all_have_moved_on_for_long() {
-    let keys = committee_keys();
-    let all = set(&[0, 1, 2, 3]);
-    let settled = |heights: [u64; 4], live: &AuthorSet, whole: bool, now: u64| {
-        let mut progress = ProgressAfterHealing::new(keys.committee());
-        progress.certified(0, A, Height(5));
-        progress.fault_until(seconds(10));
-        for (validator, height) in all.iter().zip(heights) {
-            progress.certified(seconds(11), validator, Height(height));
-        }
-        progress.is_settled(now, live, whole)
-    };
-    let late = seconds(12);
-    assert!(settled([69, 69, 69, 69], &all, true, late));
-    assert!(!settled([99, 99, 99, 68], &all, true, late), "one is not far enough");
-    assert!(!settled([69, 69, 69, 69], &all, false, late), "still cut");
-    assert!(!settled([69, 69, 69, 69], &set(&[0, 1]), true, late), "no quorum runs");
-    assert!(!settled([69, 69, 69, 69], &all, true, seconds(9)), "a fault is still to come");
-}
-
-#[test]
 fn isolation_fires_on_the_guilty_who_keeps_its_seat() {
     let guilty = ValidatorIndex(3);
     let late = seconds(100);
@@ -363,7 +342,6 @@ fn isolation_fires_on_the_guilty_who_keeps_its_seat() {
     offended.offended(guilty, seconds(1));
     assert_eq!(judge(&offended, &[3]), 0);
     assert_eq!(judge(&offended, &[]), 1);
-    assert!(offended.is_settled(&[(A, set(&[3]))]) && !offended.is_settled(&[(A, set(&[]))]));
     let mut proven = Isolation::default();
     proven.proven(seconds(1), A, guilty);
     assert_eq!(judge(&proven, &[]), 1);

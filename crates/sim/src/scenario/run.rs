@@ -27,8 +27,6 @@ pub struct RunOptions {
     pub seed: Option<u64>,
     /// Whether the run ends soon after the first broken invariant.
     pub stop_at_violation: bool,
-    /// Whether a run that becomes calm ends once every honest validator has moved on for long.
-    pub stop_when_settled: bool,
     /// A rule of the protocol that is broken on purpose, to see the invariants notice.
     #[doc(hidden)]
     pub broken_rule: Option<BrokenRule>,
@@ -66,10 +64,6 @@ impl Scenario {
             network.run_to(Time(now_us));
             watch(Progress { now_us, end_us: plan.virtual_us, round: highest_round(&network) });
             if options.stop_at_violation && !network.violations().is_empty() {
-                break;
-            }
-            let calm = plan.calm_from_us.is_some_and(|calm| now_us > calm);
-            if options.stop_when_settled && calm && network.is_settled() {
                 break;
             }
         }

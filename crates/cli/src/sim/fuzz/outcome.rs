@@ -31,12 +31,9 @@ pub fn silence_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-/// How far to run a scenario.
+/// How far to run a scenario that breaks something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Until {
-    /// Not further than until all is calm and everybody has moved on for long; not much further
-    /// than to the first violation.
-    Settled,
     /// Not much further than to the first violation.
     FirstViolation,
     /// To where it ends.
@@ -50,8 +47,7 @@ pub fn attempt(
     until: Until,
 ) -> (Option<RunResult>, Option<Failure>) {
     let options = RunOptions {
-        stop_at_violation: until != Until::TheEnd,
-        stop_when_settled: until == Until::Settled,
+        stop_at_violation: until == Until::FirstViolation,
         broken_rule: rule,
         ..RunOptions::default()
     };

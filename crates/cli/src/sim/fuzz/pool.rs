@@ -14,9 +14,6 @@ use super::outcome::{Failure, Totals, Until, attempt};
 /// How often the bar moves by itself.
 const TICK: Duration = Duration::from_millis(200);
 
-/// One scenario in so many goes on to its end although everybody has moved on.
-const WHOLE_EVERY: u64 = 4;
-
 /// What the threads share.
 struct Search {
     next: AtomicU64,
@@ -65,10 +62,8 @@ pub fn search(
 impl Search {
     fn work(&self) {
         while let Some(seed) = self.take() {
-            // Most of a whole run is calm; every so many are played to the end all the same.
-            let whole = seed.is_multiple_of(WHOLE_EVERY);
-            let until = if whole { Until::FirstViolation } else { Until::Settled };
-            let (result, failure) = attempt(&random_scenario(seed), self.rule, until);
+            let (result, failure) =
+                attempt(&random_scenario(seed), self.rule, Until::FirstViolation);
             self.found.fetch_or(failure.is_some(), Ordering::Relaxed);
             let totals = self.totals.lock();
             let mut totals = totals.unwrap_or_else(std::sync::PoisonError::into_inner);
