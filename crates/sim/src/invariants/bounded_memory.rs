@@ -23,13 +23,14 @@ pub(crate) struct BoundedMemory {
 
 impl BoundedMemory {
     pub(crate) fn new(members: usize, config: &Config) -> Self {
-        let rounds = (config.gc_depth + HORIZON_ROUNDS + MAX_RETENTION_ROUNDS) as usize;
+        let open = (config.gc_depth + HORIZON_ROUNDS) as usize;
+        let rounds = open + MAX_RETENTION_ROUNDS as usize;
         let waiting_blocks = members * (MAX_WAITING_PER_PEER + MAX_VERIFYING_PER_PEER);
         Self {
             dag_blocks: members * rounds * (1 + MAX_SIBLINGS),
             waiting_blocks,
             // Each waiting block misses at most a parent of every member.
-            wanted_slots: waiting_blocks.saturating_mul(members).min(members * rounds * 2),
+            wanted_slots: waiting_blocks.saturating_mul(members).min(members * open * 2),
         }
     }
 
