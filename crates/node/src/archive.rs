@@ -35,6 +35,7 @@ mod runs;
 mod transactions;
 mod write;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -109,6 +110,21 @@ pub enum ArchiveError {
 /// What to do about an archive that cannot be used.
 const REMOVE: &str = "remove the archive folder while the node is stopped: what was executed since \
                       the newest snapshot comes back, other nodes have the rest";
+
+impl ArchiveError {
+    /// Whether all that it lacks is room on the disk.
+    #[must_use]
+    pub fn is_for_want_of_room(&self) -> bool {
+        let full = |error: &std::io::Error| {
+            matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Files(error) | Self::Database(fjall::Error::Io(error)) => full(error),
+            _ => false,
+        }
+    }
+}
 
 /// The archive of one node. Clones are the same archive.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 //! Threads: the core (one, owns the machine), the log's writer, the archive's writer, the pool
 //! that checks signatures (shared by all nodes of a process), and the async runtime for sockets.
 
+mod archive_folder;
 mod archive_writer;
 mod core;
 mod history;
@@ -10,10 +11,10 @@ mod inbox;
 mod machine;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use qcn_crypto::{Role, Scheme, SigningKey};
 use qcn_shard::{Message, Shard, ShardConfig, Start};
@@ -38,9 +39,6 @@ use crate::view::{NodeStatus, Notice, Submission, SubmitError, View};
 
 /// The most client submissions whose signatures are checked at once.
 const MAX_CHECKED_AT_ONCE: usize = 64;
-
-/// In the folder of the history: the network that it is of.
-const CHAIN_FILE: &str = "network";
 
 /// How often peers are looked at.
 const PEERS_INTERVAL: Duration = Duration::from_millis(500);
@@ -170,7 +168,8 @@ impl Node {
 
         // The log first: it holds the lock of the folder, and says so best.
         let opened = open_log(config, &committee_keys, own)?;
-        let archive = open_archive(config, genesis)?;
+        let archive =
+            archive_folder::open(&archive_folder(config), genesis.chain(), retention(config))?;
         let metrics = Metrics::new();
         let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone())?;
         let mut history = History::new(writer, view.clone(), metrics.clone());
@@ -293,43 +292,6 @@ fn own_index(
 
 const fn retention(config: &NodeConfig) -> Retention {
     Retention { keep_checkpoints: config.storage.keep_checkpoints }
-}
-
-/// Opens the history. It is a convenience: what belongs to another network, or cannot be opened, is
-/// set aside, and the validator begins a new one.
-fn open_archive(config: &NodeConfig, genesis: &Genesis) -> Result<Archive, NodeError> {
-    let folder = archive_folder(config);
-    let mark = folder.join(CHAIN_FILE);
-    let chain = genesis.chain().to_string();
-    if folder.exists() {
-        match std::fs::read_to_string(&mark) {
-            Ok(found) if found.trim() == chain => {}
-            Ok(found) => set_aside(&folder, &format!("it is that of network {}", found.trim()))?,
-            Err(error) => set_aside(&folder, &format!("{}: {error}", mark.display()))?,
-        }
-    }
-    let open = || Archive::open(&folder, retention(config));
-    let archive = match open() {
-        Ok(archive) => archive,
-        Err(error) => {
-            set_aside(&folder, &error.to_string())?;
-            open()?
-        }
-    };
-    std::fs::write(&mark, chain + "\n")?;
-    Ok(archive)
-}
-
-fn set_aside(folder: &Path, why: &str) -> std::io::Result<()> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let aside = folder.with_file_name(format!("archive.set-aside-{}", since.as_millis()));
-    tracing::error!(
-        "the history in {} cannot be used ({why}): it is now {}, and a new one begins. Delete it \
-         once you do not need it",
-        folder.display(),
-        aside.display()
-    );
-    std::fs::rename(folder, aside)
 }
 
 fn archive_folder(config: &NodeConfig) -> PathBuf {

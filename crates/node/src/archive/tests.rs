@@ -281,6 +281,11 @@ fn nothing_is_pruned_while_there_is_less_than_the_policy_keeps() {
     assert_eq!(contents(&archive), before);
 }
 
+/// A checkpoint without blocks.
+fn empty(header: Checkpoint) -> Executed {
+    Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![], evidence: vec![] }
+}
+
 #[test]
 fn blocks_that_nobody_commits_go_with_the_rounds_around_them() {
     let folder = TestFolder::new();
@@ -291,14 +296,7 @@ fn blocks_that_nobody_commits_go_with_the_rounds_around_them() {
     for height in 1..=3 {
         let leader = BlockRef { round: Round(1_000 * height), ..BlockRef::default() };
         let header = Checkpoint { height: Height(height), leader, ..Checkpoint::default() };
-        let executed = Executed {
-            header,
-            leaders: vec![],
-            blocks: vec![],
-            outcomes: vec![],
-            evidence: vec![],
-        };
-        archive.add_checkpoint(&executed).unwrap();
+        archive.add_checkpoint(&empty(header)).unwrap();
     }
     while archive.prune().unwrap() {}
     assert!(archive.block(&orphan.reference().digest).unwrap().is_none());
@@ -386,14 +384,7 @@ fn pruning_removes_segments_and_runs_as_a_whole() {
         let leader = BlockRef { round: Round(100_000 * height), ..BlockRef::default() };
         let height = Height(archive.last_height().0 + 1);
         let header = Checkpoint { height, leader, ..Checkpoint::default() };
-        let executed = Executed {
-            header,
-            leaders: vec![],
-            blocks: vec![],
-            outcomes: vec![],
-            evidence: vec![],
-        };
-        archive.add_checkpoint(&executed).unwrap();
+        archive.add_checkpoint(&empty(header)).unwrap();
     }
     while archive.prune().unwrap() {}
     assert_eq!(files("bodies"), 1, "the last segment is written to");
@@ -491,5 +482,20 @@ fn nobody_is_told_that_a_removed_history_comes_back() {
     for error in [ArchiveError::Corrupt("a block"), ArchiveError::Database(fjall::Error::Locked)] {
         let told = error.to_string();
         assert!(!told.contains("rebuilt") && told.contains("since the newest snapshot"), "{told}");
+    }
+}
+
+/// What only lacks room is not damaged: nobody throws it away for that.
+#[test]
+fn want_of_room_is_told_from_damage() {
+    let io = |kind| std::io::Error::from(kind);
+    for (error, expected) in [
+        (ArchiveError::NoRoom { available: 1 }, true),
+        (ArchiveError::Files(io(ErrorKind::StorageFull)), true),
+        (ArchiveError::Database(fjall::Error::Io(io(ErrorKind::QuotaExceeded))), true),
+        (ArchiveError::Files(io(ErrorKind::PermissionDenied)), false),
+        (ArchiveError::Corrupt("a block"), false),
+    ] {
+        assert_eq!(error.is_for_want_of_room(), expected, "{error:?}");
     }
 }

@@ -74,6 +74,17 @@ impl Bench {
         Self { core, archive, notices, inbox, _runtime: runtime, _folder: folder }
     }
 
+    /// Has it sign its first block, up to where the log is to say that the block is durable.
+    fn propose(&mut self) -> Ticket {
+        self.core.drain();
+        self.core.hand_in(Input::Tick);
+        while let Some(input) = self.core.follow_up.pop_front() {
+            self.core.hand_in(input);
+        }
+        let (ticket, _) = self.core.barrier.expect("the block is to be durable");
+        ticket
+    }
+
     fn told(&mut self) -> Vec<Notice> {
         std::iter::from_fn(|| self.notices.try_recv().ok()).collect()
     }
@@ -107,14 +118,9 @@ fn transport_config() -> TransportConfig {
 #[test]
 fn an_own_block_is_told_to_nobody_before_it_is_durable() {
     let mut bench = Bench::new();
-    bench.core.drain();
-    bench.core.hand_in(Input::Tick);
-    while let Some(input) = bench.core.follow_up.pop_front() {
-        bench.core.hand_in(input);
-    }
+    let ticket = bench.propose();
     let own = bench.core.parts.machine.shard().consensus().dag().layer(Round(1)).unwrap();
     let own = own.first(OWN).expect("it has proposed").reference;
-    let (ticket, _) = bench.core.barrier.expect("the block is to be durable");
     assert!(bench.told().is_empty(), "subscribers know a block that no disk has");
 
     bench.core.log_says(LogEvent::Durable(ticket));
@@ -130,12 +136,7 @@ fn an_own_block_is_told_to_nobody_before_it_is_durable() {
 #[test]
 fn a_failed_log_keeps_the_own_block_untold() {
     let mut bench = Bench::new();
-    bench.core.drain();
-    bench.core.hand_in(Input::Tick);
-    while let Some(input) = bench.core.follow_up.pop_front() {
-        bench.core.hand_in(input);
-    }
-    let (ticket, _) = bench.core.barrier.expect("the block is to be durable");
+    let ticket = bench.propose();
     bench.core.log_says(LogEvent::Failed(crate::storage::StorageError::Stopped));
     bench.core.log_says(LogEvent::Durable(ticket));
     assert!(bench.told().is_empty());
