@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use qcn_node::config::{LogConfig, LogFormat, NodeConfig};
 use qcn_node::devnet::read_node;
 use qcn_node::genesis::Genesis;
-use qcn_node::runtime::{Node, NodeError, initialise};
+use qcn_node::runtime::{Node, NodeError, check, initialise};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -80,6 +80,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
 fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
     let (genesis, config, keys) = read_node(config_file)?;
     if args.check {
+        check(&genesis, &keys)?;
         println!("{}: configuration, genesis and keys are in order", config_file.display());
         return Ok(ExitCode::SUCCESS);
     }

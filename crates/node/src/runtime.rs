@@ -96,6 +96,14 @@ pub enum NodeError {
     System(#[from] std::io::Error),
 }
 
+/// Checks that the keys are those of a validator in the genesis, and starts nothing.
+///
+/// # Errors
+/// [`NodeError`] as [`Node::start`] would give it.
+pub fn check(genesis: &Genesis, keys: &NodeKeys) -> Result<(), NodeError> {
+    own_index(genesis, &genesis.committee_keys()?, keys).map(|_| ())
+}
+
 /// Marks the data folder of a node as that of a key that has never signed anything.
 ///
 /// Without the mark an empty folder is that of a validator that has lost its disk: it asks the

@@ -62,6 +62,23 @@ fn what_lies_beside_the_file_is_found_beside_it() {
     assert!(written.contains("\nconsensus_key = \"moved/consensus.key\"\n"), "{written}");
 }
 
+/// A check finds what would keep the node from starting, and a folder with a history is not
+/// marked as that of a key that never signed.
+#[test]
+fn a_check_and_a_mark_refuse_what_cannot_be() {
+    let folder = network();
+    folder.ok("node new --genesis genesis.json --listen 0.0.0.0:7400 --passphrase-file pass \
+         --keys alice --out alice/node.toml");
+    fs::create_dir_all(folder.0.join("alice/data/archive")).unwrap();
+    let said = folder.refused("node --config alice/node.toml --init");
+    assert!(said.contains("holds the history") && said.contains("without marking"), "{said}");
+    assert!(!folder.0.join("alice/data/log").exists());
+    fs::remove_file(folder.0.join("alice/consensus.key")).unwrap();
+    folder.ok("key new --role consensus --out alice/consensus.key --passphrase-file pass");
+    let said = folder.refused("node --config alice/node.toml --check");
+    assert!(said.contains("is not that of any validator in the genesis"), "{said}");
+}
+
 #[test]
 fn what_makes_no_configuration_is_refused_and_nothing_is_written() {
     let folder = network();
