@@ -34,13 +34,18 @@ impl Behaviour for Equivocator {
             && let Some(sibling) = self.siblings.get(&block.round)
         {
             let [one, other] = hands.halves();
+            // With a single peer the second block goes to nobody, and proves nothing to anybody.
+            let are_both_out = !one.is_empty() && !other.is_empty();
             for peer in one {
                 hands.send_block(peer, block);
             }
             for peer in other {
                 hands.send_block(peer, sibling);
             }
-            return hands.offend();
+            if are_both_out {
+                hands.offend();
+            }
+            return;
         }
         hands.emit(output);
     }
