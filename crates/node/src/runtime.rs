@@ -455,7 +455,7 @@ impl SubmissionCheck {
         if !self.allowed.contains(&scheme) {
             return Err(SubmitError::SchemeNotAllowed(scheme));
         }
-        Verified::check(transaction, self.keys.chain()).map_err(|_| SubmitError::WrongSignature)
+        self.keys.verify_transaction(transaction).map_err(|_| SubmitError::WrongSignature)
     }
 }
 

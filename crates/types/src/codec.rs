@@ -25,8 +25,10 @@ pub enum DecodeError {
 /// The canonical bytes of `value`.
 #[must_use]
 pub fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Writing to a vector cannot fail, and no type of this crate refuses to encode.
+    // Counting costs less than growing. Writing to a vector cannot fail, and no type of this
+    // crate refuses to encode.
+    let length = borsh::object_length(value).expect("counting");
+    let mut bytes = Vec::with_capacity(length);
     value.serialize(&mut bytes).expect("encoding into memory");
     bytes
 }

@@ -21,6 +21,7 @@ mod committee;
 mod compact;
 mod evidence;
 mod ids;
+mod key_cache;
 mod transaction;
 mod verified;
 

@@ -3,11 +3,13 @@
 //! Checking costs most of a validator's time and needs no state, so it happens outside the
 //! machine, in a pool. The machine's door takes only [`Verified`] values.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use qcn_crypto::{ChainId, VerifyingKey};
 
+use crate::key_cache::KeyCache;
 use crate::{
     Block, BlockHeader, BlockRef, Committee, Transaction, TransactionBody, ValidatorIndex,
 };
@@ -100,12 +102,19 @@ impl VerifyError {
     }
 }
 
-/// A committee with its keys decoded once.
-#[derive(Clone, Debug)]
+/// A committee with its keys decoded once, and those of accounts as long as they are in use.
+#[derive(Clone)]
 pub struct CommitteeKeys {
     chain: ChainId,
     committee: Arc<Committee>,
     keys: Arc<[VerifyingKey]>,
+    accounts: Arc<KeyCache>,
+}
+
+impl fmt::Debug for CommitteeKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "CommitteeKeys({:?}, {:?})", self.chain, self.committee)
+    }
 }
 
 impl CommitteeKeys {
@@ -121,7 +130,8 @@ impl CommitteeKeys {
         for (index, member) in committee.indices().zip(committee.members()) {
             keys.push(VerifyingKey::decode(&member.key).map_err(|error| (index, error))?);
         }
-        Ok(Self { chain, committee, keys: keys.into() })
+        let accounts = Arc::new(KeyCache::new());
+        Ok(Self { chain, committee, keys: keys.into(), accounts })
     }
 
     /// The network.
@@ -149,11 +159,31 @@ impl CommitteeKeys {
     pub fn verify_block(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
         let reference = self.verify_author(&block)?;
         for (index, transaction) in block.body.payload.transactions.iter().enumerate() {
-            if !transaction_is_signed(transaction, self.chain) {
+            if !self.is_signed(transaction) {
                 return Err(VerifyError::TransactionSignature { index });
             }
         }
         Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference })
+    }
+
+    /// Checks a transaction's signature, with the key from memory where it signed before.
+    ///
+    /// # Errors
+    /// The transaction, if its signature is not that of the key it carries.
+    pub fn verify_transaction(
+        &self,
+        transaction: Transaction,
+    ) -> Result<Verified<Transaction>, Box<Transaction>> {
+        if self.is_signed(&transaction) {
+            Ok(Verified(transaction))
+        } else {
+            Err(Box::new(transaction))
+        }
+    }
+
+    fn is_signed(&self, transaction: &Transaction) -> bool {
+        let key = self.accounts.decode(&transaction.key);
+        key.is_ok_and(|key| has_signed(&key, transaction, self.chain))
     }
 
     /// Checks the author's signature of a block that was composed here. The signatures of its
@@ -183,11 +213,7 @@ impl CommitteeKeys {
     }
 }
 
-/// Whether the transaction's signature is that of the key it carries.
-fn transaction_is_signed(transaction: &Transaction, chain: ChainId) -> bool {
-    let Ok(key) = VerifyingKey::decode(&transaction.key) else {
-        return false;
-    };
+fn has_signed(key: &VerifyingKey, transaction: &Transaction, chain: ChainId) -> bool {
     let context = TransactionBody::signing_context(chain);
     key.verify(&context, &crate::encode(&transaction.body), &transaction.signature).is_ok()
 }
@@ -198,7 +224,8 @@ impl Verified<Transaction> {
     /// # Errors
     /// The transaction, if its signature is not that of the key it carries.
     pub fn check(transaction: Transaction, chain: ChainId) -> Result<Self, Box<Transaction>> {
-        if transaction_is_signed(&transaction, chain) {
+        let key = VerifyingKey::decode(&transaction.key);
+        if key.is_ok_and(|key| has_signed(&key, &transaction, chain)) {
             Ok(Self(transaction))
         } else {
             Err(Box::new(transaction))

@@ -28,6 +28,12 @@ pub(super) const MAX_STREAMS: u32 = 3;
 /// What is read from a stream at once, in bytes.
 const READ_BYTES: usize = 32 * 1024;
 
+/// What is set aside for a frame before it has arrived, in bytes.
+const FRAME_ROOM: usize = 1024 * 1024;
+
+/// Streams live as long as the connection.
+const ENDED: &str = "a stream that ended";
+
 /// Frames are handed to a stream in batches of about this many bytes.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;
 
@@ -198,26 +204,26 @@ impl FrameReader {
         decode(&frame).map_err(|_| Fault::Violation("not a control message"))
     }
 
-    /// The length is a peer's claim: room grows with what really arrives.
+    /// The length is a peer's claim: beyond [`FRAME_ROOM`], room grows with what really arrives.
     async fn body(&mut self, bytes: usize) -> Result<Bytes, Fault> {
-        let mut frame = Vec::with_capacity(bytes.min(READ_BYTES));
-        while frame.len() < bytes {
-            let room = (bytes - frame.len()).min(frame.len().max(READ_BYTES));
-            let begin = frame.len();
-            frame.resize(begin + room, 0);
-            self.read_exact(&mut frame[begin..]).await?;
+        let mut frame = Vec::with_capacity(bytes.min(FRAME_ROOM));
+        let buffered = bytes.min(self.end - self.start);
+        frame.extend_from_slice(&self.buffer[self.start..self.start + buffered]);
+        self.start += buffered;
+        while bytes - frame.len() >= READ_BYTES {
+            let chunk = self.stream.read_chunk(bytes - frame.len(), true).await;
+            let chunk = chunk.map_err(|_| Fault::Gone)?;
+            frame.extend_from_slice(&chunk.ok_or(Fault::Violation(ENDED))?.bytes);
         }
+        let rest = frame.len();
+        frame.resize(bytes, 0);
+        self.read_exact(&mut frame[rest..]).await?;
         Ok(frame.into())
     }
 
+    /// Reads what is short, through the buffer.
     async fn read_exact(&mut self, mut target: &mut [u8]) -> Result<(), Fault> {
         while !target.is_empty() {
-            if self.start == self.end && target.len() >= READ_BYTES {
-                let read = self.stream.read(target).await.map_err(|_| Fault::Gone)?;
-                let read = read.ok_or(Fault::Violation("a stream that ended"))?;
-                target = &mut target[read..];
-                continue;
-            }
             if self.start == self.end {
                 self.fill().await?;
             }
@@ -231,7 +237,7 @@ impl FrameReader {
 
     async fn fill(&mut self) -> Result<(), Fault> {
         let read = self.stream.read(&mut self.buffer).await.map_err(|_| Fault::Gone)?;
-        self.end = read.ok_or(Fault::Violation("a stream that ended"))?;
+        self.end = read.ok_or(Fault::Violation(ENDED))?;
         self.start = 0;
         Ok(())
     }

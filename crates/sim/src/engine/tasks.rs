@@ -5,7 +5,7 @@ use std::sync::Arc;
 use qcn_light::verify_certificate;
 use qcn_shard::{Input, Message, SyncPackage};
 use qcn_types::{
-    Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Transaction, ValidatorIndex, Verified,
+    Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Transaction, ValidatorIndex,
     VerifiedBlock,
 };
 
@@ -140,12 +140,10 @@ impl Engine {
                 None => return,
             },
             Task::Tick => Input::Tick,
-            Task::Submit(transaction) => {
-                match Verified::check(*transaction, self.setup.keys.chain()) {
-                    Ok(transaction) => Input::Submit(transaction),
-                    Err(_) => return,
-                }
-            }
+            Task::Submit(transaction) => match self.setup.keys.verify_transaction(*transaction) {
+                Ok(transaction) => Input::Submit(transaction),
+                Err(_) => return,
+            },
         };
         self.hand_in(at, input);
     }
