@@ -1,4 +1,4 @@
-//! The chores of the repository: `cargo xtask verify`, `cargo xtask fix`, `cargo xtask fuzz`.
+//! The chores of the repository: checks, fixes, fuzzing and the measurements of whole networks.
 
 mod bench_node;
 mod browser;
@@ -15,6 +15,7 @@ mod patience;
 #[expect(clippy::unwrap_used, reason = "a test's own")]
 #[path = "../../crates/cli/tests/network/relay.rs"]
 mod relay;
+mod soak;
 mod source;
 mod steps;
 mod verify;
@@ -34,6 +35,7 @@ Commands:
   fuzz [--seconds N]     Run every fuzz target for N seconds (default 20)
        [TARGET...]       Only these targets
   bench-node [SECONDS]   Put load on a devnet here and compare it with what the machine allows
+  soak [MINUTES [TPS]]   Keep a devnet here under load, watch its memory, and start it again
 ";
 
 fn main() -> ExitCode {
@@ -59,6 +61,10 @@ fn run(arguments: &[String]) -> Result<bool> {
         "fix" if rest.is_empty() => fix::run(),
         "fuzz" => fuzz::run(&fuzz_request(rest)?),
         "bench-node" => bench_node::run(bench_seconds(rest)?),
+        "soak" => {
+            let (minutes, tps) = soak_request(rest)?;
+            soak::run(minutes, tps)
+        }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(true)
@@ -72,6 +78,17 @@ fn bench_seconds(arguments: &[String]) -> Result<u64> {
         [] => Ok(10),
         [seconds] => seconds.parse().context("SECONDS is a whole number, how long each load lasts"),
         _ => bail!("bench-node takes one number at most\n\n{USAGE}"),
+    }
+}
+
+fn soak_request(arguments: &[String]) -> Result<(u64, f64)> {
+    let minutes = |text: &String| text.parse().context("MINUTES is a whole number");
+    let tps = |text: &String| text.parse().context("TPS is a number of transfers per second");
+    match arguments {
+        [] => Ok((60, 1_000.0)),
+        [one] => Ok((minutes(one)?, 1_000.0)),
+        [one, two] => Ok((minutes(one)?, tps(two)?)),
+        _ => bail!("soak takes two numbers at most\n\n{USAGE}"),
     }
 }
 

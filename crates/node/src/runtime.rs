@@ -9,6 +9,7 @@ mod core;
 mod history;
 mod inbox;
 mod machine;
+mod verification;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

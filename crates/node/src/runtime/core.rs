@@ -24,6 +24,7 @@ use qcn_types::{
 use super::history::History;
 use super::inbox::{Checked, Happening, Inbox, Post};
 use super::machine::Machine;
+use super::verification::Verification;
 use crate::api::{Metrics, ReasonLabel};
 use crate::storage::{LogEvent, LogWriter, Ticket};
 use crate::transport::{Class, Transport};
@@ -61,6 +62,7 @@ pub(crate) struct Parts {
 /// The core of a running node.
 pub(crate) struct Core {
     parts: Parts,
+    verification: Verification,
     /// When the machine wants to be woken.
     wake: Option<Time>,
     /// What waits until the log is durable.
@@ -83,6 +85,7 @@ impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             parts,
+            verification: Verification::new(rayon::current_num_threads()),
             wake: None,
             held: VecDeque::new(),
             barrier: None,
@@ -237,7 +240,8 @@ impl Core {
     ) {
         let (post, keys) = (self.parts.post.clone(), self.parts.keys.clone());
         let metrics = self.parts.metrics.clone();
-        rayon::spawn(move || {
+        let cost = borsh::object_length(&*compact).unwrap_or(usize::MAX);
+        self.verification.submit(from, cost, move || {
             let block =
                 CompactBlock::clone(&compact).with_parents(keys.chain(), keys.committee(), parents);
             let outcome = timed(&metrics.verification_seconds, || keys.verify_block(block));

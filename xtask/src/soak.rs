@@ -1,0 +1,100 @@
+//! `cargo xtask soak`: a devnet under load for long, whether its memory stays flat, and how fast
+//! it starts again with all that history.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::bench_node::{Devnet, PATIENCE, Programs, VALIDATORS, build, json_of, number, url};
+
+const SCHEME: &str = "falcon-512";
+/// How often memory is looked at.
+const SAMPLES: u32 = 12;
+/// The validator whose disk is lost in the end.
+const WIPED: usize = VALIDATORS - 1;
+
+/// Puts so many transfers per second on a new devnet for a while, starts it again, and starts it
+/// once more with one validator's disk wiped.
+pub fn run(minutes: u64, tps: f64) -> Result<bool> {
+    let programs = build()?;
+    let devnet = Devnet::start(&programs, SCHEME, Duration::ZERO)?;
+    println!("{VALIDATORS} validators, {tps:.0} {SCHEME} transfers/s for {minutes} min");
+    let seconds = minutes * 60;
+    let mut load = load(&programs, &devnet, tps, seconds)?;
+    let begun = Instant::now();
+    let interval = Duration::from_secs(seconds) / SAMPLES;
+    for sample in 1..=SAMPLES {
+        let (percent, mebibytes) = devnet.usage(interval)?;
+        let at = begun.elapsed().as_secs() / 60;
+        let height = height(&programs, 0)?;
+        println!(
+            "  {sample:>2}/{SAMPLES} after {at:>3} min  height {height:>7}  \
+             {percent:>5.1}% of a core  {mebibytes:>5.0} MiB for all validators"
+        );
+    }
+    let is_well = load.wait().context("waiting for the load")?.success();
+    println!("  load        {}", if is_well { "all final and adds up" } else { "see above" });
+    let (made, took) = (height(&programs, 0)?, begun.elapsed().as_secs_f64());
+    let folder = devnet.stop()?;
+
+    let begun = Instant::now();
+    let devnet = Devnet::resume(&programs, folder, SCHEME, None)?;
+    for validator in 0..VALIDATORS {
+        wait_for(&programs, validator, made + 1)?;
+    }
+    println!("  restart     {:.2} s until {made} checkpoints are continued", seconds_since(begun));
+    let folder = devnet.stop()?;
+
+    fs::remove_dir_all(folder.join(format!("v{WIPED}")).join("data")).context("wiping a disk")?;
+    let begun = Instant::now();
+    let devnet = Devnet::resume(&programs, folder, SCHEME, None)?;
+    wait_for(&programs, WIPED, made)?;
+    let caught_up = seconds_since(begun);
+    println!(
+        "  new disk    {caught_up:.2} s until it has the state of {made} checkpoints, made in \
+         {took:.0} s: {:.0} times faster",
+        took / caught_up
+    );
+    devnet.stop()?;
+    Ok(is_well)
+}
+
+fn load(
+    programs: &Programs,
+    devnet: &Devnet,
+    tps: f64,
+    seconds: u64,
+) -> Result<std::process::Child> {
+    let mut command = Command::new(&programs.qcn);
+    command.args(["load", "--json", "--sign-live", "--batch", "50", "--tps", &tps.to_string()]);
+    command.args(["--seconds", &seconds.to_string()]);
+    command.arg("--accounts-dir").arg(devnet.folder.join("accounts"));
+    for at in 0..VALIDATORS {
+        command.args(["--node", &url(at)]);
+    }
+    command.stdout(Stdio::null()).spawn().context("starting the load")
+}
+
+fn wait_for(programs: &Programs, validator: usize, wanted: u64) -> Result<()> {
+    let begun = Instant::now();
+    while height(programs, validator).unwrap_or(0) < wanted {
+        if begun.elapsed() > PATIENCE {
+            bail!("validator {validator} does not reach height {wanted}");
+        }
+    }
+    Ok(())
+}
+
+/// The newest height that a validator has a certificate for.
+fn height(programs: &Programs, validator: usize) -> Result<u64> {
+    let mut query = Command::new(&programs.qcn);
+    query.args(["query", "status", "--json", "--node", &url(validator)]);
+    query.stderr(Stdio::null());
+    Ok(number(&json_of(&mut query)?, "certified_height")? as u64)
+}
+
+fn seconds_since(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64()
+}
