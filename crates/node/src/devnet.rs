@@ -193,7 +193,12 @@ impl Devnet {
                 own: ValidatorIndex(at as u16),
                 key,
             };
-            BlockLog::initialise(&node.join("data").join("log"), &identity)?;
+            let log = node.join("data").join("log");
+            // No node ran without the genesis, which is written last: an earlier attempt began it.
+            if log.exists() {
+                fs::remove_dir_all(&log).map_err(|error| file_error(&log, error))?;
+            }
+            BlockLog::initialise(&log, &identity)?;
         }
         genesis.write(&folder.join(GENESIS_FILE), Overwrite::Replace)?;
         progress(steps, steps);
@@ -354,3 +359,6 @@ fn unix_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
