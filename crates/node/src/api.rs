@@ -48,7 +48,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The longest body of a batch of transactions, in bytes.
     pub batch_body_bytes: usize,
-    /// How many connections may stand at once.
+    /// How many connections may stand at once, half of them from one address; a few more are
+    /// there for the probes.
     pub connections: usize,
     /// How many of them may subscribe to events.
     pub subscribers: usize,

@@ -80,7 +80,7 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// Whether it may listen beyond this machine. It has no authentication of its own.
     pub allow_remote: bool,
-    /// The most connections at a time.
+    /// The most connections at a time, half of them from one address.
     pub max_connections: usize,
     /// The most subscribers to events at a time.
     pub max_subscribers: usize,

@@ -43,7 +43,7 @@ seeds = [{seeds}]
 listen = {api_listen}
 # Needed to listen beyond this machine. The interface has no authentication of its own.
 allow_remote = {allow_remote}
-# The most connections, and the most subscribers to events among them.
+# The most connections, half of them from one address, and the most subscribers to events.
 max_connections = {max_connections}
 max_subscribers = {max_subscribers}
 
