@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
+use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::Shared;
 use super::{accounts, chain, documentation, events, node, rpc, search, submit, transactions};
@@ -53,6 +54,7 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
 /// The API and the explorer on one router.
 pub fn router(shared: Arc<Shared>) -> Router {
     let limits = shared.config.limits;
+    let known = Hosts::new(&shared.config.hosts);
     let mut router = Router::new();
     for (path, methods) in routes(limits.batch_body_bytes) {
         router = router.route(path, methods.fallback(node::wrong_method));
@@ -63,6 +65,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .fallback(node::not_found)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(middleware::from_fn_with_state(limits.request_timeout, in_time))
+        .layer(middleware::from_fn_with_state(known, hosts::only_known))
 }
 
 /// The same router for connections of the reserve: it answers the probes and nothing else.

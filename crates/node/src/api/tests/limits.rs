@@ -33,7 +33,7 @@ fn a_body_without_a_length_is_limited_too() {
     let node = Node::with(small_limits());
     let mut stream = node.raw();
     let head = "POST /rpc HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-        transfer-encoding: chunked\r\n\r\n";
+        content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
     let chunk = format!("4000\r\n{}\r\n", "a".repeat(0x4000));
     for _ in 0..6 {
@@ -59,7 +59,8 @@ fn slow_heads_are_cut_off() {
 fn slow_bodies_are_cut_off_with_a_reason() {
     let node = Node::with(small_limits());
     let mut stream = node.raw();
-    let head = "POST /rpc HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 100\r\n\r\n{";
+    let head = "POST /rpc HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     stream.write_all(head.as_bytes()).unwrap();
     let answer = read_all(stream);
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"timeout\""), "{answer}");
@@ -181,7 +182,8 @@ fn connections_above_the_reserve_are_told_so() {
 fn slow_batches_hold_up_batches_only_and_for_a_while() {
     let turns = super::super::submit::MAX_BATCHES_AT_ONCE;
     let node = Node::with(Limits { connections: 2 * turns + 8, ..small_limits() });
-    let head = "POST /v1/transactions/batch HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
+    let head = "POST /v1/transactions/batch HTTP/1.1\r\nhost: localhost\r\n\
+        content-type: application/json\r\ncontent-length: 9\r\n\r\n{";
     let slow: Vec<TcpStream> = (0..turns)
         .map(|_| {
             let mut stream = node.raw();

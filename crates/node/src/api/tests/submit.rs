@@ -120,6 +120,7 @@ fn a_node_that_has_stopped_says_so() {
     let config = ApiConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         limits: Limits::default(),
+        hosts: Vec::new(),
         chain_name: String::new(),
         genesis_json: String::new(),
         account_schemes: vec![Scheme::Falcon512],
