@@ -22,6 +22,7 @@ mod metrics;
 mod node;
 mod patience;
 mod problem;
+mod recent;
 mod routes;
 mod rpc;
 mod search;

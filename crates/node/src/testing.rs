@@ -121,8 +121,13 @@ pub(crate) fn transfer(key: &SigningKey, nonce: u64, to: Address, amount: u64) -
         fee: Amount(10),
         action: Action::Transfer { to, amount: Amount(amount) },
     };
+    signed(key, body)
+}
+
+/// A transaction with the signature of a key, be it the sender's or not.
+pub(crate) fn signed(key: &SigningKey, body: TransactionBody) -> Transaction {
     let context = TransactionBody::signing_context(CHAIN);
-    let mut randomness = SeededRandomness::from_u64(nonce, "transfer");
+    let mut randomness = SeededRandomness::from_u64(body.nonce, "transfer");
     let signature = key.sign_seeded(&context, &encode(&body), &mut randomness).unwrap();
     Transaction { body, key: key.public_key().clone(), signature }
 }

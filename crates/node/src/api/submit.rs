@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use super::bodies::BodyKind;
 use super::problem::{Problem, ProblemDetail};
-use super::shared::{Entry, Shared, Submitted, ask};
+use super::shared::{Entry, Shared, ask};
 use crate::view::SubmitError;
 
 /// The most transactions in one batch: as many as a block carries.
@@ -176,39 +176,41 @@ async fn submit_all(
     let answers =
         if handed_in.is_empty() { Vec::new() } else { shared.view.submit(handed_in).await? };
     let mut answers = answers.into_iter();
-    let mut results = Vec::with_capacity(entries.len());
-    for (entry, (is_allowed, scheme)) in entries.into_iter().zip(schemes) {
-        let answer = if is_allowed {
+    let answer_to = |(is_allowed, scheme)| {
+        if is_allowed {
             answers.next().unwrap_or(Err(SubmitError::Stopped))
         } else {
             Err(SubmitError::SchemeNotAllowed(scheme))
-        };
-        results.push(noted(shared, entry, answer).await);
+        }
+    };
+    let answers: Vec<_> = schemes.into_iter().map(answer_to).collect();
+    let both = entries.iter().zip(&answers);
+    shared.remember_taken(both.filter(|(_, answer)| answer.is_ok()).map(|(entry, _)| *entry));
+    let mut results = Vec::with_capacity(entries.len());
+    for (entry, answer) in entries.into_iter().zip(answers) {
+        results.push(match answer {
+            Ok(id) => Ok(id),
+            Err(refusal) => refused(shared, entry.id, refusal).await,
+        });
     }
     Ok(results)
 }
 
-/// Remembers the answer to a transaction. Who hands one in again that was executed already, say
-/// because the first answer got lost, is told its name again.
-async fn noted(
+/// Remembers a refusal, if it is one of every transaction of this id. Who hands one in again that
+/// was executed already, say because the first answer got lost, is told its name again.
+async fn refused(
     shared: &Arc<Shared>,
-    entry: Entry,
-    answer: Result<TransactionId, SubmitError>,
+    id: TransactionId,
+    refusal: SubmitError,
 ) -> Result<TransactionId, Problem> {
-    let refusal = match answer {
-        Ok(id) => {
-            shared.remember(entry, Submitted::Pending);
-            return Ok(id);
-        }
-        Err(refusal) => refusal,
-    };
-    let id = entry.id;
     let executed = ask(Arc::clone(shared), move |shared| Ok(shared.archive.transaction(id)?));
     let executed = executed.await?.is_some_and(|record| !is_skipped(record.outcome));
     if executed {
         return Ok(id);
     }
-    shared.remember(entry, Submitted::Refused(refusal.clone()));
+    if refusal.is_of_the_body() {
+        shared.remember_refused(id, refusal.clone());
+    }
     Err(refusal.into())
 }
 
