@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{
-    DocumentError, Overwrite, Problem, Readers, check_endpoint, check_host_name, read_text, remedy_of_shape,
-    write_file,
+    DocumentError, Overwrite, Problem, Readers, check_endpoint, check_host_name, read_text,
+    remedy_of_shape, write_file,
 };
 
 /// The longest configuration that is read.

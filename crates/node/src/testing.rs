@@ -90,7 +90,13 @@ pub(crate) fn sign_block(index: u16, body: BlockBody) -> Block {
 
 /// Two blocks in one slot, by validator `index`.
 pub(crate) fn equivocation(index: u16) -> Evidence {
-    let [one, other] = [1, 2].map(|time_ms| sign_block(index, bare_body(index, time_ms)));
+    equivocation_at(index, 1)
+}
+
+/// One with blocks of this time and the next.
+pub(crate) fn equivocation_at(index: u16, time_ms: u64) -> Evidence {
+    let [one, other] =
+        [time_ms, time_ms + 1].map(|time_ms| sign_block(index, bare_body(index, time_ms)));
     Evidence::equivocation(&one, &other)
 }
 

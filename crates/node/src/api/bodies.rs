@@ -145,7 +145,8 @@ impl From<&TransactionRecord> for TransactionLineBody {
 pub struct ListQuery {
     /// At most so many entries; 50 unless told, at most 500.
     pub limit: Option<usize>,
-    /// Only entries below this height, or below this `height.position`: a list's `next`.
+    /// Only entries below this height, this `height.position`, or this digest in a list of
+    /// evidence: a list's `next`.
     pub before: Option<String>,
 }
 
@@ -164,6 +165,11 @@ impl ListQuery {
     /// The height below which to begin.
     pub fn before_height(&self) -> Result<Height, Problem> {
         self.before.as_deref().map_or(Ok(Height(u64::MAX)), |text| number(text).map(Height))
+    }
+
+    /// The digest below which to begin, if there is one.
+    pub fn before_digest(&self) -> Result<Option<Digest>, Problem> {
+        self.before.as_deref().map(digest).transpose()
     }
 
     /// The position below which to begin.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::bodies::{BodyKind, JSON, digest};
+use super::bodies::{BodyKind, JSON, ListQuery, digest};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
@@ -90,7 +90,7 @@ impl From<Problem> for RpcError {
 /// MiB, the requests after that are not carried out and answered with an error. Methods: `qcn_status`,
 /// `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
 /// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
-/// `qcn_accountProof{address}`, `qcn_evidence`, `qcn_supply`, `qcn_submit{transaction}`,
+/// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`, `qcn_submit{transaction}`,
 /// `qcn_search{q}`.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
@@ -220,7 +220,8 @@ async fn call(
 /// The params that a method takes, or nothing if there is no such method.
 fn parameters(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_evidence" | "qcn_supply" => &[],
+        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" => &[],
+        "qcn_evidence" => &["limit", "before"],
         "qcn_checkpoint" => &["height"],
         "qcn_block" => &["digest"],
         "qcn_transaction" | "qcn_transactionProof" => &["id"],
@@ -245,7 +246,7 @@ fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Va
         "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
         "qcn_account" => to_value(accounts::account_body(shared, address()?)?),
         "qcn_accountProof" => to_value(accounts::account_document(shared, address()?)?),
-        "qcn_evidence" => to_value(chain::evidences_body(shared)?),
+        "qcn_evidence" => to_value(chain::evidences_body(shared, &list(params)?)?),
         "qcn_supply" => to_value(accounts::supply_body(shared)?),
         _ => to_value(search::search_body(shared, &text(params, "q")?)?),
     }
@@ -258,6 +259,14 @@ fn text(params: &Map<String, Value>, name: &str) -> Result<String, Problem> {
         Some(Value::Number(number)) => Ok(number.to_string()),
         _ => Err(Problem::malformed(format!("the param {name} is missing"), "give it as text")),
     }
+}
+
+/// Which part of a list is asked for; the names of the params were checked before.
+fn list(params: &Map<String, Value>) -> Result<ListQuery, Problem> {
+    serde_json::from_value(Value::Object(params.clone())).map_err(|error| {
+        let remedy = "give the limit as a number, and the next of the answer before as before";
+        Problem::malformed(format!("the params are wrong: {error}"), remedy)
+    })
 }
 
 fn to_value(body: impl Serialize) -> Result<Value, Problem> {

@@ -79,7 +79,11 @@ fn nobody_can_have_the_transaction_of_another_called_refused() {
         let answer = node.post_json("/v1/transactions", &in_hex(&copy));
         assert_eq!(answer.code(), (422, code.to_owned()));
         let told = node.ask(&format!("/v1/transactions/{id}"));
-        assert_eq!((&told["status"], &told["refusal"]), (&json!("unknown"), &Value::Null), "{code}");
+        assert_eq!(
+            (&told["status"], &told["refusal"]),
+            (&json!("unknown"), &Value::Null),
+            "{code}"
+        );
     }
 }
 
