@@ -87,11 +87,11 @@ impl From<Problem> for RpcError {
 }
 
 /// JSON-RPC 2.0: one request or up to 64, with params by name. Once the answers of a batch have 8
-/// MiB, the requests after that are not carried out and answered with an error. Methods: `qcn_status`,
-/// `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
+/// MiB, the requests after that are not carried out and answered with an error. Methods:
+/// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
 /// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
-/// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`, `qcn_submit{transaction}`,
-/// `qcn_search{q}`.
+/// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`,
+/// `qcn_submit{transaction}`, `qcn_search{q}`.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
     (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
