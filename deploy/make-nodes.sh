@@ -9,6 +9,9 @@
 # FOLDER/0 to FOLDER/(COUNT-1) are then one validator each; FOLDER/treasury has the account with
 # all money, FOLDER/recovery what belongs offline. Validators of different operators each make
 # their own keys instead (docs/operating.md).
+#
+# The API of each answers to IP addresses, localhost, the names in ADDRESS, and those that
+# QCN_API_HOSTS lists, separated by blanks.
 set -eu
 
 usage="usage: make-nodes.sh FOLDER COUNT ADDRESS [path of qcn]"
@@ -48,12 +51,28 @@ passphrase "$folder/treasury/passphrase"
 "$qcn" genesis new --name "${QCN_NETWORK:-testnet}" "$@" \
     --account "$folder/treasury/treasury.key=1000000000000,treasury" --out "$folder/genesis.json"
 
+# The names of all of them for each, since a Kubernetes ConfigMap has one configuration for all.
+set --
+number=0
+while [ "$number" -lt "$count" ]; do
+    host=$(printf "$address" "$number")
+    host=${host%:*}
+    case $host in
+        \[*) ;; # An IPv6 address is no name.
+        *) set -- "$@" --api-host "$host" ;;
+    esac
+    number=$((number + 1))
+done
+for host in ${QCN_API_HOSTS:-}; do
+    set -- "$@" --api-host "$host"
+done
+
 number=0
 while [ "$number" -lt "$count" ]; do
     node=$folder/$number
     cp "$folder/genesis.json" "$node/genesis.json"
     # The API has no authentication: the container's network decides who reaches it.
-    "$qcn" node new --listen 0.0.0.0:7400 --api 0.0.0.0:8080 --allow-remote \
+    "$qcn" node new --listen 0.0.0.0:7400 --api 0.0.0.0:8080 --allow-remote "$@" \
         --passphrase-file "$node/passphrase" --out "$node/node.toml" >/dev/null
     "$qcn" node --config "$node/node.toml" --check
     number=$((number + 1))

@@ -179,7 +179,7 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         Question::Proof(Proof::Evidence { digest, out }) => {
             asking.prove(&format!("/v1/evidence/{digest}/proof"), out.out.as_deref())
         }
-        Question::Evidence => asking.show("/v1/evidence", tables::evidence),
+        Question::Evidence => asking.show("/v1/evidence?limit=500", tables::evidence),
         Question::Supply => asking.show("/v1/supply", tables::supply),
         Question::Search { text } => {
             asking.show(&format!("/v1/search?q={}", escaped(text)), tables::search)

@@ -8,17 +8,21 @@
 //!   times are bounded ([`Limits`]), and what is over a bound is refused with the remedy;
 //! - what touches the archive runs beside the async threads, never on them;
 //! - the API only reads the node and hands in transactions: no request changes anything else;
-//! - there is no CORS header, so that no page of another origin can read or drive a node.
+//! - there is no CORS header, a body has a type that a page cannot send without asking, and a
+//!   request names an address or a name that is the node's: so no page of another origin can read
+//!   or drive a node.
 
 mod accounts;
 mod bodies;
 mod chain;
 mod documentation;
 mod events;
+mod hosts;
 mod metrics;
 mod node;
 mod patience;
 mod problem;
+mod recent;
 mod routes;
 mod rpc;
 mod search;
@@ -41,6 +45,9 @@ use crate::view::View;
 
 pub use metrics::{Direction, Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
 
+/// How long the answers of a JSON-RPC batch may be together, unless told.
+const RPC_ANSWERS_BYTES: usize = 8 * 1024 * 1024;
+
 /// What clients may use of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -48,7 +55,11 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The longest body of a batch of transactions, in bytes.
     pub batch_body_bytes: usize,
-    /// How many connections may stand at once.
+    /// How long the answers of a JSON-RPC batch may be together before the rest is refused; the
+    /// last of them may go beyond, in bytes.
+    pub rpc_answers_bytes: usize,
+    /// How many connections may stand at once, half of them from one address; a few more are
+    /// there for the probes.
     pub connections: usize,
     /// How many of them may subscribe to events.
     pub subscribers: usize,
@@ -63,6 +74,7 @@ impl Default for Limits {
         Self {
             body_bytes: 1024 * 1024,
             batch_body_bytes: 16 * 1024 * 1024,
+            rpc_answers_bytes: RPC_ANSWERS_BYTES,
             connections: 256,
             subscribers: 64,
             header_timeout: Duration::from_secs(10),
@@ -78,6 +90,8 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// What clients may use.
     pub limits: Limits,
+    /// The names to answer to, besides addresses and `localhost`.
+    pub hosts: Vec<String>,
     /// The network's name.
     pub chain_name: String,
     /// The genesis document, byte for byte.

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{
-    DocumentError, Overwrite, Problem, Readers, check_endpoint, read_text, remedy_of_shape,
-    write_file,
+    DocumentError, Overwrite, Problem, Readers, check_endpoint, check_host_name, read_text,
+    remedy_of_shape, write_file,
 };
 
 /// The longest configuration that is read.
@@ -29,6 +29,9 @@ const MAX_SEEDS: usize = 512;
 
 /// The most connections or subscribers that may be configured.
 const MAX_CONNECTIONS: usize = 65_536;
+
+/// The most names that a node is told to answer to.
+const MAX_HOSTS: usize = 512;
 
 /// What a node is started from.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -80,7 +83,10 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// Whether it may listen beyond this machine. It has no authentication of its own.
     pub allow_remote: bool,
-    /// The most connections at a time.
+    /// The names by which clients may call it, without ports. It answers to IP addresses and
+    /// `localhost` anyway.
+    pub hosts: Vec<String>,
+    /// The most connections at a time, half of them from one address.
     pub max_connections: usize,
     /// The most subscribers to events at a time.
     pub max_subscribers: usize,
@@ -91,6 +97,7 @@ impl Default for ApiConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             allow_remote: false,
+            hosts: Vec::new(),
             max_connections: 256,
             max_subscribers: 64,
         }
@@ -263,6 +270,13 @@ impl NodeConfig {
                 "listen on 127.0.0.1, or set api.allow_remote = true if whoever reaches it may \
                  use it",
             ));
+        }
+        if api.hosts.len() > MAX_HOSTS {
+            let what = format!("there are {} names", api.hosts.len());
+            return Err(Problem::new("api.hosts", what, format!("give up to {MAX_HOSTS}")));
+        }
+        for (index, name) in api.hosts.iter().enumerate() {
+            check_host_name(&format!("api.hosts[{index}]"), name)?;
         }
         let limits = [
             ("api.max_connections", api.max_connections),

@@ -15,6 +15,9 @@ use serde::de::DeserializeOwned;
 /// The longest `host:port`, in bytes: a name of the DNS has at most 253.
 const MAX_ENDPOINT_BYTES: usize = 260;
 
+/// The longest name of a host, in bytes: a name of the DNS, and a point behind it.
+const MAX_HOST_NAME_BYTES: usize = 254;
+
 /// How much of a refused word is repeated in the message, in characters.
 const MAX_QUOTED_CHARS: usize = 48;
 
@@ -207,11 +210,23 @@ pub(crate) fn check_endpoint(place: &str, endpoint: &str) -> Result<(), Problem>
     if !port.parse::<u16>().is_ok_and(|port| port > 0) {
         return Err(wrong(format!("{port} is no port from 1 to 65535")));
     }
-    let is_name = !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_ipv6 = bracketed.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
-    if is_name || is_ipv6 { Ok(()) } else { Err(wrong(format!("{host:?} is no host"))) }
+    if is_host_name(host) || is_ipv6 { Ok(()) } else { Err(wrong(format!("{host:?} is no host"))) }
+}
+
+/// Checks a name without a port.
+pub(crate) fn check_host_name(place: &str, name: &str) -> Result<(), Problem> {
+    if is_host_name(name) && name.len() <= MAX_HOST_NAME_BYTES {
+        return Ok(());
+    }
+    let remedy = "write a name without a port, such as node.example";
+    Err(Problem::new(place, format!("{name:?} is no name of a host"), remedy))
+}
+
+fn is_host_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
 /// Writes a file whole or not at all, and makes the folder that it lies in.

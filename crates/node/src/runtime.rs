@@ -385,6 +385,7 @@ fn api_config(genesis: &Genesis, config: &NodeConfig) -> ApiConfig {
             subscribers: config.api.max_subscribers,
             ..crate::api::Limits::default()
         },
+        hosts: config.api.hosts.clone(),
         chain_name: genesis.name().to_owned(),
         genesis_json: genesis.to_json(),
         account_schemes: account_schemes(genesis),

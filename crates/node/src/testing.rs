@@ -90,7 +90,13 @@ pub(crate) fn sign_block(index: u16, body: BlockBody) -> Block {
 
 /// Two blocks in one slot, by validator `index`.
 pub(crate) fn equivocation(index: u16) -> Evidence {
-    let [one, other] = [1, 2].map(|time_ms| sign_block(index, bare_body(index, time_ms)));
+    equivocation_at(index, 1)
+}
+
+/// One with blocks of this time and the next.
+pub(crate) fn equivocation_at(index: u16, time_ms: u64) -> Evidence {
+    let [one, other] =
+        [time_ms, time_ms + 1].map(|time_ms| sign_block(index, bare_body(index, time_ms)));
     Evidence::equivocation(&one, &other)
 }
 
@@ -121,8 +127,13 @@ pub(crate) fn transfer(key: &SigningKey, nonce: u64, to: Address, amount: u64) -
         fee: Amount(10),
         action: Action::Transfer { to, amount: Amount(amount) },
     };
+    signed(key, body)
+}
+
+/// A transaction with the signature of a key, be it the sender's or not.
+pub(crate) fn signed(key: &SigningKey, body: TransactionBody) -> Transaction {
     let context = TransactionBody::signing_context(CHAIN);
-    let mut randomness = SeededRandomness::from_u64(nonce, "transfer");
+    let mut randomness = SeededRandomness::from_u64(body.nonce, "transfer");
     let signature = key.sign_seeded(&context, &encode(&body), &mut randomness).unwrap();
     Transaction { body, key: key.public_key().clone(), signature }
 }

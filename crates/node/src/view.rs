@@ -159,6 +159,19 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
+    /// Whether it says something about every transaction of this id. An id does not cover key and
+    /// signature, which whoever sees a transaction can replace.
+    #[must_use]
+    pub const fn is_of_the_body(&self) -> bool {
+        use qcn_shard::Refused;
+        !matches!(
+            self,
+            Self::WrongSignature
+                | Self::SchemeNotAllowed(_)
+                | Self::Refused(Refused::ByLedger(qcn_ledger::Refusal::WrongKey))
+        )
+    }
+
     /// A short name for metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {

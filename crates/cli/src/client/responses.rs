@@ -425,6 +425,8 @@ pub struct AccountAnswer {
 pub struct EvidenceAnswer {
     /// One for each.
     pub evidence: Vec<ProvenFault>,
+    /// Where the list goes on, if it does.
+    pub next: Option<String>,
 }
 
 /// A proven fault.

@@ -55,6 +55,9 @@ pub struct NewArgs {
     /// Where HTTP clients reach it.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     api: SocketAddr,
+    /// A name by which HTTP clients call it, besides IP addresses and localhost; may be repeated.
+    #[arg(long = "api-host", value_name = "NAME")]
+    api_hosts: Vec<String>,
     /// Let clients on other machines reach it, which has no authentication of its own.
     #[arg(long)]
     allow_remote: bool,
@@ -101,6 +104,7 @@ fn config(args: &NewArgs, place: &Place) -> anyhow::Result<NodeConfig> {
     config.network.seeds.clone_from(&args.seeds);
     config.api.listen = args.api;
     config.api.allow_remote = args.allow_remote;
+    config.api.hosts.clone_from(&args.api_hosts);
     Ok(config)
 }
 

@@ -289,7 +289,14 @@ pub fn evidence(answer: &EvidenceAnswer) -> Shown {
             fault.digest.clone(),
         ]);
     }
-    yes(table.render())
+    let mut text = table.render();
+    if let Some(next) = &answer.next {
+        text += &format!(
+            "there may be more: GET /v1/evidence?limit=500&before={}\n",
+            crate::output::harmless(next)
+        );
+    }
+    yes(text)
 }
 
 pub fn supply(answer: &Supply) -> Shown {

@@ -53,7 +53,7 @@ fn answer(path: &str) -> Option<String> {
             r#"{{"format":"qcn-proof/1","kind":"account","chain_id":"{D}","certificate":"00",
             "proof":"00","claims":{{"balance":"5","height":9,"asked":"{path}"}}}}"#
         ),
-        "/v1/evidence" => format!(
+        "/v1/evidence?limit=500" => format!(
             r#"{{"evidence":[{{"digest":"{D}","accused":1,"name":"bob","offence":
             "two blocks in a slot","height":8,"bytes":"00"}}]}}"#
         ),

@@ -24,6 +24,7 @@ fn a_written_configuration_starts_a_node() {
     let said =
         folder.ok("node new --genesis genesis.json --listen 0.0.0.0:7400 --passphrase-file pass \
          --advertise me.example:1 --seed b.example:2 --seed c.example:3 --api 127.0.0.1:9000 \
+         --api-host a.example --api-host api \
          --out alice/node.toml");
     assert!(said.starts_with("wrote alice/node.toml, for validator alice\n"), "{said}");
     assert!(folder.ok("node --config alice/node.toml --check").contains("in order"));
@@ -34,6 +35,7 @@ fn a_written_configuration_starts_a_node() {
         "advertise = \"me.example:1\"",
         "seeds = [\"b.example:2\", \"c.example:3\"]",
         "listen = \"127.0.0.1:9000\"",
+        "hosts = [\"a.example\", \"api\"]",
         "consensus_key = \"consensus.key\"",
         "data = \"data\"",
     ] {

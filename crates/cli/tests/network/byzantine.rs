@@ -80,7 +80,7 @@ fn isolation_proof(api: &Api, offence: &str) -> Option<Value> {
     if validators["validators"][BYZANTINE]["isolated"] != true {
         return None;
     }
-    let known = api.get("/v1/evidence").ok()?;
+    let known = api.get("/v1/evidence?limit=500").ok()?;
     let is_of_it = |one: &&Value| {
         one["accused"] == BYZANTINE && one["offence"].as_str().unwrap().starts_with(offence)
     };

@@ -79,8 +79,11 @@ fn make_noise(address: SocketAddr, dice: &mut Dice) -> Vec<TcpStream> {
     }
     let unfinished = |at: usize| match at % 3 {
         0 => "GET /v1/stat",
-        1 => "POST /v1/transactions HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc",
-        _ => "GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        1 => {
+            "POST /v1/transactions HTTP/1.1\r\nHost: localhost\r\n\
+              Content-Type: application/json\r\nContent-Length: 100000\r\n\r\nabc"
+        }
+        _ => "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
     };
     (0..HALF_OPEN)
         .map(|at| {

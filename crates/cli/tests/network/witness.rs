@@ -135,7 +135,7 @@ impl Witness {
 
 /// This node neither holds evidence against a validator nor has isolated it.
 pub fn assert_not_accused(api: &Api, validator: usize) {
-    let evidence = api.must_get("/v1/evidence");
+    let evidence = api.must_get("/v1/evidence?limit=500");
     let mut all = evidence["evidence"].as_array().expect("a list").iter();
     let accusation = all.find(|one| one["accused"] == validator);
     assert!(accusation.is_none(), "{} accuses {validator}: {accusation:?}", api.url());

@@ -1,6 +1,7 @@
 //! The shapes of what several answers contain.
 
 use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::header;
 use axum::http::request::Parts;
 use qcn_crypto::{Digest, to_hex};
 use qcn_ledger::Outcome;
@@ -11,6 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use crate::archive::{Position, TransactionRecord};
+
+/// What a body of text is.
+pub const JSON: &str = "application/json";
+
+/// What a body of canonical bytes is.
+const BINARY: &str = "application/octet-stream";
 
 /// How many entries a list has when the client does not say.
 const DEFAULT_LIMIT: usize = 50;
@@ -138,7 +145,8 @@ impl From<&TransactionRecord> for TransactionLineBody {
 pub struct ListQuery {
     /// At most so many entries; 50 unless told, at most 500.
     pub limit: Option<usize>,
-    /// Only entries below this height, or below this `height.position`: a list's `next`.
+    /// Only entries below this height, this `height.position`, or this digest in a list of
+    /// evidence: a list's `next`.
     pub before: Option<String>,
 }
 
@@ -157,6 +165,11 @@ impl ListQuery {
     /// The height below which to begin.
     pub fn before_height(&self) -> Result<Height, Problem> {
         self.before.as_deref().map_or(Ok(Height(u64::MAX)), |text| number(text).map(Height))
+    }
+
+    /// The digest below which to begin, if there is one.
+    pub fn before_digest(&self) -> Result<Option<Digest>, Problem> {
+        self.before.as_deref().map(digest).transpose()
     }
 
     /// The position below which to begin.
@@ -233,6 +246,33 @@ fn refuse_other_than_utf8(query: &str) -> Result<(), Problem> {
         let message = "the parameters after the question mark are not UTF-8";
         Problem::malformed(message, "write text as UTF-8 and escape its bytes as %XX")
     })
+}
+
+/// What the body of a request is, by its `Content-Type`. There must be one: what a browser sends
+/// for any page without asking the node first has another, or none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyKind {
+    Json,
+    Binary,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for BodyKind {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let mut kinds = parts.headers.get_all(header::CONTENT_TYPE).iter();
+        let only = kinds.next().filter(|_| kinds.next().is_none());
+        let kind = only.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        // What follows, such as the character set, changes nothing: JSON is UTF-8.
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if kind.eq_ignore_ascii_case(JSON) {
+            Ok(Self::Json)
+        } else if kind.eq_ignore_ascii_case(BINARY) {
+            Ok(Self::Binary)
+        } else {
+            Err(Problem::wrong_media_type(&format!("{JSON} (or {BINARY}, where bytes are taken)")))
+        }
+    }
 }
 
 /// The variable part of a path, refused as a [`Problem`].

@@ -173,11 +173,13 @@ pub struct SlotBody {
     pub decision: &'static str,
 }
 
-/// All evidence.
+/// A list of evidence.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EvidencesBody {
-    /// By digest.
+    /// By digest, the highest first.
     pub evidence: Vec<EvidenceBody>,
+    /// Where the list goes on: the `before` of the next request. Nothing at its end.
+    pub next: Option<String>,
 }
 
 /// A proof of misbehaviour.
@@ -391,16 +393,23 @@ pub fn full_block_body(shared: &Shared, digest: Digest) -> Result<FullBlockBody,
 }
 
 /// Proofs of misbehaviour that are known here.
-#[utoipa::path(get, path = "/v1/evidence", tag = "chain", responses(
-    (status = 200, body = EvidencesBody)))]
-pub async fn evidence(State(shared): State<Arc<Shared>>) -> Result<Json<EvidencesBody>, Problem> {
-    ask(shared, |shared| evidences_body(shared).map(Json)).await
+#[utoipa::path(get, path = "/v1/evidence", tag = "chain", params(ListQuery), responses(
+    (status = 200, body = EvidencesBody), (status = 400, body = ProblemBody)))]
+pub async fn evidence(
+    State(shared): State<Arc<Shared>>,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<EvidencesBody>, Problem> {
+    ask(shared, move |shared| evidences_body(shared, &query).map(Json)).await
 }
 
-pub fn evidences_body(shared: &Shared) -> Result<EvidencesBody, Problem> {
-    let keys = shared.view.keys();
-    let records = shared.archive.evidence()?;
-    Ok(EvidencesBody { evidence: records.iter().map(|one| evidence_body(one, keys)).collect() })
+pub fn evidences_body(shared: &Shared, query: &ListQuery) -> Result<EvidencesBody, Problem> {
+    let (keys, limit) = (shared.view.keys(), query.limit()?);
+    let records = shared.archive.evidence(query.before_digest()?.as_ref(), limit)?;
+    let last = records.last().filter(|_| records.len() == limit);
+    Ok(EvidencesBody {
+        evidence: records.iter().map(|one| evidence_body(one, keys)).collect(),
+        next: last.map(|record| record.evidence.digest().to_string()),
+    })
 }
 
 fn evidence_body(record: &EvidenceRecord, keys: &CommitteeKeys) -> EvidenceBody {

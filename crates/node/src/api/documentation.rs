@@ -15,7 +15,7 @@ use super::{accounts, chain, events, node, rpc, search, submit, transactions};
         title = "qcn node",
         description = "A post-quantum ledger's node. Digests, addresses, keys and bytes are \
             lower-case hexadecimal; amounts are text; times are milliseconds since 1970. \
-            Any request may also be answered with 408, 413 or 503 and the same error body."
+            Any request may also be answered with 408, 413, 421 or 503 and the same error body."
     ),
     paths(
         node::health,

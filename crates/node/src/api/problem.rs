@@ -74,6 +74,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message, remedy)
     }
 
+    pub fn wrong_media_type(allowed: &str) -> Self {
+        let message = "the Content-Type of the body is missing, or none that is taken here";
+        let remedy = format!("send the header Content-Type: {allowed}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_media_type", message, remedy)
+    }
+
     pub fn detail(&self) -> ProblemDetail {
         let (message, remedy) = (self.message.clone(), self.remedy.clone());
         ProblemDetail { code: self.code, message, remedy }

@@ -10,9 +10,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
+use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::Shared;
 use super::{accounts, chain, documentation, events, node, rpc, search, submit, transactions};
+
+/// What is answered also to who gets no ordinary connection.
+const PROBES: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// The API's paths, each documented in `/openapi.json`.
 pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
@@ -50,6 +54,7 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
 /// The API and the explorer on one router.
 pub fn router(shared: Arc<Shared>) -> Router {
     let limits = shared.config.limits;
+    let known = Hosts::new(&shared.config.hosts);
     let mut router = Router::new();
     for (path, methods) in routes(limits.batch_body_bytes) {
         router = router.route(path, methods.fallback(node::wrong_method));
@@ -60,6 +65,22 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .fallback(node::not_found)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(middleware::from_fn_with_state(limits.request_timeout, in_time))
+        .layer(middleware::from_fn_with_state(known, hosts::only_known))
+}
+
+/// The same router for connections of the reserve: it answers the probes and nothing else.
+pub fn probes_only(router: Router) -> Router {
+    router.layer(middleware::from_fn(refuse_all_but_probes))
+}
+
+async fn refuse_all_but_probes(request: Request, next: Next) -> Response {
+    if PROBES.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let message = "the node serves as many connections as it may, in all or from your address";
+    let remedy = "close some, or try again later; /health, /ready and /metrics are answered still";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem::new(status, "too_many_connections", message, remedy).into_response()
 }
 
 /// Ends what takes too long, be it the client's body or the answer.

@@ -6,14 +6,14 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use qcn_types::{Address, TransactionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::bodies::digest;
+use super::bodies::{BodyKind, JSON, ListQuery, digest};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
@@ -86,18 +86,23 @@ impl From<Problem> for RpcError {
     }
 }
 
-/// JSON-RPC 2.0: one request or up to 64, with params by name. Methods: `qcn_status`,
-/// `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
+/// JSON-RPC 2.0: one request or up to 64, with params by name. Once the answers of a batch have 8
+/// MiB, the requests after that are not carried out and answered with an error. Methods:
+/// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
 /// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
-/// `qcn_accountProof{address}`, `qcn_evidence`, `qcn_supply`, `qcn_submit{transaction}`,
-/// `qcn_search{q}`.
+/// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`,
+/// `qcn_submit{transaction}`, `qcn_search{q}`.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
-    (status = 413, body = ProblemBody)))]
+    (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
 pub async fn rpc(
     State(shared): State<Arc<Shared>>,
+    kind: BodyKind,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
+    if kind != BodyKind::Json {
+        return Err(Problem::wrong_media_type(JSON));
+    }
     let body = whole_body(body, shared.config.limits.body_bytes)?;
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         let error = RpcError::new(PARSE_ERROR, "the body is not JSON");
@@ -112,11 +117,45 @@ pub async fn rpc(
         let error = RpcError::new(INVALID_REQUEST, message);
         return Ok(Json(response(Value::Null, Err(error))).into_response());
     }
-    let mut answers = Vec::with_capacity(requests.len());
+    batch(&shared, requests).await
+}
+
+/// Answers requests one after the other. Their answers are held as the text that is sent, up to a
+/// bound; what comes after that is not carried out.
+async fn batch(shared: &Arc<Shared>, requests: Vec<Value>) -> Result<Response, Problem> {
+    let limit_bytes = shared.config.limits.rpc_answers_bytes;
+    let mut answers = Vec::new();
     for request in requests {
-        answers.extend(answer(&shared, request).await);
+        let answer = if answers.len() < limit_bytes {
+            answer(shared, request).await
+        } else {
+            no_room(&request, limit_bytes)
+        };
+        let Some(answer) = answer else {
+            continue;
+        };
+        answers.push(if answers.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut answers, &answer).map_err(|_| not_encoded())?;
     }
-    Ok(if answers.is_empty() { nothing() } else { Json(answers).into_response() })
+    if answers.is_empty() {
+        return Ok(nothing());
+    }
+    answers.push(b']');
+    Ok(([(header::CONTENT_TYPE, "application/json")], answers).into_response())
+}
+
+/// The answer to a request that comes after too much was answered.
+fn no_room(request: &Value, limit_bytes: usize) -> Option<RpcResponse> {
+    let id = request.get("id")?;
+    let id = if is_id(id) { id.clone() } else { Value::Null };
+    let message = format!("not carried out: the batch's answers have {limit_bytes} bytes already");
+    let remedy = "send fewer calls in a batch: this one and those after it in another";
+    let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much_asked", message, remedy);
+    Some(response(id, Err(problem.into())))
+}
+
+fn is_id(id: &Value) -> bool {
+    matches!(id, Value::Null | Value::String(_) | Value::Number(_))
 }
 
 fn nothing() -> Response {
@@ -138,7 +177,7 @@ async fn answer(shared: &Arc<Shared>, request: Value) -> Option<RpcResponse> {
     if request.jsonrpc != "2.0" {
         return invalid("jsonrpc must be 2.0");
     }
-    if !matches!(id, Value::Null | Value::String(_) | Value::Number(_)) {
+    if !is_id(&id) {
         return invalid("the id must be text, a number or null");
     }
     let result = match request.params {
@@ -181,7 +220,8 @@ async fn call(
 /// The params that a method takes, or nothing if there is no such method.
 fn parameters(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_evidence" | "qcn_supply" => &[],
+        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" => &[],
+        "qcn_evidence" => &["limit", "before"],
         "qcn_checkpoint" => &["height"],
         "qcn_block" => &["digest"],
         "qcn_transaction" | "qcn_transactionProof" => &["id"],
@@ -206,7 +246,7 @@ fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Va
         "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
         "qcn_account" => to_value(accounts::account_body(shared, address()?)?),
         "qcn_accountProof" => to_value(accounts::account_document(shared, address()?)?),
-        "qcn_evidence" => to_value(chain::evidences_body(shared)?),
+        "qcn_evidence" => to_value(chain::evidences_body(shared, &list(params)?)?),
         "qcn_supply" => to_value(accounts::supply_body(shared)?),
         _ => to_value(search::search_body(shared, &text(params, "q")?)?),
     }
@@ -221,6 +261,18 @@ fn text(params: &Map<String, Value>, name: &str) -> Result<String, Problem> {
     }
 }
 
+/// Which part of a list is asked for; the names of the params were checked before.
+fn list(params: &Map<String, Value>) -> Result<ListQuery, Problem> {
+    serde_json::from_value(Value::Object(params.clone())).map_err(|error| {
+        let remedy = "give the limit as a number, and the next of the answer before as before";
+        Problem::malformed(format!("the params are wrong: {error}"), remedy)
+    })
+}
+
 fn to_value(body: impl Serialize) -> Result<Value, Problem> {
-    serde_json::to_value(body).map_err(|_| Problem::unavailable("failed", "encoding failed"))
+    serde_json::to_value(body).map_err(|_| not_encoded())
+}
+
+fn not_encoded() -> Problem {
+    Problem::unavailable("failed", "encoding failed")
 }

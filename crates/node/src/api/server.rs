@@ -1,4 +1,12 @@
 //! The accept loop: connections are counted, heads of requests have a deadline.
+//!
+//! **Invariants**
+//! - one address never has more than half of the places, so a single client does not keep the
+//!   others out;
+//! - a few places beside them answer the probes alone, so that a node whose places are all taken
+//!   is not taken for a dead one and started again.
+
+mod places;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::Limits;
 use super::patience::Patience;
+use super::{Limits, routes};
+use places::{Place, Places};
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -21,7 +30,16 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// How much a connection buffers, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How many connections above the limit may be told so at once; the others are just closed.
+/// How many connections above the limit may stand at once, to ask the probes one thing each.
+const RESERVE: usize = 16;
+
+/// How many of those one address may have.
+const RESERVE_SHARE: usize = 4;
+
+/// How long the head of a probe's request may take: the reserve is for who asks and leaves.
+const RESERVE_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many connections above that may be told so at once; the others are just closed.
 const MAX_REFUSALS: usize = 16;
 
 /// How long a refusal may take to be sent.
@@ -45,8 +63,18 @@ pub async fn serve(
     limits: Limits,
     mut closing: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let ordinary = Places::new(limits.connections, limits.connections.div_ceil(2));
+    let reserve = Places::new(RESERVE, RESERVE_SHARE);
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+    let probes = Service {
+        router: routes::probes_only(router.clone()),
+        keep_alive: false,
+        limits: Limits {
+            header_timeout: limits.header_timeout.min(RESERVE_HEADER_TIMEOUT),
+            ..limits
+        },
+    };
+    let all = Service { router, keep_alive: true, limits };
     let mut connections = JoinSet::new();
     loop {
         // Ended connections are forgotten as they end.
@@ -55,19 +83,17 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
             _ = closing.wait_for(|closing| *closing) => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, client)) = accepted else {
             // Out of file descriptors, most likely: one that is closed makes room.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
-        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-            let connection = serve_one(stream, router.clone(), limits, closing.clone());
-            connections.spawn(async move {
-                connection.await;
-                drop(permit);
-            });
+        if let Some(place) = ordinary.take(client.ip()) {
+            connections.spawn(serve_one(stream, all.clone(), place, closing.clone()));
+        } else if let Some(place) = reserve.take(client.ip()) {
+            connections.spawn(serve_one(stream, probes.clone(), place, closing.clone()));
         } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
             connections.spawn(async move {
                 refuse(stream).await;
@@ -80,14 +106,26 @@ pub async fn serve(
     let _ = tokio::time::timeout(CLOSING_TIMEOUT, all_end).await;
 }
 
+/// What a connection is served.
+#[derive(Clone)]
+struct Service {
+    router: Router,
+    /// Whether it may ask more than once.
+    keep_alive: bool,
+    limits: Limits,
+}
+
+/// Serves a connection, which has its place until then.
 async fn serve_one(
     stream: TcpStream,
-    router: Router,
-    limits: Limits,
+    service: Service,
+    _place: Place,
     mut closing: watch::Receiver<bool>,
 ) {
+    let Service { router, keep_alive, limits } = service;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
+        .keep_alive(keep_alive)
         .header_read_timeout(limits.header_timeout)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(BUFFER_BYTES);

@@ -1,26 +1,18 @@
 //! What all requests share, and the task that follows the node.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use qcn_types::{Address, Height, Transaction, TransactionId, ValidatorIndex};
+use qcn_types::{Address, Height, TransactionId, ValidatorIndex};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::problem::Problem;
+use super::recent::Recent;
+pub use super::recent::{Entry, Submitted};
 use super::{ApiConfig, Metrics};
 use crate::archive::Archive;
 use crate::view::{Notice, SubmitError, View};
-
-/// How many of the newest submissions are remembered.
-const MAX_RECENT: usize = 65_536;
-
-/// How many executed submissions wait for their certificate, for the measurement of latency.
-const MAX_UNCERTIFIED: usize = 65_536;
-
-/// How long a submission counts for its sender's next nonce.
-const NONCE_MEMORY: Duration = Duration::from_secs(30);
 
 /// What all requests share.
 pub struct Shared {
@@ -44,13 +36,6 @@ pub struct Activity {
     pub last_round: Option<u64>,
     pub led: u64,
     pub skipped: u64,
-}
-
-/// What became of a submission before it was executed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Submitted {
-    Pending,
-    Refused(SubmitError),
 }
 
 impl Shared {
@@ -84,115 +69,23 @@ impl Shared {
         lock(&self.activity).clone()
     }
 
-    /// Remembers what was said to a submission.
-    pub fn remember(&self, entry: Entry, said: Submitted) {
-        lock(&self.recent).remember(entry, said);
+    /// Remembers submissions that were taken in.
+    pub fn remember_taken(&self, entries: impl Iterator<Item = Entry>) {
+        lock(&self.recent).taken_in(entries);
+    }
+
+    /// Remembers why a submission was not.
+    pub fn remember_refused(&self, id: TransactionId, refusal: SubmitError) {
+        lock(&self.recent).refused(id, refusal);
     }
 
     pub fn submitted(&self, id: TransactionId) -> Option<Submitted> {
-        lock(&self.recent).states.get(&id).cloned()
+        lock(&self.recent).submitted(id)
     }
 
     /// The nonce after those that are executed or on their way from here without a gap.
     pub fn next_nonce(&self, sender: Address, executed: u64) -> u64 {
         lock(&self.recent).next_nonce(sender, executed)
-    }
-}
-
-/// What is remembered of a transaction.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    pub id: TransactionId,
-    pub sender: Address,
-    pub nonce: u64,
-}
-
-impl Entry {
-    pub fn of(transaction: &Transaction) -> Self {
-        let body = &transaction.body;
-        Self { id: body.id(), sender: body.sender, nonce: body.nonce }
-    }
-}
-
-/// The newest submissions.
-#[derive(Default)]
-struct Recent {
-    states: HashMap<TransactionId, Submitted>,
-    /// When each that was taken in was, until it is executed.
-    since: HashMap<TransactionId, Instant>,
-    nonces: HashMap<Address, BTreeMap<u64, Instant>>,
-    /// The oldest first; what is forgotten here is forgotten above.
-    order: VecDeque<Entry>,
-    /// Executed and not yet certified.
-    uncertified: VecDeque<(Height, Instant)>,
-}
-
-impl Recent {
-    fn remember(&mut self, entry: Entry, said: Submitted) {
-        if said == Submitted::Pending {
-            let now = Instant::now();
-            self.since.entry(entry.id).or_insert(now);
-            self.nonces.entry(entry.sender).or_default().insert(entry.nonce, now);
-        } else if self.states.get(&entry.id) == Some(&Submitted::Pending) {
-            // Handed in twice: the first one is on its way.
-            return;
-        }
-        if self.states.insert(entry.id, said).is_none() {
-            self.order.push_back(entry);
-        }
-        while self.order.len() > MAX_RECENT {
-            self.forget_oldest();
-        }
-    }
-
-    fn forget_oldest(&mut self) {
-        let Some(entry) = self.order.pop_front() else {
-            return;
-        };
-        self.states.remove(&entry.id);
-        self.since.remove(&entry.id);
-        if let Some(nonces) = self.nonces.get_mut(&entry.sender) {
-            nonces.remove(&entry.nonce);
-            if nonces.is_empty() {
-                self.nonces.remove(&entry.sender);
-            }
-        }
-    }
-
-    fn next_nonce(&self, sender: Address, executed: u64) -> u64 {
-        let Some(nonces) = self.nonces.get(&sender) else {
-            return executed;
-        };
-        let mut next = executed;
-        for (nonce, since) in nonces.range(executed..) {
-            if *nonce != next || since.elapsed() > NONCE_MEMORY {
-                break;
-            }
-            next = next.saturating_add(1);
-        }
-        next
-    }
-
-    fn executed(&mut self, height: Height, ids: impl Iterator<Item = TransactionId>) {
-        if self.since.is_empty() {
-            return;
-        }
-        for id in ids {
-            if let Some(since) = self.since.remove(&id)
-                && self.uncertified.len() < MAX_UNCERTIFIED
-            {
-                self.uncertified.push_back((height, since));
-            }
-        }
-    }
-
-    fn certified(&mut self, height: Height) -> Vec<Duration> {
-        let mut latencies = Vec::new();
-        while let Some((_, since)) = self.uncertified.front().filter(|(at, _)| *at <= height) {
-            latencies.push(since.elapsed());
-            self.uncertified.pop_front();
-        }
-        latencies
     }
 }
 

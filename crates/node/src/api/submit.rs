@@ -6,8 +6,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use qcn_crypto::from_hex;
 use qcn_ledger::Outcome;
@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
+use super::bodies::BodyKind;
 use super::problem::{Problem, ProblemDetail};
-use super::shared::{Entry, Shared, Submitted, ask};
+use super::shared::{Entry, Shared, ask};
 use crate::view::SubmitError;
 
 /// The most transactions in one batch: as many as a block carries.
@@ -92,18 +93,18 @@ pub enum BatchResultBody {
     request_body(content((SubmitBody = "application/json"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 202, body = SubmittedBody), (status = 400, body = super::problem::ProblemBody),
         (status = 413, body = super::problem::ProblemBody),
+        (status = 415, body = super::problem::ProblemBody),
         (status = 422, body = super::problem::ProblemBody),
         (status = 503, body = super::problem::ProblemBody)))]
 pub async fn submit(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
+    kind: BodyKind,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = whole_body(body, shared.config.limits.body_bytes)?;
-    let transaction = if is_binary(&headers) {
-        from_bytes(&body)?
-    } else {
-        transaction_from_hex(&json::<SubmitBody>(&body)?.transaction)?
+    let transaction = match kind {
+        BodyKind::Binary => from_bytes(&body)?,
+        BodyKind::Json => transaction_from_hex(&json::<SubmitBody>(&body)?.transaction)?,
     };
     let id = submit_one(&shared, transaction).await?;
     let body = Json(SubmittedBody { id: id.to_string() });
@@ -126,16 +127,16 @@ pub async fn submit_one(
     responses((status = 200, body = SubmittedBatchBody),
         (status = 400, body = super::problem::ProblemBody),
         (status = 413, body = super::problem::ProblemBody),
+        (status = 415, body = super::problem::ProblemBody),
         (status = 503, body = super::problem::ProblemBody)))]
 pub async fn submit_batch(
     State(shared): State<Arc<Shared>>,
+    kind: BodyKind,
     _turn: BatchTurn,
-    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SubmittedBatchBody>, Problem> {
     let body = whole_body(body, shared.config.limits.batch_body_bytes)?;
-    let binary = is_binary(&headers);
-    let transactions = ask(Arc::clone(&shared), move |_| batch(&body, binary)).await?;
+    let transactions = ask(Arc::clone(&shared), move |_| batch(&body, kind)).await?;
     let results = submit_all(&shared, transactions).await?;
     let body = |result| match result {
         Ok(TransactionId(id)) => BatchResultBody::Taken { id: id.to_string() },
@@ -144,8 +145,8 @@ pub async fn submit_batch(
     Ok(Json(SubmittedBatchBody { results: results.into_iter().map(body).collect() }))
 }
 
-fn batch(body: &[u8], binary: bool) -> Result<Vec<Transaction>, Problem> {
-    if binary {
+fn batch(body: &[u8], kind: BodyKind) -> Result<Vec<Transaction>, Problem> {
+    if kind == BodyKind::Binary {
         return from_bytes::<Bounded<Transaction, MAX_BATCH>>(body).map(Bounded::into_inner);
     }
     let texts = json::<SubmitBatchBody>(body)?.transactions;
@@ -175,39 +176,41 @@ async fn submit_all(
     let answers =
         if handed_in.is_empty() { Vec::new() } else { shared.view.submit(handed_in).await? };
     let mut answers = answers.into_iter();
-    let mut results = Vec::with_capacity(entries.len());
-    for (entry, (is_allowed, scheme)) in entries.into_iter().zip(schemes) {
-        let answer = if is_allowed {
+    let answer_to = |(is_allowed, scheme)| {
+        if is_allowed {
             answers.next().unwrap_or(Err(SubmitError::Stopped))
         } else {
             Err(SubmitError::SchemeNotAllowed(scheme))
-        };
-        results.push(noted(shared, entry, answer).await);
+        }
+    };
+    let answers: Vec<_> = schemes.into_iter().map(answer_to).collect();
+    let both = entries.iter().zip(&answers);
+    shared.remember_taken(both.filter(|(_, answer)| answer.is_ok()).map(|(entry, _)| *entry));
+    let mut results = Vec::with_capacity(entries.len());
+    for (entry, answer) in entries.into_iter().zip(answers) {
+        results.push(match answer {
+            Ok(id) => Ok(id),
+            Err(refusal) => refused(shared, entry.id, refusal).await,
+        });
     }
     Ok(results)
 }
 
-/// Remembers the answer to a transaction. Who hands one in again that was executed already, say
-/// because the first answer got lost, is told its name again.
-async fn noted(
+/// Remembers a refusal, if it is one of every transaction of this id. Who hands one in again that
+/// was executed already, say because the first answer got lost, is told its name again.
+async fn refused(
     shared: &Arc<Shared>,
-    entry: Entry,
-    answer: Result<TransactionId, SubmitError>,
+    id: TransactionId,
+    refusal: SubmitError,
 ) -> Result<TransactionId, Problem> {
-    let refusal = match answer {
-        Ok(id) => {
-            shared.remember(entry, Submitted::Pending);
-            return Ok(id);
-        }
-        Err(refusal) => refusal,
-    };
-    let id = entry.id;
     let executed = ask(Arc::clone(shared), move |shared| Ok(shared.archive.transaction(id)?));
     let executed = executed.await?.is_some_and(|record| !is_skipped(record.outcome));
     if executed {
         return Ok(id);
     }
-    shared.remember(entry, Submitted::Refused(refusal.clone()));
+    if refusal.is_of_the_body() {
+        shared.remember_refused(id, refusal.clone());
+    }
     Err(refusal.into())
 }
 
@@ -248,8 +251,4 @@ pub fn whole_body(
         StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(limit_bytes),
         _ => Problem::malformed("the body did not arrive whole", "send it again"),
     })
-}
-
-fn is_binary(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream")
 }

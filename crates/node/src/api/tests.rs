@@ -3,6 +3,7 @@
 mod chain;
 mod events;
 mod limits;
+mod origins;
 mod rpc;
 mod submit;
 
@@ -63,6 +64,7 @@ fn small_limits() -> Limits {
     Limits {
         body_bytes: 64 * 1024,
         batch_body_bytes: 256 * 1024,
+        rpc_answers_bytes: 4 * 1024,
         connections: 8,
         subscribers: 2,
         header_timeout: Duration::from_millis(300),
@@ -86,6 +88,7 @@ impl Node {
         let config = ApiConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             limits,
+            hosts: vec!["node.example".to_owned()],
             chain_name: "testnet".to_owned(),
             genesis_json: GENESIS.to_owned(),
             account_schemes: vec![Scheme::Falcon512, Scheme::MlDsa44],
@@ -322,6 +325,7 @@ fn a_used_address_is_refused_with_a_remedy() {
     let config = ApiConfig {
         listen: node.api.as_ref().unwrap().local_address(),
         limits: Limits::default(),
+        hosts: Vec::new(),
         chain_name: String::new(),
         genesis_json: String::new(),
         account_schemes: Vec::new(),

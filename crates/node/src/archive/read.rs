@@ -184,14 +184,26 @@ impl Archive {
         found.take(limit).map(decision).collect()
     }
 
-    /// All evidence, by its digest.
+    /// Up to `limit` pieces of evidence whose digests are below `before`, or the highest ones,
+    /// from the highest digest down.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub fn evidence(&self) -> Result<Vec<EvidenceRecord>, ArchiveError> {
+    pub fn evidence(
+        &self,
+        before: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<EvidenceRecord>, ArchiveError> {
         let inner = self.inner()?;
-        let found = inner.index.prefix([keys::EVIDENCE]);
-        found.map(|guard| parse(&guard.value()?)).collect()
+        let parsed = |guard: fjall::Guard| parse(&guard.value()?);
+        match before {
+            None => inner.index.prefix([keys::EVIDENCE]).rev().take(limit).map(parsed).collect(),
+            Some(before) => {
+                let key = |digest| keys::of_digest(keys::EVIDENCE, digest);
+                let below = inner.index.range(key(&Digest([0; 32]))..key(before));
+                below.rev().take(limit).map(parsed).collect()
+            }
+        }
     }
 
     /// One piece of evidence.

@@ -34,7 +34,7 @@ fn contents(archive: &Archive) -> String {
         archive.blocks(rounds.clone(), usize::MAX).unwrap(),
         archive.decisions(rounds, usize::MAX).unwrap(),
         archive.transactions(Position::END, usize::MAX).unwrap(),
-        archive.evidence().unwrap(),
+        archive.evidence(None, usize::MAX).unwrap(),
     )
 }
 
@@ -217,7 +217,7 @@ fn evidence_is_kept_once_and_gets_its_height_when_it_is_committed() {
     archive.add_evidence(&evidence).unwrap();
     archive.add_evidence(&evidence).unwrap();
     let heights = |archive: &Archive| {
-        let records = archive.evidence().unwrap();
+        let records = archive.evidence(None, usize::MAX).unwrap();
         records.iter().map(|record| record.height).collect::<Vec<_>>()
     };
     assert_eq!(heights(&archive), [None]);

@@ -10,7 +10,10 @@ pub(super) fn text(config: &NodeConfig) -> String {
     let passphrase = optional("passphrase_file", passphrase.map(path), "\"passphrase.txt\"");
     let advertise = network.advertise.as_deref().map(quoted);
     let advertise = optional("advertise", advertise, "\"validator.example:7400\"");
-    let seeds: Vec<String> = network.seeds.iter().map(|seed| quoted(seed)).collect();
+    let list = |texts: &[String]| {
+        let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+        quoted.join(", ")
+    };
     format!(
         "\
 # A node of a qcn network. Paths are relative to the folder of this file.
@@ -43,7 +46,11 @@ seeds = [{seeds}]
 listen = {api_listen}
 # Needed to listen beyond this machine. The interface has no authentication of its own.
 allow_remote = {allow_remote}
-# The most connections, and the most subscribers to events among them.
+# The names by which clients call it, without ports. It always answers to IP addresses and to
+# localhost; a request to any other name is refused, for a web page can make its own name mean
+# this machine.
+hosts = [{hosts}]
+# The most connections, half of them from one address, and the most subscribers to events.
 max_connections = {max_connections}
 max_subscribers = {max_subscribers}
 
@@ -62,9 +69,10 @@ format = {format}
         transport_key = path(&config.transport_key),
         data = path(&config.data),
         listen = quoted(&network.listen.to_string()),
-        seeds = seeds.join(", "),
+        seeds = list(&network.seeds),
         api_listen = quoted(&api.listen.to_string()),
         allow_remote = api.allow_remote,
+        hosts = list(&api.hosts),
         max_connections = api.max_connections,
         max_subscribers = api.max_subscribers,
         keep_checkpoints = storage.keep_checkpoints,

@@ -12,6 +12,7 @@ fn full() -> NodeConfig {
     config.network.seeds = vec!["a.example:1".to_owned(), "[::1]:2".to_owned()];
     config.api.listen = "0.0.0.0:80".parse().unwrap();
     config.api.allow_remote = true;
+    config.api.hosts = vec!["node.example".to_owned(), "qcn-api".to_owned()];
     config.log = LogConfig { level: LogLevel::Trace, format: LogFormat::Json };
     config
 }
@@ -63,6 +64,9 @@ fn mistakes_are_named_with_their_place_and_remedy() {
         (format!("{LEAST}[api]\nlisten = \"0.0.0.0:80\""), "api.listen", "allow_remote = true"),
         (format!("{LEAST}[api]\nlisten = \"192.0.2.1:80\""), "api.listen", "allow_remote = true"),
         (format!("{LEAST}[api]\nlisten = \"[::]:80\""), "api.listen", "allow_remote = true"),
+        (format!("{LEAST}[api]\nhosts = [\"a\", \"b:80\"]"), "api.hosts[1]", "without a port"),
+        (format!("{LEAST}[api]\nhosts = [\"http://b\"]"), "api.hosts[0]", "no name of a host"),
+        (format!("{LEAST}[api]\nhosts = [{}]", "\"a\",".repeat(513)), "api.hosts", "up to 512"),
         (format!("{LEAST}[api]\nmax_connections = 0"), "api.max_connections", "give 1 to"),
         (format!("{LEAST}[api]\nmax_subscribers = 70000"), "api.max_subscribers", "give 1 to"),
         (format!("{LEAST}[storage]\nkeep_checkpoints = 0"), "storage.keep_checkpoints", "at least"),

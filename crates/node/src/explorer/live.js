@@ -13,6 +13,8 @@ const MAX_WAITING_HEIGHTS = 512;
 const MAX_LATENCIES = 160;
 const MAX_INCIDENTS = 20;
 const MAX_EVIDENCE = 500;
+const EVIDENCE_PAGE = 500; // the most that the node gives at once
+const MAX_EVIDENCE_PAGES = 10; // more than the node keeps
 const MAX_NEWEST = 32;
 const MAX_ROUND_SAMPLES = 61;
 const SECONDS_KEPT = 60;
@@ -213,7 +215,7 @@ export class Live {
   async pollEvidence() {
     clearTimeout(this.evidenceTimer);
     try {
-      const { evidence = [] } = await get("/v1/evidence");
+      const evidence = await allEvidence();
       const newest = (one) => one.height ?? Infinity; // what is not committed yet is the newest
       this.evidence = evidence.sort((a, b) => newest(b) - newest(a) || 0).slice(0, MAX_EVIDENCE);
       this.changed();
@@ -283,4 +285,17 @@ export class Live {
     }
     return null;
   }
+}
+
+/** All evidence, by digest: the newest may be on any page. */
+async function allEvidence() {
+  const all = [];
+  let before = "";
+  for (let page = 0; page < MAX_EVIDENCE_PAGES; page++) {
+    const { evidence = [], next = null } = await get(`/v1/evidence?limit=${EVIDENCE_PAGE}${before}`);
+    all.push(...evidence);
+    if (!next) break;
+    before = `&before=${encodeURIComponent(next)}`;
+  }
+  return all;
 }

@@ -143,7 +143,9 @@ class Handler(BaseHTTPRequestHandler):
             case ["v1", "peers"]:
                 return dict(peers=chain.peers_json())
             case ["v1", "evidence"]:
-                return dict(evidence=chain.evidence[-limit:][::-1])
+                found = sorted(chain.evidence, key=lambda one: one["digest"], reverse=True)
+                found = [one for one in found if before is None or one["digest"] < before][:limit]
+                return dict(evidence=found, next=found[-1]["digest"] if len(found) == limit else None)
             case ["v1", "supply"]:
                 return dict(balances=str(sum(chain.balances.values())), fees="0", in_flight="0", genesis=str(sum(chain.balances.values())), height=chain.certified)
             case ["v1", "genesis"]:

@@ -145,7 +145,7 @@ fn every_proof_checks_offline() {
 #[test]
 fn evidence_is_told_and_checks_offline() {
     let node = Node::new();
-    assert_eq!(node.ask("/v1/evidence"), json!({"evidence": []}));
+    assert_eq!(node.ask("/v1/evidence"), json!({"evidence": [], "next": null}));
     let evidence = crate::testing::equivocation(3);
     node.archive.add_evidence(&evidence).unwrap();
     let told = &node.ask("/v1/evidence")["evidence"][0];
@@ -155,6 +155,42 @@ fn evidence_is_told_and_checks_offline() {
     let document = node.ask(&format!("/v1/evidence/{digest}/proof"));
     let Claims::Evidence(claims) = proven(&document) else { panic!("{document}") };
     assert_eq!(claims.accused, 3);
+}
+
+/// Given more evidence than a page has.
+/// When a client follows `next` to the end,
+/// then it has seen each once, in order.
+#[test]
+fn evidence_is_paged() {
+    let node = Node::new();
+    let mut digests: Vec<String> = (0..3)
+        .flat_map(|index| [1, 2, 3].map(|time| crate::testing::equivocation_at(index, time)))
+        .map(|evidence| {
+            node.archive.add_evidence(&evidence).unwrap();
+            evidence.digest().to_string()
+        })
+        .collect();
+    digests.sort_unstable();
+    digests.reverse();
+    let mut seen = Vec::new();
+    let mut path = "/v1/evidence?limit=4".to_owned();
+    loop {
+        let page = node.ask(&path);
+        let entries = page["evidence"].as_array().unwrap();
+        assert!(entries.len() <= 4, "{page}");
+        seen.extend(entries.iter().map(|one| one["digest"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/evidence?limit=4&before={next}");
+    }
+    assert_eq!(seen, digests);
+    let params = json!({ "limit": 2, "before": digests[3] });
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "qcn_evidence", "params": params });
+    let told = node.post_json("/rpc", &call).json();
+    assert_eq!(told["result"]["evidence"][1]["digest"], json!(digests[5]));
+    assert_eq!(told["result"]["next"], json!(digests[5]));
+    for wrong in ["limit=0", "limit=501", "before=7", "after=1"] {
+        assert_eq!(node.get(&format!("/v1/evidence?{wrong}")).code().0, 400, "{wrong}");
+    }
 }
 
 #[test]
@@ -225,6 +261,7 @@ fn a_node_without_a_certificate_says_so() {
     let config = ApiConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         limits: Limits::default(),
+        hosts: Vec::new(),
         chain_name: String::new(),
         genesis_json: String::new(),
         account_schemes: Vec::new(),

@@ -14,7 +14,7 @@ struct Subscriber(BufReader<TcpStream>);
 impl Subscriber {
     fn new(node: &Node, query: &str) -> Self {
         let mut stream = node.raw();
-        let request = format!("GET /v1/events{query} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let request = format!("GET /v1/events{query} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
@@ -166,7 +166,7 @@ fn subscribers_are_limited_and_leave_room_when_they_go() {
     loop {
         node.view.notify(Notice::Isolated(ValidatorIndex(1)));
         let mut stream = node.raw();
-        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let mut head = [0; 12];
         stream.read_exact(&mut head).unwrap();
         if head.ends_with(b"200") {

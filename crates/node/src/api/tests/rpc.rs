@@ -98,3 +98,35 @@ fn batches_are_answered_without_their_notifications() {
     let long = Value::Array(vec![request("qcn_supply", json!({})); 65]);
     assert_eq!(node.post_json("/rpc", &long).json()["error"]["code"], json!(-32_600));
 }
+
+/// Given a batch whose answers are longer together than a node wants to hold.
+/// When they have as many bytes as a batch may,
+/// then the calls after that are not carried out, and each is told so and what to do.
+#[test]
+fn the_answers_of_a_batch_are_bounded() {
+    let limits = small_limits();
+    let node = Node::with(limits);
+    let transaction = transfer(&HISTORY.accounts[0], 2, address(1), 5);
+    let submit = request("qcn_submit", json!({ "transaction": to_hex(&encode(&transaction)) }));
+    let notification = json!({ "jsonrpc": "2.0", "method": "qcn_status" });
+    let mut batch = vec![request("qcn_validators", json!({})); 40];
+    batch.extend([submit, notification]);
+    let told = node.post_json("/rpc", &Value::Array(batch));
+    assert_eq!(told.status, 200);
+    let answers = told.json().as_array().unwrap().clone();
+    assert_eq!(answers.len(), 41, "each call but the notification is answered");
+
+    let answered = answers.iter().take_while(|one| one.get("result").is_some()).count();
+    assert!((1..40).contains(&answered), "{answered}");
+    let length = |answers: &[Value]| answers.iter().map(|one| one.to_string().len()).sum::<usize>();
+    assert!(length(&answers[..answered - 1]) < limits.rpc_answers_bytes);
+    assert!(length(&answers[..answered]) + answered >= limits.rpc_answers_bytes);
+    for refused in &answers[answered..] {
+        assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(1), &json!(-32_000)));
+        assert_eq!(refused["error"]["data"]["code"], json!("too_much_asked"));
+        let remedy = refused["error"]["data"]["remedy"].as_str().unwrap();
+        assert!(remedy.contains("fewer calls in a batch"), "{remedy}");
+    }
+    let status = node.ask(&format!("/v1/transactions/{}", transaction.body.id()));
+    assert_eq!(status["status"], json!("unknown"), "what is refused is not carried out");
+}

@@ -4,7 +4,7 @@ use qcn_crypto::{SigningKey, to_hex};
 use qcn_types::{Bounded, encode};
 
 use super::*;
-use crate::testing::transfer;
+use crate::testing::{signed, transfer};
 
 const BINARY: &str = "application/octet-stream";
 
@@ -39,14 +39,12 @@ fn a_refused_transaction_says_why_also_later() {
     forged.body.nonce = 7;
     let answer = node.post_json("/v1/transactions", &in_hex(&forged));
     assert_eq!(answer.code(), (422, "wrong_signature".to_owned()));
-    let id = forged.body.id();
-    let told = node.ask(&format!("/v1/transactions/{id}"));
-    assert_eq!(told["status"], json!("refused"));
-    assert!(told["refusal"].as_str().unwrap().contains("signature"), "{told}");
-
     let used = transfer(&HISTORY.accounts[0], 0, address(1), 99);
     let answer = node.post_json("/v1/transactions", &in_hex(&used));
     assert_eq!(answer.code(), (422, "nonce_too_low".to_owned()));
+    let told = node.ask(&format!("/v1/transactions/{}", used.body.id()));
+    assert_eq!(told["status"], json!("refused"));
+    assert!(told["refusal"].as_str().unwrap().contains("nonce"), "{told}");
     let stranger = SigningKey::from_seed(Scheme::Falcon512, &[201; 32]).unwrap();
     let answer =
         node.post_json("/v1/transactions", &in_hex(&transfer(&stranger, 0, address(1), 1)));
@@ -54,6 +52,39 @@ fn a_refused_transaction_says_why_also_later() {
     let large = SigningKey::from_seed(Scheme::MlDsa87, &[201; 32]).unwrap();
     let answer = node.post_json("/v1/transactions", &in_hex(&transfer(&large, 0, address(1), 1)));
     assert_eq!(answer.code(), (422, "scheme_not_allowed".to_owned()));
+}
+
+/// Given somebody who saw a transaction that this node has not got.
+/// When they hand in its body with a broken signature, a key of their own, or one of a scheme that
+/// is not allowed,
+/// then nothing of that is said of the transaction, whose id is the same.
+#[test]
+fn nobody_can_have_the_transaction_of_another_called_refused() {
+    let node = Node::new();
+    let honest = fresh(2);
+    let id = honest.body.id();
+    let of_another = |key: &SigningKey| {
+        let copy = signed(key, honest.body.clone());
+        assert_eq!(copy.body.id(), id);
+        copy
+    };
+    let mut broken = honest.clone();
+    broken.signature = fresh(3).signature;
+    let large = SigningKey::from_seed(Scheme::MlDsa87, &[201; 32]).unwrap();
+    for (copy, code) in [
+        (broken, "wrong_signature"),
+        (of_another(&HISTORY.accounts[1]), "wrong_key"),
+        (of_another(&large), "scheme_not_allowed"),
+    ] {
+        let answer = node.post_json("/v1/transactions", &in_hex(&copy));
+        assert_eq!(answer.code(), (422, code.to_owned()));
+        let told = node.ask(&format!("/v1/transactions/{id}"));
+        assert_eq!(
+            (&told["status"], &told["refusal"]),
+            (&json!("unknown"), &Value::Null),
+            "{code}"
+        );
+    }
 }
 
 #[test]
@@ -120,6 +151,7 @@ fn a_node_that_has_stopped_says_so() {
     let config = ApiConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
         limits: Limits::default(),
+        hosts: Vec::new(),
         chain_name: String::new(),
         genesis_json: String::new(),
         account_schemes: vec![Scheme::Falcon512],
