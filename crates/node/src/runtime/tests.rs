@@ -38,7 +38,8 @@ async fn messages_keep_their_peers_places_until_the_core_takes_them() {
     }
 
     let mut taken = [0; 3];
-    while let Some(Happening::Message { from, .. }) = inbox.next(None) {
+    while let Some(Happening::Message { from, place, .. }) = inbox.next(None) {
+        drop(place);
         taken[from.position()] += 1;
         let (_, _, share) = &shares[from.position() - 1];
         assert_eq!(share.available_permits(), taken[from.position()]);

@@ -174,7 +174,8 @@ mod tests {
         let known: IpAddr = Ipv4Addr::new(10, 1, 0, 1).into();
         assert_eq!(places.try_proven(known, 0).err(), Some(Count::TooManyHandshakes));
         // A host of sixteen validators, each with two handshakes at once.
-        assert_eq!(take_all(|| places.try_proven(known, 16).ok()).len(), 20);
+        let validators = take_all(|| places.try_proven(known, 16).ok());
+        assert_eq!(validators.len(), 20);
         assert_eq!(places.try_proven(known, 16).err(), Some(Count::TooManyHandshakes));
     }
 
