@@ -30,6 +30,12 @@ pub const MAX_BLOCKS_PER_ANSWER: usize = 256;
 /// The most bytes in one answer, before its last block.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
+/// Blocks that one peer may be given per second; a request for none costs one.
+pub const MAX_SERVED_BLOCKS_PER_SECOND: u32 = 8_192;
+
+/// The most bytes of them, before the last block of a second.
+pub const MAX_SERVED_BYTES_PER_SECOND: usize = 32 * 1024 * 1024;
+
 /// The most verified siblings kept in one slot, besides the first. Only siblings that some other
 /// author's block needs come in; each honest author may have been shown another one, so the
 /// bound is well above the largest committee.

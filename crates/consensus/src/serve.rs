@@ -2,31 +2,45 @@
 
 use std::sync::Arc;
 
-use qcn_types::{Block, Bounded, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock};
+use qcn_crypto::Signature;
+use qcn_types::{
+    Action, Block, Bounded, CompactBlock, Payload, Round, Slot, Time, Transaction, ValidatorIndex,
+    VerifiedBlock,
+};
 
 use crate::dag::Dag;
-use crate::limits::{MAX_ANSWER_BYTES, MAX_BLOCKS_PER_ANSWER};
+use crate::limits::{
+    MAX_ANSWER_BYTES, MAX_BLOCKS_PER_ANSWER, MAX_SERVED_BLOCKS_PER_SECOND,
+    MAX_SERVED_BYTES_PER_SECOND,
+};
 use crate::{Message, Rejection};
 
-/// Blocks that one peer may be given per second; a request for none costs one.
-const BLOCKS_PER_SECOND: u32 = 8_192;
 /// Rounds that may be asked for at once.
 const MAX_ROUNDS: u16 = 32;
 
 /// Serves blocks.
 #[derive(Clone, Debug)]
 pub struct Server {
-    window: Vec<(u64, u32)>,
+    windows: Vec<Window>,
+}
+
+/// What one peer was given within one second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    second: u64,
+    blocks: u32,
+    bytes: usize,
 }
 
 impl Server {
     /// A server for a committee.
     #[must_use]
     pub fn new(members: usize) -> Self {
-        Self { window: vec![(0, 0); members] }
+        Self { windows: vec![Window::default(); members] }
     }
 
-    /// The answers to a request.
+    /// The answers to a request. Of blocks that are too long for what is left of the second, it
+    /// has the first ones only: the peer asks again for what it lacks.
     ///
     /// # Errors
     /// [`Rejection`] if the peer asks for more than it may.
@@ -38,7 +52,7 @@ impl Server {
         dag: &Dag<VerifiedBlock>,
     ) -> Result<Vec<Message>, Rejection> {
         // Packing copies payloads, so it waits until the peer's budget has paid for it.
-        let blocks: Vec<(&VerifiedBlock, Form)> = match request {
+        let mut blocks: Vec<(&VerifiedBlock, Form)> = match request {
             Message::RequestSlots(slots) => {
                 slots.iter().flat_map(|slot| in_slot(dag, *slot)).map(packed).collect()
             }
@@ -62,23 +76,45 @@ impl Server {
                 .collect(),
             _ => Vec::new(),
         };
-        self.charge(now, from, blocks.len().max(1) as u32)?;
+        let window = self.window(now, from)?;
+        window.charge(blocks.len().max(1) as u32)?;
+        let paid = window.pay(blocks.iter().map(|(block, form)| form.approximate_bytes(block)))?;
+        blocks.truncate(paid);
         Ok(split(blocks.into_iter().map(wire_form)))
     }
 
-    fn charge(&mut self, now: Time, from: ValidatorIndex, blocks: u32) -> Result<(), Rejection> {
+    fn window(&mut self, now: Time, from: ValidatorIndex) -> Result<&mut Window, Rejection> {
         let second = now.as_ms() / 1_000;
-        let Some(window) = self.window.get_mut(from.position()) else {
-            return Err(Rejection::NotAMember);
-        };
-        if window.0 != second {
-            *window = (second, 0);
+        let window = self.windows.get_mut(from.position()).ok_or(Rejection::NotAMember)?;
+        if window.second != second {
+            *window = Window { second, ..Window::default() };
         }
-        if window.1.saturating_add(blocks) > BLOCKS_PER_SECOND {
+        Ok(window)
+    }
+}
+
+impl Window {
+    fn charge(&mut self, blocks: u32) -> Result<(), Rejection> {
+        let blocks = self.blocks.saturating_add(blocks);
+        if blocks > MAX_SERVED_BLOCKS_PER_SECOND {
             return Err(Rejection::OverBudget);
         }
-        window.1 += blocks;
+        self.blocks = blocks;
         Ok(())
+    }
+
+    /// Pays for the first blocks of these sizes, up to the one that uses the second up; says how
+    /// many that are. With nothing left it is a rejection.
+    fn pay(&mut self, sizes: impl Iterator<Item = usize>) -> Result<usize, Rejection> {
+        let mut paid = 0;
+        for bytes in sizes {
+            if self.bytes >= MAX_SERVED_BYTES_PER_SECOND {
+                return if paid == 0 { Err(Rejection::OverBudget) } else { Ok(paid) };
+            }
+            self.bytes = self.bytes.saturating_add(bytes);
+            paid += 1;
+        }
+        Ok(paid)
     }
 }
 
@@ -97,6 +133,20 @@ enum Form {
     Packed,
     /// With its parents in full.
     InFull,
+}
+
+impl Form {
+    /// What a block takes in this form: an upper estimate, without packing it.
+    fn approximate_bytes(self, block: &Block) -> usize {
+        const PARENT_BYTES: usize = 42;
+        let body = &block.body;
+        let parents = match self {
+            // A set of authors for each of a few layers is in the estimate.
+            Self::Packed => 0,
+            Self::InFull => body.parents.len() * PARENT_BYTES,
+        };
+        parents + approximate_bytes(&block.signature, body.attestations.len(), &body.payload)
+    }
 }
 
 const fn packed(block: &VerifiedBlock) -> (&VerifiedBlock, Form) {
@@ -121,7 +171,7 @@ fn split(blocks: impl Iterator<Item = Arc<CompactBlock>>) -> Vec<Message> {
     let mut part = Vec::new();
     let mut bytes = 0;
     for block in blocks {
-        bytes += approximate_bytes(&block);
+        bytes += approximate_bytes(&block.signature, block.attestations.len(), &block.payload);
         part.push(block);
         if bytes >= MAX_ANSWER_BYTES || part.len() == MAX_BLOCKS_PER_ANSWER {
             messages.push(Message::Blocks(Bounded::truncated(std::mem::take(&mut part))));
@@ -134,13 +184,29 @@ fn split(blocks: impl Iterator<Item = Arc<CompactBlock>>) -> Vec<Message> {
     messages
 }
 
-/// A cheap upper estimate of a block's size on the wire.
-fn approximate_bytes(block: &CompactBlock) -> usize {
-    const TRANSACTION_BYTES: usize = 2_048;
+/// A cheap upper estimate of a block's size on the wire, besides parents in full.
+fn approximate_bytes(signature: &Signature, attestations: usize, payload: &Payload) -> usize {
+    const ATTESTATION_BYTES: usize = 40;
     const EVIDENCE_BYTES: usize = 4_096;
+    let transactions: usize = payload.transactions.iter().map(transaction_bytes).sum();
     1_024
-        + block.signature.len()
-        + block.attestations.len() * 40
-        + block.payload.transactions.len() * TRANSACTION_BYTES
-        + block.payload.evidence.len() * EVIDENCE_BYTES
+        + signature.len()
+        + attestations * ATTESTATION_BYTES
+        + transactions
+        + payload.evidence.len() * EVIDENCE_BYTES
 }
+
+/// Signatures based on hashes are many times as long as the usual ones.
+fn transaction_bytes(transaction: &Transaction) -> usize {
+    const USUAL_BYTES: usize = 2_048;
+    const REST_BYTES: usize = 256;
+    let Transaction { body, key, signature } = transaction;
+    let rotation = match &body.action {
+        Action::Transfer { .. } => 0,
+        Action::RotateKey { key, possession } => key.as_bytes().len() + possession.len(),
+    };
+    USUAL_BYTES.max(REST_BYTES + key.as_bytes().len() + signature.len() + rotation)
+}
+
+#[cfg(test)]
+mod tests;

@@ -202,7 +202,10 @@ impl Node {
         let api = Api::start(api_config, view.clone(), archive.clone(), metrics.clone()).await?;
 
         let mut tasks = JoinSet::new();
-        tasks.spawn(take_in_frames(received, transport.clone(), post.clone()));
+        tasks.spawn(take_in_frames(received, post.clone(), {
+            let transport = transport.clone();
+            move |from| transport.note_refused(from)
+        }));
         let check = SubmissionCheck {
             keys: committee_keys.clone(),
             allowed: account_schemes(genesis),
@@ -369,7 +372,7 @@ fn transport_config(
         advertise: config.network.advertise.clone(),
         validators: genesis.validators().iter().enumerate().map(known).collect(),
         seeds: config.network.seeds.clone(),
-        limits: crate::transport::Limits::default(),
+        limits: crate::transport::Limits::for_committee(genesis.validators().len()),
     }
 }
 
@@ -397,16 +400,19 @@ fn api_config(genesis: &Genesis, config: &NodeConfig) -> ApiConfig {
     }
 }
 
-/// Decodes what peers send; what does not decode is the peer's fault.
-async fn take_in_frames(mut received: mpsc::Receiver<Received>, transport: Transport, post: Post) {
-    while let Some(Received { from, frame, .. }) = received.recv().await {
+/// Decodes what peers send; what does not decode is the peer's fault. A message keeps the place of
+/// its frame until the core takes it.
+async fn take_in_frames(
+    mut received: mpsc::Receiver<Received>,
+    post: Post,
+    refuse: impl Fn(ValidatorIndex),
+) {
+    while let Some(Received { from, frame, place, .. }) = received.recv().await {
         match decode::<Message>(&frame) {
-            Ok(message) => {
-                post.put_message(from, message);
-            }
+            Ok(message) => post.put(Happening::Message { from, message, place }),
             Err(error) => {
                 tracing::debug!(%from, %error, "a frame does not decode");
-                transport.note_refused(from);
+                refuse(from);
             }
         }
     }
@@ -483,3 +489,6 @@ async fn watch_peers(transport: Transport, view: View, metrics: Metrics) {
         view.set_peers(peers);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,8 @@
 //!   have shown the post-quantum key that the validator set names, for this chain;
 //! - at most one connection per pair is used (how, `transport/peer.rs` says);
 //! - sending never waits; what a peer does not take is dropped, the oldest first, and counted;
-//! - a peer that sends more than its budget, or faster than the runtime takes it, is not read from
-//!   for a while; one that breaks the framing loses its connection. Neither is an error here;
+//! - a peer that sends more than its budget, or faster than the runtime lets go of it, is not read
+//!   from for a while; one that breaks the framing loses its connection. Neither is an error here;
 //! - nothing a peer sends panics or ends the transport; all tasks end with [`Transport::close`] or
 //!   when the last clone is dropped.
 
@@ -41,9 +41,11 @@ mod backoff;
 mod budget;
 mod counters;
 mod dial;
+mod hosts;
 mod limits;
 mod link;
 mod peer;
+mod places;
 mod queue;
 mod records;
 mod shared;
@@ -51,7 +53,10 @@ mod tls;
 mod wire;
 
 pub use counters::{Count, Counters};
-pub use limits::{ClassLimits, Limits, MAX_CONNECTION_LAG, MAX_SEEDS, MAX_VALIDATORS};
+pub use limits::{
+    ClassLimits, Limits, MAX_CONNECTION_LAG, MAX_QUEUED_BYTES, MAX_SEEDS, MAX_VALIDATORS,
+    MIN_QUEUE_BYTES,
+};
 
 use counters::Counting;
 use limits::{
@@ -126,8 +131,21 @@ pub struct Received {
     pub class: Class,
     /// What it is.
     pub frame: Bytes,
-    /// Its share of what the peer may have waiting; given back when this is dropped.
-    _place: OwnedSemaphorePermit,
+    /// To be kept as long as the frame, or what was read from it, waits for anything.
+    pub place: WaitingPlace,
+}
+
+/// The share of a frame in what its peer may have waiting, given back when it is dropped: until
+/// then a peer that has used up its share is not read from.
+#[derive(Debug)]
+pub struct WaitingPlace {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl WaitingPlace {
+    pub(crate) const fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit }
+    }
 }
 
 /// Why a transport cannot start. Each is for the operator to put right.
@@ -286,6 +304,11 @@ impl Transport {
         if let Some(peer) = self.shared.peers.get(&from) {
             peer.refused.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The node dropped a message that it could not work off: peers are asked again.
+    pub fn note_dropped(&self) {
+        self.shared.counting.one(Count::MessageDropped);
     }
 
     /// The other validators, in the order of their indices.

@@ -68,6 +68,8 @@ pub(crate) struct Core {
     /// What waits until the log is durable.
     held: VecDeque<Held>,
     barrier: Option<(Ticket, Instant)>,
+    /// Whether messages were dropped since outputs last ceased to wait.
+    is_dropping: bool,
     /// Inputs that carrying out an output led to at once.
     follow_up: VecDeque<Input>,
     /// Refused submissions of the input at hand.
@@ -89,6 +91,7 @@ impl Core {
             wake: None,
             held: VecDeque::new(),
             barrier: None,
+            is_dropping: false,
             follow_up: VecDeque::new(),
             refused: Vec::new(),
             stopped: None,
@@ -150,8 +153,12 @@ impl Core {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Message { .. } if self.held.len() >= MAX_HELD_OUTPUTS => {}
-            Happening::Message { from, message } => self.hand_in(Input::Message { from, message }),
+            Happening::Message { .. } if self.held.len() >= MAX_HELD_OUTPUTS => self.drop_message(),
+            Happening::Message { from, message, place } => {
+                // While it is worked off it counts no more: the next may come.
+                drop(place);
+                self.hand_in(Input::Message { from, message });
+            }
             Happening::BlockVerified { from, compact, outcome } => {
                 self.hand_in(Input::BlockVerified { from, compact, outcome });
             }
@@ -161,6 +168,17 @@ impl Core {
             Happening::Submitted(checked) => self.submit(checked),
             Happening::Log(event) => self.log_says(event),
             Happening::Stop => {}
+        }
+    }
+
+    /// Drops a message of a peer, says so once until the disk has caught up, and counts each.
+    fn drop_message(&mut self) {
+        self.parts.transport.note_dropped();
+        if !std::mem::replace(&mut self.is_dropping, true) {
+            tracing::warn!(
+                "{MAX_HELD_OUTPUTS} outputs wait for the disk: messages of peers are dropped until \
+                 it has caught up"
+            );
         }
     }
 
@@ -339,6 +357,7 @@ impl Core {
     /// What waited for the log goes on, up to the next barrier.
     fn release(&mut self) {
         self.barrier = None;
+        self.is_dropping = false;
         while self.barrier.is_none() {
             match self.held.pop_front() {
                 Some(Held::Output(output)) => self.carry_out(output),

@@ -1,11 +1,11 @@
-//! The one queue into the core, with a bound for what comes from outside.
+//! The one queue into the core. It is bounded by those who fill it, and nothing in it is lost.
 //!
 //! Answers to what the core itself asked for (a block checked, a record durable) are bounded by
-//! what it asked for and are never lost. What peers and clients send is dropped or refused
-//! beyond a bound: peers are asked again, clients are told to try again.
+//! what it asked for. A peer's message keeps its place among what that peer may have waiting, in
+//! bytes and in number, so a peer that is faster than the core is not read from, and takes no room
+//! of others. Clients' submissions are bounded before their signatures are checked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -16,16 +16,14 @@ use qcn_types::{
 use tokio::sync::oneshot;
 
 use crate::storage::LogEvent;
+use crate::transport::WaitingPlace;
 use crate::view::SubmitError;
-
-/// The most messages of peers that wait for the core.
-pub(crate) const MAX_WAITING_MESSAGES: usize = 8_192;
 
 /// What happens to the core.
 #[derive(Debug)]
 pub(crate) enum Happening {
     /// A peer sent a message.
-    Message { from: ValidatorIndex, message: Message },
+    Message { from: ValidatorIndex, message: Message, place: WaitingPlace },
     /// A block was checked.
     BlockVerified {
         from: ValidatorIndex,
@@ -56,75 +54,44 @@ pub(crate) struct Checked {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     receiver: Receiver<Happening>,
-    messages: Arc<AtomicUsize>,
 }
 
 /// Everybody else's end.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     sender: Sender<Happening>,
-    messages: Arc<AtomicUsize>,
 }
 
 /// A queue into a core.
 pub(crate) fn inbox() -> (Post, Inbox) {
     let (sender, receiver) = channel();
-    let messages = Arc::new(AtomicUsize::new(0));
-    (Post { sender, messages: Arc::clone(&messages) }, Inbox { receiver, messages })
+    (Post { sender }, Inbox { receiver })
 }
 
 impl Post {
-    /// Puts in what the core waits for. If the core is gone, so is its interest.
+    /// Puts something in. If the core is gone, so is its interest.
     pub(crate) fn put(&self, happening: Happening) {
         let _ = self.sender.send(happening);
-    }
-
-    /// Puts in a peer's message; false if too many wait already.
-    pub(crate) fn put_message(&self, from: ValidatorIndex, message: Message) -> bool {
-        if self.messages.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING_MESSAGES {
-            self.messages.fetch_sub(1, Ordering::Relaxed);
-            return false;
-        }
-        self.put(Happening::Message { from, message });
-        true
     }
 }
 
 impl Inbox {
     /// The next happening, or `None` once the time is up. A queue without senders says stop.
     pub(crate) fn next(&self, patience: Option<Duration>) -> Option<Happening> {
-        let happening = match patience {
+        match patience {
             Some(patience) => match self.receiver.recv_timeout(patience) {
-                Ok(happening) => happening,
-                Err(RecvTimeoutError::Timeout) => return None,
-                Err(RecvTimeoutError::Disconnected) => Happening::Stop,
+                Ok(happening) => Some(happening),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Happening::Stop),
             },
-            None => self.receiver.recv().unwrap_or(Happening::Stop),
-        };
-        if matches!(happening, Happening::Message { .. }) {
-            self.messages.fetch_sub(1, Ordering::Relaxed);
+            None => Some(self.receiver.recv().unwrap_or(Happening::Stop)),
         }
-        Some(happening)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use qcn_types::Height;
-
-    #[test]
-    fn messages_are_bounded_and_answers_are_not() {
-        let (post, inbox) = inbox();
-        let message = || Message::SyncRequest { above: Height(1) };
-        for _ in 0..MAX_WAITING_MESSAGES {
-            assert!(post.put_message(ValidatorIndex(0), message()));
-        }
-        assert!(!post.put_message(ValidatorIndex(0), message()));
-        post.put(Happening::Stop);
-        assert!(matches!(inbox.next(None), Some(Happening::Message { .. })));
-        assert!(post.put_message(ValidatorIndex(0), message()), "there is room again");
-    }
 
     #[test]
     fn time_runs_out_and_a_queue_without_senders_stops() {

@@ -25,10 +25,12 @@ pub enum StorageError {
         reason: String,
     },
     /// Something that was written may not be on the disk. What it holds is not known any more.
-    #[error("{file}: the disk could not make data durable: {reason}. Replace the disk; what was acknowledged before is safe", file = file.display())]
+    #[error("{file}: the disk could not make data durable: {reason}. {remedy}; what was acknowledged before is safe", file = file.display(), remedy = sync_remedy(*is_full))]
     SyncFailed {
         /// The file or folder.
         file: PathBuf,
+        /// Whether it was for lack of space.
+        is_full: bool,
         /// What the operating system says.
         reason: String,
     },
@@ -96,6 +98,21 @@ impl StorageError {
     }
 }
 
+const fn sync_remedy(is_full: bool) -> &'static str {
+    if is_full {
+        "Its space or this user's share was used up. Free some space and start again"
+    } else {
+        "Replace the disk"
+    }
+}
+
+/// What a change of names takes at most, where names are copied to change them: a block.
+const NAME_BYTES: usize = 4_096;
+
+const fn is_lack_of_space(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Names the file and the deed of an error of the operating system.
 pub(super) fn failed<'a>(
     disk: &'a dyn Disk,
@@ -116,14 +133,35 @@ pub(super) fn write_failed<'a>(
     name: &'a str,
     needed_bytes: usize,
 ) -> impl FnOnce(io::Error) -> StorageError + 'a {
-    move |error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full {
-            file: disk.folder().join(name),
-            // Only for the message: the error itself says that the space is gone.
-            available_bytes: disk.available_bytes().unwrap_or(0),
-            needed_bytes: needed_bytes as u64,
-        },
-        _ => failed(disk, name, "write")(error),
+    move |error| {
+        if is_lack_of_space(error.kind()) {
+            return full(disk, name, needed_bytes);
+        }
+        failed(disk, name, "write")(error)
+    }
+}
+
+/// As [`failed`], for a new name or a removed one, that may find the disk full: then the name is
+/// what it was before.
+pub(super) fn name_failed<'a>(
+    disk: &'a dyn Disk,
+    name: &'a str,
+    doing: &'static str,
+) -> impl FnOnce(io::Error) -> StorageError + 'a {
+    move |error| {
+        if is_lack_of_space(error.kind()) {
+            return full(disk, name, NAME_BYTES);
+        }
+        failed(disk, name, doing)(error)
+    }
+}
+
+fn full(disk: &dyn Disk, name: &str, needed_bytes: usize) -> StorageError {
+    StorageError::Full {
+        file: disk.folder().join(name),
+        // Only for the message: the error itself says that the space is gone.
+        available_bytes: disk.available_bytes().unwrap_or(0),
+        needed_bytes: needed_bytes as u64,
     }
 }
 
@@ -134,6 +172,22 @@ pub(super) fn sync_failed<'a>(
 ) -> impl FnOnce(io::Error) -> StorageError + 'a {
     move |error| StorageError::SyncFailed {
         file: disk.folder().join(name),
+        is_full: is_lack_of_space(error.kind()),
         reason: error.to_string(),
+    }
+}
+
+/// As [`sync_failed`], for a file of so many bytes that was made just now and nothing depends on:
+/// on a full disk nothing is lost, and once it is removed the same may be tried again.
+pub(super) fn new_sync_failed<'a>(
+    disk: &'a dyn Disk,
+    name: &'a str,
+    needed_bytes: usize,
+) -> impl FnOnce(io::Error) -> StorageError + 'a {
+    move |error| {
+        if is_lack_of_space(error.kind()) {
+            return full(disk, name, needed_bytes);
+        }
+        sync_failed(disk, name)(error)
     }
 }

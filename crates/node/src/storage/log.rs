@@ -11,7 +11,7 @@ use std::sync::Arc;
 use qcn_types::{CommitteeKeys, Round, ValidatorIndex, VerifiedBlock, encode};
 
 use super::disk::{Disk, RealDisk};
-use super::error::{StorageError, failed, sync_failed, write_failed};
+use super::error::{StorageError, failed, name_failed, sync_failed, write_failed};
 use super::mark::{Mark, MarkFile};
 use super::open::{self, SUSPECT_FILE};
 use super::segment::{self, OpenSegment, SegmentHeader, SegmentMeta};
@@ -193,12 +193,13 @@ impl BlockLog {
     }
 
     /// Removes what the two newest snapshots make needless: older snapshots, and segments all of
-    /// whose blocks lie at or below the floor of the older of the two.
+    /// whose blocks lie at or below the floor of the older of the two. Each is forgotten once it is
+    /// gone, so on a full disk this can be repeated.
     pub(super) fn prune(&mut self) -> Result<(), StorageError> {
         while self.snapshots.len() > SNAPSHOTS_KEPT {
-            let oldest = self.snapshots.remove(0);
-            let name = snapshot::file_name(oldest.height);
-            self.disk.remove(&name).map_err(failed(&*self.disk, &name, "remove"))?;
+            let name = snapshot::file_name(self.snapshots[0].height);
+            self.disk.remove(&name).map_err(name_failed(&*self.disk, &name, "remove"))?;
+            self.snapshots.remove(0);
         }
         let Some(floor) = (self.snapshots.len() == SNAPSHOTS_KEPT)
             .then(|| self.snapshots.first())
@@ -219,9 +220,10 @@ impl BlockLog {
             self.mark.note(&*self.disk, mark)?;
             self.mark.sync(&*self.disk)?;
         }
-        for segment in self.segments.drain(..needless) {
-            let name = segment::file_name(segment.number);
-            self.disk.remove(&name).map_err(failed(&*self.disk, &name, "remove"))?;
+        for _ in 0..needless {
+            let name = segment::file_name(self.segments[0].number);
+            self.disk.remove(&name).map_err(name_failed(&*self.disk, &name, "remove"))?;
+            self.segments.pop_front();
         }
         Ok(())
     }

@@ -63,20 +63,31 @@ pub(super) struct MarkFile {
 }
 
 /// Reads the mark: nothing if the file is missing or all slots are damaged.
-pub(super) fn read(disk: &dyn Disk, identity: &StoreIdentity) -> Option<Mark> {
-    newest_slot(disk, identity)
-        .map(|(_, slot)| Mark { durable: slot.durable, first_segment: slot.first_segment })
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn read(
+    disk: &dyn Disk,
+    identity: &StoreIdentity,
+) -> Result<Option<Mark>, StorageError> {
+    let newest = newest_slot(disk, identity)?;
+    Ok(newest.map(|(_, slot)| Mark { durable: slot.durable, first_segment: slot.first_segment }))
 }
 
-fn newest_slot(disk: &dyn Disk, identity: &StoreIdentity) -> Option<(usize, Slot)> {
-    let bytes = disk.read(MARK_FILE, WHOLE).ok()?;
+fn newest_slot(
+    disk: &dyn Disk,
+    identity: &StoreIdentity,
+) -> Result<Option<(usize, Slot)>, StorageError> {
+    let Some(bytes) = sealed::read_bytes(disk, MARK_FILE, WHOLE)? else {
+        return Ok(None);
+    };
     let slot_bytes = encode_slot(0, Mark::default(), *identity).len();
     let slots = (0..SLOTS).filter_map(|index| {
         let bytes = bytes.get(index * SLOT_BYTES..)?.get(..slot_bytes)?;
         let slot: Slot = decode(sealed::open(bytes)?).ok()?;
         (slot.magic == MAGIC && slot.identity == *identity).then_some((index, slot))
     });
-    slots.max_by_key(|(_, slot)| slot.generation)
+    Ok(slots.max_by_key(|(_, slot)| slot.generation))
 }
 
 fn encode_slot(generation: u64, mark: Mark, identity: StoreIdentity) -> Vec<u8> {
@@ -95,7 +106,7 @@ impl MarkFile {
         mark: Mark,
     ) -> Result<Self, StorageError> {
         let (newest_slot, generation) =
-            newest_slot(disk, &identity).map_or((0, 0), |(index, slot)| (index, slot.generation));
+            newest_slot(disk, &identity)?.map_or((0, 0), |(index, slot)| (index, slot.generation));
         let names = disk.list().map_err(failed(disk, "", "list the folder"))?;
         let mut file = if names.iter().any(|name| name == MARK_FILE) {
             disk.open(MARK_FILE).map_err(failed(disk, MARK_FILE, "open"))?

@@ -12,7 +12,7 @@ use qcn_shard::{Record, Start};
 use qcn_types::{CommitteeKeys, Height, Round, decode, encode};
 
 use super::disk::{Disk, WHOLE};
-use super::error::{StorageError, failed, sync_failed};
+use super::error::{StorageError, failed, name_failed, sync_failed};
 use super::log::{BlockLog, Suspicion};
 use super::mark::{self, MARK_FILE, Mark, MarkFile};
 use super::read::{LogReader, LogState};
@@ -53,7 +53,7 @@ pub(super) fn open(
 ) -> Result<Opened, StorageError> {
     let started = Instant::now();
     let mut survey = Survey::of(&*disk, identity)?;
-    let state = survey.read_state(&*disk, keys);
+    let state = survey.read_state(&*disk, keys)?;
     let floor = state.as_ref().map_or(Round::GENESIS, |state| state.floor);
     let reader = LogReader { disk: &*disk, identity, keys, floor };
     let mut log = reader.read(&survey.segments, survey.mark, &mut survey.report)?;
@@ -115,7 +115,7 @@ impl Survey {
             is_fresh: check_owner(disk, FRESH_FILE, identity)?,
             is_marked_suspect: names.iter().any(|name| name == SUSPECT_FILE),
             has_identity: check_owner(disk, IDENTITY_FILE, identity)?,
-            mark: mark::read(disk, identity),
+            mark: mark::read(disk, identity)?,
             segments: names.iter().filter_map(|name| segment::number_of(name)).collect(),
             heights: names.iter().filter_map(|name| snapshot::height_of(name)).collect(),
             snapshots: Vec::new(),
@@ -125,7 +125,7 @@ impl Survey {
         survey.segments.sort_unstable();
         survey.heights.sort_unstable();
         if survey.is_marked_suspect {
-            let reason = sealed::read_file(disk, SUSPECT_FILE).unwrap_or_default();
+            let reason = sealed::read_file(disk, SUSPECT_FILE)?.unwrap_or_default();
             survey.suspect(match String::from_utf8_lossy(&reason).trim() {
                 "" => format!("the folder has the mark {SUSPECT_FILE}, without a reason in it"),
                 reason => {
@@ -161,20 +161,25 @@ impl Survey {
         }
     }
 
-    /// The newest snapshot that is intact, and the entries of older ones.
-    fn read_state(&mut self, disk: &dyn Disk, keys: &CommitteeKeys) -> Option<Snapshot> {
+    /// The newest snapshot that is intact, and the entries of older ones. Those that cannot be read
+    /// may be intact too: they are not discarded.
+    fn read_state(
+        &mut self,
+        disk: &dyn Disk,
+        keys: &CommitteeKeys,
+    ) -> Result<Option<Snapshot>, StorageError> {
         let mut state: Option<Snapshot> = None;
         for height in self.heights.clone().into_iter().rev() {
             let name = snapshot::file_name(height);
             if state.is_some() {
-                match snapshot::read_entry(disk, height, &self.identity) {
+                match snapshot::read_entry(disk, height, &self.identity)? {
                     Some(entry) => self.snapshots.insert(0, entry),
                     None => self.discard(name, "its header is damaged"),
                 }
                 continue;
             }
-            let bytes = disk.read(&name, WHOLE).map_err(|error| error.to_string());
-            match bytes.and_then(|bytes| snapshot::read(&bytes, &self.identity, keys)) {
+            let bytes = disk.read(&name, WHOLE).map_err(failed(disk, &name, "read"))?;
+            match snapshot::read(&bytes, &self.identity, keys) {
                 Ok(snapshot) => {
                     self.snapshots.insert(0, snapshot.entry());
                     self.report.snapshot = Some((height, snapshot.floor));
@@ -183,7 +188,7 @@ impl Survey {
                 Err(reason) => self.discard(name, &reason),
             }
         }
-        state
+        Ok(state)
     }
 
     fn discard(&mut self, name: String, reason: &str) {
@@ -229,7 +234,7 @@ impl Survey {
             match disk.remove(name) {
                 // An unfinished marker that was finished meanwhile.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                outcome => outcome.map_err(failed(&*disk, name, "remove"))?,
+                outcome => outcome.map_err(name_failed(&*disk, name, "remove"))?,
             }
         }
         if !self.needless.is_empty() {
@@ -277,7 +282,7 @@ impl Survey {
 
 /// Whether a file that names the owner is there and intact; it must name the right one.
 fn check_owner(disk: &dyn Disk, name: &str, wanted: &StoreIdentity) -> Result<bool, StorageError> {
-    let Some(content) = sealed::read_file(disk, name) else {
+    let Some(content) = sealed::read_file(disk, name)? else {
         return Ok(false);
     };
     let Ok((version, found)) = decode::<(u32, StoreIdentity)>(&content) else {

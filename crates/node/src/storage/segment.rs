@@ -10,7 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_types::{Round, decode, encode};
 
 use super::disk::{Disk, DiskFile};
-use super::error::{StorageError, sync_failed, write_failed};
+use super::error::{StorageError, new_sync_failed, sync_failed, write_failed};
 use super::{FORMAT_VERSION, StoreIdentity, sealed};
 
 const MAGIC: [u8; 8] = *b"qcn log\n";
@@ -72,19 +72,25 @@ impl OpenSegment {
         let name = file_name(header.number);
         let bytes = sealed::seal(encode(header));
         assert_eq!(bytes.len(), SEGMENT_HEADER_BYTES, "the header has a fixed length");
-        let written = disk.create(&name).and_then(|mut file| {
-            file.write_at(0, &bytes)?;
-            Ok(file)
-        });
-        let mut file = match written {
+        let written = disk
+            .create(&name)
+            .and_then(|mut file| {
+                file.write_at(0, &bytes)?;
+                Ok(file)
+            })
+            .map_err(write_failed(disk, &name, bytes.len()))
+            .and_then(|mut file| {
+                file.sync().map_err(new_sync_failed(disk, &name, bytes.len()))?;
+                Ok(file)
+            });
+        let file = match written {
             Ok(file) => file,
             Err(error) => {
                 // What is left of it is not a segment: opening removes it, or the next attempt.
                 let _ = disk.remove(&name);
-                return Err(write_failed(disk, &name, bytes.len())(error));
+                return Err(error);
             }
         };
-        file.sync().map_err(sync_failed(disk, &name))?;
         disk.sync_folder().map_err(sync_failed(disk, ""))?;
         Ok(Self { name, file, salt: header.salt, bytes: bytes.len() as u64 })
     }

@@ -15,7 +15,7 @@ use qcn_types::{CommitteeKeys, Height, Round, decode, encode};
 use rayon::prelude::*;
 
 use super::disk::{Disk, DiskFile};
-use super::error::{StorageError, failed, sync_failed, write_failed};
+use super::error::{StorageError, name_failed, new_sync_failed, sync_failed, write_failed};
 use super::sealed::{self, UNFINISHED};
 use super::segment::random_salt;
 use super::{FORMAT_VERSION, StoreIdentity, frame};
@@ -92,16 +92,15 @@ pub(super) fn write(
     let entry = snapshot.entry();
     let name = file_name(entry.height);
     let unfinished = format!("{name}{UNFINISHED}");
-    let file = match write_unfinished(disk, &unfinished, identity, snapshot) {
-        Ok(file) => file,
-        Err(error) => {
-            // Frees the space; if it cannot, the next opening does.
-            let _ = disk.remove(&unfinished);
-            return Err(error);
-        }
-    };
-    drop(file);
-    disk.rename(&unfinished, &name).map_err(failed(disk, &name, "rename to its name"))?;
+    let written = write_unfinished(disk, &unfinished, identity, snapshot).and_then(|file| {
+        drop(file);
+        disk.rename(&unfinished, &name).map_err(name_failed(disk, &name, "rename to its name"))
+    });
+    if let Err(error) = written {
+        // Frees the space; if it cannot, the next opening does.
+        let _ = disk.remove(&unfinished);
+        return Err(error);
+    }
     disk.sync_folder().map_err(sync_failed(disk, ""))?;
     Ok(entry)
 }
@@ -141,21 +140,24 @@ fn write_unfinished(
     }
     frame::push(&mut buffer, salt, (u64::from(chunks) + 1, 0, kind::END), |_| {});
     flush(&mut file, &mut buffer)?;
-    file.sync().map_err(sync_failed(disk, name))?;
+    file.sync().map_err(new_sync_failed(disk, name, written as usize))?;
     Ok(file)
 }
 
 // ----- reading -----
 
-/// What a snapshot's header says, without reading the rest.
+/// What a snapshot's header says, without reading the rest; nothing if it is damaged or gone.
+///
+/// # Errors
+/// If it cannot be read.
 pub(super) fn read_entry(
     disk: &dyn Disk,
     height: Height,
     identity: &StoreIdentity,
-) -> Option<SnapshotEntry> {
-    let bytes = disk.read(&file_name(height), HEADER_BYTES as u64).ok()?;
-    let header = read_header(&bytes, identity).ok()?;
-    Some(SnapshotEntry { height: header.height, floor: header.floor })
+) -> Result<Option<SnapshotEntry>, StorageError> {
+    let bytes = sealed::read_bytes(disk, &file_name(height), HEADER_BYTES as u64)?;
+    let header = bytes.and_then(|bytes| read_header(&bytes, identity).ok());
+    Ok(header.map(|header| SnapshotEntry { height: header.height, floor: header.floor }))
 }
 
 fn read_header(bytes: &[u8], identity: &StoreIdentity) -> Result<SnapshotHeader, String> {

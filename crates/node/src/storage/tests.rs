@@ -2,6 +2,7 @@
 
 mod crashes;
 mod kill;
+mod refusals;
 mod writer;
 
 use std::sync::mpsc::{Receiver, channel};

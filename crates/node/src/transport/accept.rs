@@ -1,22 +1,24 @@
 //! Incoming connections: who gets as far as a handshake, and what becomes of it.
 //!
 //! A handshake costs a millisecond of computing, an attempt next to nothing. So the number under
-//! way is bounded; beyond a rate the sender has to show that its address is its own (a QUIC retry,
-//! which keeps no state here); and whoever has shown it is held to a rate per address.
+//! way is bounded, for all and for each address (`transport/places.rs`); beyond a rate the sender
+//! has to show that its address is its own (a QUIC retry, which keeps no state here); and whoever
+//! has shown it is held to a rate per address.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use quinn::{ConnectionError, Endpoint, Incoming};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::budget::{AddressBudgets, Budget};
 use super::counters::Count;
+use super::hosts::KnownHosts;
 use super::limits::MAX_WATCHED_ADDRESSES;
 use super::link::confirm;
+use super::places::{Place, Places};
 use super::shared::Shared;
 use super::wire::CloseCode;
 
@@ -49,62 +51,60 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
 
 /// Decides who may begin a handshake.
 struct Gate {
-    places: Arc<Semaphore>,
-    /// Below this many free places a sender has to prove its address.
-    few: usize,
+    places: Places,
     all: Budget,
     unproven: Budget,
     addresses: AddressBudgets,
+    known: KnownHosts,
 }
 
 impl Gate {
     fn new(shared: &Shared) -> Self {
         let limits = &shared.limits;
         Self {
-            places: Arc::new(Semaphore::new(limits.handshakes)),
-            few: limits.handshakes / 2,
+            places: Places::new(limits),
             all: Budget::new(limits.handshakes_per_second, Instant::now()),
             unproven: Budget::new(limits.unproven_per_second, Instant::now()),
             addresses: AddressBudgets::new(limits.handshakes_per_address, MAX_WATCHED_ADDRESSES),
+            known: KnownHosts::default(),
         }
     }
 
-    fn admit(
-        &mut self,
-        shared: &Shared,
-        incoming: Incoming,
-    ) -> Option<(Incoming, OwnedSemaphorePermit)> {
+    fn admit(&mut self, shared: &Shared, incoming: Incoming) -> Option<(Incoming, Place)> {
         let now = Instant::now();
-        if incoming.remote_address_validated() {
-            if !self.addresses.try_one(now, incoming.remote_address().ip()) {
+        let address = incoming.remote_address().ip();
+        let place = if incoming.remote_address_validated() {
+            if !self.addresses.try_one(now, address) {
                 return refuse(shared, incoming, Count::TooManyOfAddress);
             }
-        } else if self.places.available_permits() <= self.few || !self.unproven.try_one(now) {
-            shared.counting.one(Count::AddressProofAsked);
-            // It fails only for an address that is proven, and this one is not.
-            let _ = incoming.retry();
-            return None;
-        }
-        match self.places.clone().try_acquire_owned() {
+            self.places.try_proven(address, self.known.validators_at(shared, now, address))
+        } else {
+            let place = self.places.try_unproven(address);
+            let Some(place) = place.filter(|_| self.unproven.try_one(now)) else {
+                shared.counting.one(Count::AddressProofAsked);
+                // It fails only for an address that is proven, and this one is not.
+                let _ = incoming.retry();
+                return None;
+            };
+            Ok(place)
+        };
+        match place {
             Ok(place) if self.all.try_one(now) => Some((incoming, place)),
-            _ => refuse(shared, incoming, Count::TooManyHandshakes),
+            Ok(_) => refuse(shared, incoming, Count::TooManyHandshakes),
+            Err(reason) => refuse(shared, incoming, reason),
         }
     }
 }
 
 /// Refuses without an answer, which is cheapest and helps nobody to flood a third.
-fn refuse(
-    shared: &Shared,
-    incoming: Incoming,
-    reason: Count,
-) -> Option<(Incoming, OwnedSemaphorePermit)> {
+fn refuse(shared: &Shared, incoming: Incoming, reason: Count) -> Option<(Incoming, Place)> {
     shared.counting.one(reason);
     incoming.ignore();
     None
 }
 
 /// One incoming connection, from its handshake to its end.
-async fn serve(shared: Arc<Shared>, incoming: Incoming, place: OwnedSemaphorePermit) {
+async fn serve(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     let address = incoming.remote_address();
     let handshake = async { incoming.accept()?.await };
     let connection = match timeout(shared.limits.handshake_timeout, handshake).await {

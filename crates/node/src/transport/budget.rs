@@ -86,7 +86,7 @@ impl AddressBudgets {
 }
 
 /// What counts as one address: of IPv6 the network, since its hosts cost nothing.
-fn watched(address: IpAddr) -> IpAddr {
+pub(super) fn watched(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);

@@ -54,6 +54,8 @@ counts! {
     TooManyHandshakes => "refused_too_many",
     /// Refused: too many handshakes from one address within a second.
     TooManyOfAddress => "refused_address_rate",
+    /// Refused: too many handshakes of one address were under way.
+    TooManyAtOnceOfAddress => "refused_address_places",
     /// Refused: too many unconfirmed connections of one peer.
     TooManyOfPeer => "refused_peer_rate",
     /// Incoming handshakes whose sender was asked to prove its address.
@@ -78,6 +80,8 @@ counts! {
     BytesIn => "bytes_in",
     /// Frames that were dropped because a queue was full, the oldest first.
     FramesDropped => "frames_dropped",
+    /// Messages of peers that were dropped because the disk could not keep up.
+    MessageDropped => "messages_dropped_disk_behind",
     /// Own frames that were larger than their class allows, and not sent.
     OwnFrameTooLong => "own_frames_too_long",
     /// Connections closed for a frame above the bound of its class.

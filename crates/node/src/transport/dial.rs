@@ -15,7 +15,7 @@ use super::accept::reason;
 use super::counters::Count;
 use super::link::{Link, NotUp, confirm};
 use super::peer::Peer;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use super::tls::SERVER_NAME;
 use super::wire::CloseCode;
 
@@ -131,7 +131,11 @@ impl Dialler {
         expected: Option<ValidatorIndex>,
     ) -> Result<Link, NotDialled> {
         let mut outcome = NotDialled::Failed;
-        for resolved in self.resolve(address).await {
+        let found = self.resolve(address).await;
+        if let Some(peer) = expected.and_then(|index| self.shared.peers.get(&index)) {
+            *lock(&peer.resolved) = found.iter().map(SocketAddr::ip).collect();
+        }
+        for resolved in found {
             match self.connect(resolved, expected).await {
                 Err(NotDialled::Failed) => {}
                 Err(NotDialled::Itself) => outcome = NotDialled::Itself,

@@ -22,6 +22,12 @@ pub(super) const MIN_WAITING_BYTES: usize = 64 * 1024;
 /// The most that a peer may have waiting for the runtime, in bytes, whatever the configuration.
 const MAX_WAITING_BYTES: usize = 1 << 30;
 
+/// What all peers of a committee may have queued to be sent and waiting for the runtime, in bytes.
+pub const MAX_QUEUED_BYTES: usize = 2 << 30;
+
+/// What one peer has at least in each of its queues, in bytes: an answer fits with others beside it.
+pub const MIN_QUEUE_BYTES: usize = 2 * 1024 * 1024;
+
 /// The most handshakes at once, whatever the configuration.
 const MAX_HANDSHAKES: usize = 1 << 16;
 
@@ -101,9 +107,44 @@ pub struct Limits {
     pub unproven_per_second: u64,
     /// Handshakes per second of one address that has been shown to be its sender's.
     pub handshakes_per_address: u64,
+    /// Incoming handshakes of one such address that are under way at once; two more for each
+    /// validator that is known to be there.
+    pub handshakes_at_once_per_address: usize,
 }
 
 impl Limits {
+    /// The default for a committee of so many validators: what the peers may have queued and
+    /// waiting is [`MAX_QUEUED_BYTES`] for all of them together, as far as each then has
+    /// [`MIN_QUEUE_BYTES`] in each queue; so it is up to 3 GiB for the largest committee. The
+    /// newest frame of a queue stays whatever its size, and a frame that all are sent is in memory
+    /// once.
+    #[must_use]
+    pub fn for_committee(validators: usize) -> Self {
+        let mut limits = Self::default();
+        let peers = validators.saturating_sub(1).max(1);
+        let of_one = limits.queued_bytes_per_peer();
+        let share = (MAX_QUEUED_BYTES / peers).min(of_one);
+        let queues = [
+            &mut limits.blocks.queue_bytes,
+            &mut limits.sync.queue_bytes,
+            &mut limits.waiting_bytes_per_peer,
+        ];
+        for queue_bytes in queues {
+            // A part of the share as large as the queue's part of the default.
+            let part = *queue_bytes as u128 * share as u128 / of_one as u128;
+            *queue_bytes = usize::try_from(part).unwrap_or(*queue_bytes).max(MIN_QUEUE_BYTES);
+        }
+        limits
+    }
+
+    /// What one peer may have in all queues together, in bytes.
+    const fn queued_bytes_per_peer(&self) -> usize {
+        self.blocks
+            .queue_bytes
+            .saturating_add(self.sync.queue_bytes)
+            .saturating_add(self.waiting_bytes_per_peer)
+    }
+
     /// The same, with what nothing could work with put right.
     pub(super) fn sane(mut self) -> Self {
         for class in [&mut self.blocks, &mut self.sync] {
@@ -112,6 +153,7 @@ impl Limits {
         self.waiting_bytes_per_peer =
             self.waiting_bytes_per_peer.clamp(MIN_WAITING_BYTES, MAX_WAITING_BYTES);
         self.handshakes = self.handshakes.clamp(1, MAX_HANDSHAKES);
+        self.handshakes_at_once_per_address = self.handshakes_at_once_per_address.max(1);
         self.compare_records = self.compare_records.max(Duration::from_secs(1));
         self
     }
@@ -155,6 +197,31 @@ impl Default for Limits {
             handshakes_per_second: 200,
             unproven_per_second: 100,
             handshakes_per_address: 50,
+            handshakes_at_once_per_address: 4,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small committee has the default; a large one shares the total, and nobody gets nothing.
+    #[test]
+    fn queues_share_a_total() {
+        let default = Limits::default();
+        for validators in [0, 1, 2, 4, 16] {
+            let limits = Limits::for_committee(validators);
+            assert_eq!(limits.queued_bytes_per_peer(), default.queued_bytes_per_peer());
+        }
+        for validators in 17..=MAX_VALIDATORS {
+            let limits = Limits::for_committee(validators);
+            let all = limits.queued_bytes_per_peer() * (validators - 1);
+            let most = if validators <= 257 { MAX_QUEUED_BYTES } else { 3 << 30 };
+            assert!(all <= most, "{validators} validators: {all} bytes");
+            let queues =
+                [limits.blocks.queue_bytes, limits.sync.queue_bytes, limits.waiting_bytes_per_peer];
+            assert!(queues.iter().all(|bytes| *bytes >= MIN_QUEUE_BYTES), "{validators}");
         }
     }
 }

@@ -22,7 +22,7 @@ use super::wire::{
     BATCH_BYTES, CloseCode, Control, Fault, FrameReader, MAX_RECORDS_PER_MESSAGE, StreamKind, open,
     write_control, write_frames,
 };
-use super::{Class, Received};
+use super::{Class, Received, WaitingPlace};
 
 /// A connection that is up.
 pub(super) struct Link {
@@ -308,8 +308,8 @@ async fn read_frames(
         shared.counting.add(Count::BytesIn, bytes);
         peer.bytes_in.fetch_add(bytes, Ordering::Relaxed);
         // Whoever is not read from fills its flow control and then its own queue.
-        let place = waiting_place(shared, peer, frame.len()).await?;
-        let received = Received { from: peer.index, class, frame, _place: place };
+        let place = WaitingPlace::new(waiting_place(shared, peer, frame.len()).await?);
+        let received = Received { from: peer.index, class, frame, place };
         runtime.send(received).await.map_err(|_| Fault::Gone)?;
         let pause = over_budget(peer, class, bytes);
         if !pause.is_zero() {

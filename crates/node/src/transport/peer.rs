@@ -8,6 +8,7 @@
 //! leave one connection without flapping, and a restart or a loss that only one side noticed
 //! does not have to wait for a timeout.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -39,6 +40,8 @@ pub(super) struct Peer {
     pub(super) wake: Notify,
     /// Where it was seen last, if it does not say where it can be reached.
     pub(super) seen_at: Mutex<Option<String>>,
+    /// What the name under which it was dialled last stands for.
+    pub(super) resolved: Mutex<Vec<IpAddr>>,
     unconfirmed: AtomicUsize,
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
@@ -107,6 +110,7 @@ impl Peer {
             connected: watch::Sender::new(false),
             wake: Notify::new(),
             seen_at: Mutex::default(),
+            resolved: Mutex::default(),
             unconfirmed: AtomicUsize::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),

@@ -15,7 +15,7 @@ use crate::storage::{BlockLog, StoreIdentity};
 use crate::testing::{
     CHAIN, HISTORY, TestFolder, bare_body, equivocation, sign_block, validator_key,
 };
-use crate::transport::{KnownValidator, Limits, TransportConfig};
+use crate::transport::{Count, KnownValidator, Limits, TransportConfig, WaitingPlace};
 use crate::view::Notice;
 
 const OWN: ValidatorIndex = ValidatorIndex(0);
@@ -141,6 +141,37 @@ fn a_failed_log_keeps_the_own_block_untold() {
     bench.core.log_says(LogEvent::Durable(ticket));
     assert!(bench.told().is_empty());
     assert!(bench.core.parts.view.status().stopped.is_some());
+}
+
+/// Messages that are dropped while the disk lags are counted, and none is once it has caught up.
+///
+/// Given a validator whose first block is not durable, and as many outputs waiting for that as
+/// may. When peers' messages come, then each is dropped and counted; and once the block is durable,
+/// the next is not.
+#[test]
+fn messages_that_are_dropped_for_the_disk_are_counted() {
+    let mut bench = Bench::new();
+    let share = Arc::new(tokio::sync::Semaphore::new(1));
+    let message = || Happening::Message {
+        from: ValidatorIndex(1),
+        message: Message::SyncRequest { above: Height(0) },
+        place: WaitingPlace::new(share.clone().try_acquire_owned().expect("it is given back")),
+    };
+    let ticket = bench.propose();
+    bench.core.happen(message());
+    while bench.core.held.len() < MAX_HELD_OUTPUTS {
+        bench.core.held.push_back(Held::Output(Output::Wake(Time(0))));
+    }
+    let dropped = |bench: &Bench| bench.core.parts.transport.counters().get(Count::MessageDropped);
+    assert_eq!(dropped(&bench), 0);
+    for _ in 0..3 {
+        bench.core.happen(message());
+    }
+    assert_eq!((dropped(&bench), bench.core.held.len()), (3, MAX_HELD_OUTPUTS));
+
+    bench.core.log_says(LogEvent::Durable(ticket));
+    bench.core.happen(message());
+    assert_eq!((dropped(&bench), share.available_permits()), (3, 1));
 }
 
 /// A clock that is set back stops the node with a word instead of silencing it for as long.

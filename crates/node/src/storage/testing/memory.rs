@@ -25,6 +25,16 @@ pub(crate) enum Crash {
     PowerCut,
 }
 
+/// What a disk can be made to refuse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Deed {
+    Read,
+    Sync,
+    /// To this name.
+    Rename,
+    Remove,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Content {
     written: Vec<u8>,
@@ -41,6 +51,7 @@ struct Inner {
     fuse: u64,
     capacity_bytes: usize,
     syncs_fail: bool,
+    refusals: Vec<(Deed, String, io::ErrorKind)>,
 }
 
 /// The disk. Clones are the same disk.
@@ -67,6 +78,7 @@ impl MemoryDisk {
             fuse: u64::MAX,
             capacity_bytes: usize::MAX,
             syncs_fail: false,
+            refusals: Vec::new(),
         })))
     }
 
@@ -82,6 +94,16 @@ impl MemoryDisk {
 
     pub(crate) fn fail_syncs(&self, fail: bool) {
         self.0.lock().unwrap().syncs_fail = fail;
+    }
+
+    /// Refuses to do something with the file of this name from now on.
+    pub(crate) fn refuse(&self, deed: Deed, name: &str, kind: io::ErrorKind) {
+        self.0.lock().unwrap().refusals.push((deed, name.to_owned(), kind));
+    }
+
+    /// Refuses nothing any more.
+    pub(crate) fn mend(&self) {
+        self.0.lock().unwrap().refusals.clear();
     }
 
     pub(crate) fn used_bytes(&self) -> usize {
@@ -146,6 +168,12 @@ impl Inner {
         self.names.get(name).copied().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
+    fn check(&self, deed: Deed, name: &str) -> io::Result<()> {
+        let is_it =
+            |refusal: &&(Deed, String, io::ErrorKind)| refusal.0 == deed && refusal.1 == name;
+        self.refusals.iter().find(is_it).map_or(Ok(()), |(_, _, kind)| Err((*kind).into()))
+    }
+
     fn cut_power(&mut self) {
         // Names: each change by itself happened or did not.
         let names: Vec<String> =
@@ -204,6 +232,7 @@ impl Disk for MemoryDisk {
 
     fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
         let inner = self.0.lock().unwrap();
+        inner.check(Deed::Read, name)?;
         let bytes = &inner.contents[inner.find(name)?].written;
         Ok(bytes[..bytes.len().min(usize::try_from(limit).unwrap())].to_vec())
     }
@@ -224,6 +253,7 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.with(|inner| {
+            inner.check(Deed::Rename, to)?;
             let content = inner.find(from)?;
             inner.names.remove(from);
             inner.names.insert(to.to_owned(), content);
@@ -233,6 +263,7 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.with(|inner| {
+            inner.check(Deed::Remove, name)?;
             inner.find(name)?;
             inner.names.remove(name);
             Ok(())
@@ -283,6 +314,8 @@ impl DiskFile for MemoryFile {
             if inner.syncs_fail {
                 return Err(io::Error::other("the medium is broken"));
             }
+            let names = inner.names.iter().filter(|(_, content)| **content == self.content);
+            names.map(|(name, _)| name).try_for_each(|name| inner.check(Deed::Sync, name))?;
             let content = &mut inner.contents[self.content];
             content.durable.clone_from(&content.written);
             Ok(())

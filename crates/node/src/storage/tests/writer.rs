@@ -14,23 +14,23 @@ use super::super::{LogEvent, LogWriter, Opened, StorageError, Ticket, open, segm
 use super::{names, restarted, spawn, wait_for};
 
 /// A segment holds a handful of blocks.
-const SEGMENT_BYTES: u64 = 5_000;
+pub(super) const SEGMENT_BYTES: u64 = 5_000;
 
-fn new_disk() -> MemoryDisk {
+pub(super) fn new_disk() -> MemoryDisk {
     let disk = MemoryDisk::new(1);
     open::initialise(&disk, &identity()).unwrap();
     disk
 }
 
-fn reopen(disk: &MemoryDisk) -> Opened {
+pub(super) fn reopen(disk: &MemoryDisk) -> Opened {
     open::open(Arc::new(disk.clone()), &identity(), &KEYS, SEGMENT_BYTES).unwrap()
 }
 
-fn start(disk: &MemoryDisk) -> (LogWriter, Receiver<LogEvent>) {
+pub(super) fn start(disk: &MemoryDisk) -> (LogWriter, Receiver<LogEvent>) {
     spawn(reopen(disk).log)
 }
 
-fn append_own(writer: &LogWriter, rounds: std::ops::RangeInclusive<u64>) -> Vec<Ticket> {
+pub(super) fn append_own(writer: &LogWriter, rounds: std::ops::RangeInclusive<u64>) -> Vec<Ticket> {
     rounds.map(|round| writer.append_durably(Record::Own(block(OWN, round, 0)))).collect()
 }
 
@@ -130,7 +130,7 @@ fn a_snapshot_waits_for_space_and_blocks_do_not() {
 }
 
 /// A store with three snapshots, of which the oldest was pruned with the log below.
-fn pruned_store() -> MemoryDisk {
+pub(super) fn pruned_store() -> MemoryDisk {
     let disk = new_disk();
     let (writer, events) = start(&disk);
     for height in 1..=3 {

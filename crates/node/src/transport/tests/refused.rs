@@ -1,6 +1,6 @@
 //! Who is refused during the handshake, under which count; and that nobody honest notices.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use qcn_crypto::{ChainId, Digest};
 use rustls::crypto::aws_lc_rs as provider;
@@ -157,6 +157,63 @@ async fn an_address_is_held_to_its_rate() {
         tokio::spawn(async move { Stranger::validator(100).finds_closed(address).await });
     }
     node.reaches(Count::TooManyOfAddress, 1).await;
+}
+
+/// Given one host that shows that its address is its own, again and again, and stalls every
+/// handshake that it may begin, then a validator elsewhere is let in meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stalls_keeps_nobody_out() {
+    let mut small = config(0, 2, &[]);
+    small.limits.handshakes = 12;
+    small.limits.handshake_timeout = PATIENCE;
+    let node = Node::start(small).await;
+    let mut stalled = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        stalled.spawn(stall(node.address()));
+    }
+    node.reaches(Count::TooManyAtOnceOfAddress, 20).await;
+    let late = Node::start(config(1, 2, &[node.address()])).await;
+    late.reaches(Count::HandshakeDialled, 1).await;
+    assert_eq!(node.count(Count::HandshakeTimeout), 0, "the host still holds its places");
+}
+
+/// Begins a handshake from another host than that of the validators, proves its address if that
+/// is asked for, and goes no further.
+async fn stall(node: SocketAddr) {
+    const OTHER_HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    let inside = UdpSocket::bind(anywhere()).await.unwrap();
+    let outside = UdpSocket::bind((OTHER_HOST, 0)).await.unwrap();
+    let address = inside.local_addr().unwrap();
+    let _dial = tokio::spawn(async move { Stranger::validator(100).dial(address).await.is_ok() });
+    let (mut out, mut back) = (vec![0; 2_000], vec![0; 2_000]);
+    let mut has_sent = [false; 2];
+    loop {
+        tokio::select! {
+            received = inside.recv_from(&mut out) => {
+                let (length, client) = received.unwrap();
+                inside.connect(client).await.unwrap();
+                // Of the datagrams without a proof the first, and of those with one.
+                let proven = usize::from(has_token(&out));
+                if !std::mem::replace(&mut has_sent[proven], true) {
+                    outside.send_to(&out[..length], node).await.unwrap();
+                }
+            }
+            received = outside.recv(&mut back) => {
+                let length = received.unwrap();
+                // A retry, by RFC 9000, section 17.2.5. Nothing else passes.
+                if back[0] >> 4 == 0xf {
+                    inside.send(&back[..length]).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+/// Whether the first packet of a client has a token, by RFC 9000, section 17.2.2.
+fn has_token(initial: &[u8]) -> bool {
+    let to = 6 + usize::from(initial[5]);
+    let from = to + 1 + usize::from(initial[to]);
+    initial[from] != 0
 }
 
 /// The first datagrams of clients' handshakes with different secrets.
