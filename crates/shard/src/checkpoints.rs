@@ -221,7 +221,7 @@ pub fn prove_contradiction(
 fn attestation_proof(block: &VerifiedBlock) -> AttestationProof {
     AttestationProof {
         author: block.reference().author,
-        header: block.body.header().digest(),
+        header: block.header_digest(),
         attestations: block.body.attestations.clone(),
         signature: block.signature.clone(),
     }

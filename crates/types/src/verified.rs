@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use qcn_crypto::{ChainId, VerifyingKey};
+use qcn_crypto::{ChainId, Digest, VerifyingKey};
 
 use crate::key_cache::KeyCache;
 use crate::{
@@ -39,6 +39,7 @@ impl<T> Verified<T> {
 pub struct VerifiedBlock {
     block: Arc<Verified<Block>>,
     reference: BlockRef,
+    header: Digest,
 }
 
 impl VerifiedBlock {
@@ -46,6 +47,12 @@ impl VerifiedBlock {
     #[must_use]
     pub const fn reference(&self) -> BlockRef {
         self.reference
+    }
+
+    /// The digest of its header, which is expensive to have anew: it covers the whole payload.
+    #[must_use]
+    pub const fn header_digest(&self) -> Digest {
+        self.header
     }
 }
 
@@ -157,13 +164,13 @@ impl CommitteeKeys {
     /// # Errors
     /// [`VerifyError`], whose culprit is the sender or the author.
     pub fn verify_block(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
-        let reference = self.verify_author(&block)?;
+        let (reference, header) = self.verify_author(&block)?;
         for (index, transaction) in block.body.payload.transactions.iter().enumerate() {
             if !self.is_signed(transaction) {
                 return Err(VerifyError::TransactionSignature { index });
             }
         }
-        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference })
+        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference, header })
     }
 
     /// Checks a transaction's signature, with the key from memory where it signed before.
@@ -192,12 +199,13 @@ impl CommitteeKeys {
     /// # Errors
     /// [`VerifyError`] if this key did not sign this block for this committee.
     pub fn verify_composed(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
-        let reference = self.verify_author(&block)?;
-        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference })
+        let (reference, header) = self.verify_author(&block)?;
+        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference, header })
     }
 
-    /// Checks that the block is of this committee and signed by its author.
-    fn verify_author(&self, block: &Block) -> Result<BlockRef, VerifyError> {
+    /// Checks that the block is of this committee and signed by its author: its name and the
+    /// digest of its header.
+    fn verify_author(&self, block: &Block) -> Result<(BlockRef, Digest), VerifyError> {
         let body = &block.body;
         let ours = body.chain == self.chain
             && body.shard == self.committee.shard()
@@ -205,11 +213,13 @@ impl CommitteeKeys {
         let Some(key) = self.key(body.author).filter(|_| ours) else {
             return Err(VerifyError::ForeignBlock);
         };
-        let digest = body.digest();
+        let header = body.header();
+        let digest = header.block_digest(&body.attestations);
         let context = BlockHeader::signing_context(self.chain);
         key.verify(&context, digest.as_bytes(), &block.signature)
             .map_err(|_| VerifyError::BlockSignature)?;
-        Ok(BlockRef { round: body.round, author: body.author, digest })
+        let reference = BlockRef { round: body.round, author: body.author, digest };
+        Ok((reference, header.digest()))
     }
 }
 

@@ -30,6 +30,7 @@ fn a_good_block_is_verified() {
     let verified = keys().verify_block(block.clone()).expect("all signatures are good");
     assert_eq!(verified.reference().digest, block.body.digest());
     assert_eq!(verified.reference().slot(), block.body.slot());
+    assert_eq!(verified.header_digest(), block.body.header().digest());
     assert_eq!(*verified, block);
     assert_eq!(verified, keys().verify_block(block).expect("again"));
 }
