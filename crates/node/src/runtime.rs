@@ -44,6 +44,9 @@ const MAX_CHECKED_AT_ONCE: usize = 64;
 /// How often peers are looked at.
 const PEERS_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often a stop that takes long says what it waits for.
+const STOP_NOTICE: Duration = Duration::from_secs(2);
+
 /// The secrets of a validator.
 #[derive(Debug)]
 pub struct NodeKeys {
@@ -263,11 +266,26 @@ impl Node {
         self.transport.close().await;
         self.post.put(Happening::Stop);
         let core = self.core;
-        let joined = tokio::task::spawn_blocking(move || core.join().is_ok()).await;
+        let mut joining = tokio::task::spawn_blocking(move || core.join().is_ok());
+        let joined = loop {
+            match tokio::time::timeout(STOP_NOTICE, &mut joining).await {
+                Ok(joined) => break joined,
+                Err(_) => tracing::warn!("{}", still_stopping(&self.view.status())),
+            }
+        };
         if !matches!(joined, Ok(true)) {
             tracing::error!("the core's thread panicked");
         }
     }
+}
+
+/// What a stop that takes long waits for.
+fn still_stopping(status: &NodeStatus) -> String {
+    let waits_for =
+        status.waiting_for.as_deref().unwrap_or("the log and the archive to be written");
+    format!(
+        "still stopping, waits for this: {waits_for}; killing it now loses nothing that is final"
+    )
 }
 
 /// Runs the core. A defect that ends its thread must not leave a node that looks well.

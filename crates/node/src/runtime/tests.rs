@@ -65,3 +65,11 @@ async fn what_does_not_decode_is_refused_and_takes_no_room() {
     assert_eq!((refused.into_inner(), share.available_permits()), (1, 1));
     assert!(matches!(inbox.next(None), Some(Happening::Stop)));
 }
+
+#[test]
+fn a_stop_that_takes_long_says_why() {
+    let mut status = NodeStatus::default();
+    assert!(still_stopping(&status).contains("the log and the archive"));
+    status.waiting_for = Some("the disk is full".to_owned());
+    assert!(still_stopping(&status).contains("the disk is full"));
+}
