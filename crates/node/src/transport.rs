@@ -27,7 +27,7 @@ use qcn_crypto::{ChainId, PublicKey, Scheme, SeededRandomness, SigningKey, Verif
 use qcn_types::ValidatorIndex;
 use quinn::congestion::CubicConfig;
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
+    Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
     TransportConfig as QuicConfig,
 };
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
@@ -60,8 +60,8 @@ pub use limits::{
 
 use counters::Counting;
 use limits::{
-    CONNECTION_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_PACKET_BYTES, MAX_PENDING_INCOMING,
-    MIN_WAITING_BYTES, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES,
+    STREAM_WINDOW_BYTES,
 };
 use link::count_dropped;
 use peer::Peer;
@@ -391,11 +391,8 @@ fn quic_config(limits: &Limits) -> Result<QuicConfig, TransportError> {
         .map_err(|_| TransportError::IdleTimeout(limits.idle_timeout))?;
     let mut congestion = CubicConfig::default();
     congestion.initial_window(INITIAL_WINDOW_BYTES);
-    let mut packets = MtuDiscoveryConfig::default();
-    packets.upper_bound(MAX_PACKET_BYTES);
     let mut quic = QuicConfig::default();
     quic.congestion_controller_factory(Arc::new(congestion));
-    quic.mtu_discovery_config(Some(packets));
     quic.max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(limits.keep_alive))
         .max_concurrent_bidi_streams(0_u32.into())
@@ -419,9 +416,7 @@ fn listen(
     let mut reset_key = [0; 32];
     SeededRandomness::labelled(key.expose_seed(), "stateless reset").fill(&mut reset_key);
     let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &reset_key);
-    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
-    // It fails only below what every packet may have, 1,200 bytes.
-    let _ = endpoint.max_udp_payload_size(MAX_PACKET_BYTES);
+    let endpoint = EndpointConfig::new(Arc::new(reset_key));
     UdpSocket::bind(address)
         .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
         .map_err(cannot_listen(address))

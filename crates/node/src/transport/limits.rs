@@ -40,10 +40,6 @@ pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// for a round trip. Loss makes it smaller as ever.
 pub(super) const INITIAL_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 
-/// The longest packet that is tried, in bytes: a jumbo frame of 9,000 without its headers. Packets
-/// cost more than what is in them, and probing (RFC 8899) finds out what the path carries.
-pub(super) const MAX_PACKET_BYTES: u16 = 8_952;
-
 /// What one stream of it may hold, in bytes.
 pub(super) const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
