@@ -63,9 +63,10 @@ fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<()> {
     let of_four = all_cores / VALIDATORS as f64;
     println!("\n{scheme}: {VALIDATORS} validators and the load on {} cores", limit["cores"]);
     println!(
-        "  limit       {of_four:.0} transfers/s: one signature {:.1} us, two accounts {:.1} us, \
-         on all cores, by {VALIDATORS} validators",
+        "  limit       {of_four:.0} transfers/s: one signature {:.1} us ({:.1} us where its \
+         key is kept decoded), two accounts {:.1} us, on all cores, by {VALIDATORS} validators",
         number(&limit, "verify_us")?,
+        number(&limit, "verify_decoded_us")?,
         number(&limit, "execute_us")?,
     );
     let devnet = Devnet::start(programs, scheme, Duration::ZERO)?;
@@ -168,14 +169,20 @@ impl Devnet {
     }
 
     fn load(&self, programs: &Programs, tps: f64, seconds: u64) -> Result<Value> {
+        let mut command = self.load_command(programs, tps, seconds);
+        json_of(command.args(["--batch", "200"]).stderr(Stdio::inherit()))
+    }
+
+    /// Puts so many transactions per second on all of it, for a while.
+    pub fn load_command(&self, programs: &Programs, tps: f64, seconds: u64) -> Command {
         let mut command = Command::new(&programs.qcn);
         command.args(["load", "--json", "--tps", &format!("{tps:.1}")]);
-        command.args(["--seconds", &seconds.to_string(), "--batch", "200"]);
+        command.args(["--seconds", &seconds.to_string()]);
         command.arg("--accounts-dir").arg(self.folder.join("accounts"));
         for at in 0..VALIDATORS {
             command.args(["--node", &url(at)]);
         }
-        json_of(command.stderr(Stdio::inherit()))
+        command
     }
 
     /// Share of a core in percent, and resident memory in MiB.

@@ -22,7 +22,9 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let devnet = Devnet::start(&programs, SCHEME, Duration::ZERO)?;
     println!("{VALIDATORS} validators, {tps:.0} {SCHEME} transfers/s for {minutes} min");
     let seconds = minutes * 60;
-    let mut load = load(&programs, &devnet, tps, seconds)?;
+    let mut load = devnet.load_command(&programs, tps, seconds);
+    let load = load.args(["--sign-live", "--batch", "50"]).stdout(Stdio::null());
+    let mut load = load.spawn().context("starting the load")?;
     let begun = Instant::now();
     let interval = Duration::from_secs(seconds) / SAMPLES;
     for sample in 1..=SAMPLES {
@@ -59,22 +61,6 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     );
     devnet.stop()?;
     Ok(is_well)
-}
-
-fn load(
-    programs: &Programs,
-    devnet: &Devnet,
-    tps: f64,
-    seconds: u64,
-) -> Result<std::process::Child> {
-    let mut command = Command::new(&programs.qcn);
-    command.args(["load", "--json", "--sign-live", "--batch", "50", "--tps", &tps.to_string()]);
-    command.args(["--seconds", &seconds.to_string()]);
-    command.arg("--accounts-dir").arg(devnet.folder.join("accounts"));
-    for at in 0..VALIDATORS {
-        command.args(["--node", &url(at)]);
-    }
-    command.stdout(Stdio::null()).spawn().context("starting the load")
 }
 
 fn wait_for(programs: &Programs, validator: usize, wanted: u64) -> Result<()> {

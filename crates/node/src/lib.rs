@@ -14,6 +14,7 @@
 //! - nothing a peer or client sends is fatal; every queue between two parts has a named bound;
 //! - protocol decisions are taken below this crate: it executes, measures and shows.
 
+mod addresses;
 pub mod api;
 pub mod archive;
 pub mod config;

@@ -133,12 +133,7 @@ pub(super) fn write_failed<'a>(
     name: &'a str,
     needed_bytes: usize,
 ) -> impl FnOnce(io::Error) -> StorageError + 'a {
-    move |error| {
-        if is_lack_of_space(error.kind()) {
-            return full(disk, name, needed_bytes);
-        }
-        failed(disk, name, "write")(error)
-    }
+    full_or(disk, name, needed_bytes, failed(disk, name, "write"))
 }
 
 /// As [`failed`], for a new name or a removed one, that may find the disk full: then the name is
@@ -148,20 +143,26 @@ pub(super) fn name_failed<'a>(
     name: &'a str,
     doing: &'static str,
 ) -> impl FnOnce(io::Error) -> StorageError + 'a {
-    move |error| {
-        if is_lack_of_space(error.kind()) {
-            return full(disk, name, NAME_BYTES);
-        }
-        failed(disk, name, doing)(error)
-    }
+    full_or(disk, name, NAME_BYTES, failed(disk, name, doing))
 }
 
-fn full(disk: &dyn Disk, name: &str, needed_bytes: usize) -> StorageError {
-    StorageError::Full {
-        file: disk.folder().join(name),
-        // Only for the message: the error itself says that the space is gone.
-        available_bytes: disk.available_bytes().unwrap_or(0),
-        needed_bytes: needed_bytes as u64,
+/// [`StorageError::Full`] where space is lacking, and what `otherwise` makes of any other error.
+fn full_or<'a>(
+    disk: &'a dyn Disk,
+    name: &'a str,
+    needed_bytes: usize,
+    otherwise: impl FnOnce(io::Error) -> StorageError + 'a,
+) -> impl FnOnce(io::Error) -> StorageError + 'a {
+    move |error| {
+        if !is_lack_of_space(error.kind()) {
+            return otherwise(error);
+        }
+        StorageError::Full {
+            file: disk.folder().join(name),
+            // Only for the message: the error itself says that the space is gone.
+            available_bytes: disk.available_bytes().unwrap_or(0),
+            needed_bytes: needed_bytes as u64,
+        }
     }
 }
 
@@ -184,10 +185,5 @@ pub(super) fn new_sync_failed<'a>(
     name: &'a str,
     needed_bytes: usize,
 ) -> impl FnOnce(io::Error) -> StorageError + 'a {
-    move |error| {
-        if is_lack_of_space(error.kind()) {
-            return full(disk, name, needed_bytes);
-        }
-        sync_failed(disk, name)(error)
-    }
+    full_or(disk, name, needed_bytes, sync_failed(disk, name))
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::addresses::host_of;
+
 /// A bucket that fills with time. What is taken beyond its contents is a debt, and a debt is paid
 /// by waiting: so a frame larger than the bucket passes, and the peer pauses after it.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl AddressBudgets {
     /// When too many addresses are watched, those whose bucket is full again are forgotten; if
     /// there are none, a new address has to wait.
     pub(super) fn try_one(&mut self, now: Instant, address: IpAddr) -> bool {
-        let address = watched(address);
+        let address = host_of(address);
         if !self.budgets.contains_key(&address) && self.budgets.len() >= self.limit {
             let second = Duration::from_secs(1);
             self.budgets.retain(|_, budget| now.saturating_duration_since(budget.updated) < second);
@@ -82,17 +84,6 @@ impl AddressBudgets {
         let per_second = self.per_second;
         let budget = self.budgets.entry(address).or_insert_with(|| Budget::new(per_second, now));
         budget.try_one(now)
-    }
-}
-
-/// What counts as one address: of IPv6 the network, since its hosts cost nothing.
-pub(super) fn watched(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(network.into())
-        }
-        v4 => v4,
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::budget::watched;
 use super::peer::Peer;
 use super::shared::{Shared, lock};
+use crate::addresses::host_of;
 
 /// How often they are looked up at most, for records may come and go.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ impl KnownHosts {
             self.looked_up = Some(now);
             self.validators = look_up(shared);
         }
-        self.validators.get(&watched(address)).copied().unwrap_or_default()
+        self.validators.get(&host_of(address)).copied().unwrap_or_default()
     }
 }
 
@@ -55,11 +55,11 @@ fn look_up(shared: &Shared) -> BTreeMap<IpAddr, usize> {
 fn hosts_of(shared: &Shared, peer: &Peer) -> BTreeSet<IpAddr> {
     let addresses = shared.addresses(peer);
     let resolved = lock(&peer.resolved);
-    let resolved = resolved.iter().copied().map(watched);
+    let resolved = resolved.iter().copied().map(host_of);
     addresses.iter().filter_map(|address| host(address)).chain(resolved).collect()
 }
 
 /// The address in `host:port`, if the host is no name.
 fn host(address: &str) -> Option<IpAddr> {
-    address.parse::<SocketAddr>().ok().map(|address| watched(address.ip()))
+    address.parse::<SocketAddr>().ok().map(|address| host_of(address.ip()))
 }

@@ -7,14 +7,13 @@
 //!   two more for each validator that is known to be there: one host cannot hold all places;
 //! - a third of the places is for proven addresses of known validators: many hosts cannot either.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use super::budget::watched;
 use super::counters::Count;
 use super::limits::Limits;
 use super::shared::lock;
+use crate::addresses::{Tally, host_of};
 
 /// Handshakes that one honest validator may have under way with another at once: that of the task
 /// that keeps the connection, and that of a seed.
@@ -42,7 +41,7 @@ struct Taken {
     all: usize,
     /// By others than known validators.
     by_strangers: usize,
-    of_address: BTreeMap<(IpAddr, bool), usize>,
+    of_address: Tally<(IpAddr, bool)>,
 }
 
 /// A place, given back when it is dropped.
@@ -63,7 +62,7 @@ impl Places {
 
     /// A place for an address that anybody may have written; without one it has to be proven.
     pub(super) fn try_unproven(&self, address: IpAddr) -> Option<Place> {
-        let holder = Holder { address: watched(address), is_proven: false, is_known: false };
+        let holder = Holder { address: host_of(address), is_proven: false, is_known: false };
         let mut taken = lock(&self.taken);
         let few_left = taken.all >= self.all.div_ceil(2);
         if few_left || taken.of(holder) >= self.per_address {
@@ -83,7 +82,7 @@ impl Places {
         known_validators: usize,
     ) -> Result<Place, Count> {
         let is_known = known_validators > 0;
-        let holder = Holder { address: watched(address), is_proven: true, is_known };
+        let holder = Holder { address: host_of(address), is_proven: true, is_known };
         let mut taken = lock(&self.taken);
         let of_address_max =
             self.per_address.saturating_add(PER_KNOWN_VALIDATOR.saturating_mul(known_validators));
@@ -101,29 +100,23 @@ impl Places {
     fn take(&self, taken: &mut Taken, holder: Holder) -> Place {
         taken.all += 1;
         taken.by_strangers += usize::from(!holder.is_known);
-        *taken.of_address.entry((holder.address, holder.is_proven)).or_default() += 1;
+        taken.of_address.add((holder.address, holder.is_proven));
         Place { holder, taken: self.taken.clone() }
     }
 }
 
 impl Taken {
     fn of(&self, holder: Holder) -> usize {
-        self.of_address.get(&(holder.address, holder.is_proven)).copied().unwrap_or_default()
+        self.of_address.of(&(holder.address, holder.is_proven))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
-        let key = (self.holder.address, self.holder.is_proven);
         taken.all -= 1;
         taken.by_strangers -= usize::from(!self.holder.is_known);
-        let left = taken.of(self.holder).saturating_sub(1);
-        if left == 0 {
-            taken.of_address.remove(&key);
-        } else {
-            taken.of_address.insert(key, left);
-        }
+        taken.of_address.remove(&(self.holder.address, self.holder.is_proven));
     }
 }
 
@@ -158,7 +151,8 @@ mod tests {
         drop((unproven, proven));
         assert_eq!(take_all(|| places.try_proven(host(1), 0).ok()).len(), 4);
         let taken = lock(&places.taken);
-        assert_eq!((taken.all, taken.by_strangers, taken.of_address.len()), (0, 0, 0));
+        assert_eq!((taken.all, taken.by_strangers), (0, 0));
+        assert!(taken.of_address.is_empty());
     }
 
     /// Given many hosts that take what they get; then known validators still find places.
