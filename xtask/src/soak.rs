@@ -29,10 +29,10 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let interval = Duration::from_secs(seconds) / SAMPLES;
     for sample in 1..=SAMPLES {
         let (percent, mebibytes) = devnet.usage(interval)?;
-        let at = begun.elapsed().as_secs() / 60;
+        let at = seconds_since(begun) / 60.0;
         let height = height(&programs, 0)?;
         println!(
-            "  {sample:>2}/{SAMPLES} after {at:>3} min  height {height:>7}  \
+            "  {sample:>2}/{SAMPLES} after {at:>4.1} min  height {height:>7}  \
              {percent:>5.1}% of a core  {mebibytes:>5.0} MiB for all validators"
         );
     }

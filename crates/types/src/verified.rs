@@ -37,12 +37,23 @@ impl<T> Verified<T> {
 /// A verified block with its name, shared by all who hold it.
 #[derive(Clone, Debug)]
 pub struct VerifiedBlock {
-    block: Arc<Verified<Block>>,
+    checked: Arc<Checked>,
     reference: BlockRef,
+}
+
+/// What all who hold a block share: hundreds of simulated validators do.
+#[derive(Debug)]
+struct Checked {
+    block: Verified<Block>,
     header: Digest,
 }
 
 impl VerifiedBlock {
+    /// Only for blocks that were checked.
+    fn new(block: Block, reference: BlockRef, header: Digest) -> Self {
+        Self { checked: Arc::new(Checked { block: Verified(block), header }), reference }
+    }
+
     /// The block's name.
     #[must_use]
     pub const fn reference(&self) -> BlockRef {
@@ -51,8 +62,8 @@ impl VerifiedBlock {
 
     /// The digest of its header, which is expensive to have anew: it covers the whole payload.
     #[must_use]
-    pub const fn header_digest(&self) -> Digest {
-        self.header
+    pub fn header_digest(&self) -> Digest {
+        self.checked.header
     }
 }
 
@@ -60,7 +71,7 @@ impl Deref for VerifiedBlock {
     type Target = Block;
 
     fn deref(&self) -> &Block {
-        &self.block
+        &self.checked.block
     }
 }
 
@@ -170,7 +181,7 @@ impl CommitteeKeys {
                 return Err(VerifyError::TransactionSignature { index });
             }
         }
-        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference, header })
+        Ok(VerifiedBlock::new(block, reference, header))
     }
 
     /// Checks a transaction's signature, with the key from memory where it signed before.
@@ -200,7 +211,7 @@ impl CommitteeKeys {
     /// [`VerifyError`] if this key did not sign this block for this committee.
     pub fn verify_composed(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
         let (reference, header) = self.verify_author(&block)?;
-        Ok(VerifiedBlock { block: Arc::new(Verified(block)), reference, header })
+        Ok(VerifiedBlock::new(block, reference, header))
     }
 
     /// Checks that the block is of this committee and signed by its author: its name and the
