@@ -219,6 +219,12 @@ impl<B> Dag<B> {
         self.floor
     }
 
+    /// The lowest round whose blocks are kept.
+    #[must_use]
+    pub const fn lowest_kept(&self) -> Round {
+        Round(self.base)
+    }
+
     /// The highest round with a block, or the floor.
     #[must_use]
     pub fn highest_round(&self) -> Round {

@@ -11,8 +11,8 @@ use borsh::BorshSerialize;
 use qcn_types::{BlockRef, CompactBlock, Round, Slot, Time, ValidatorIndex, VerifiedBlock};
 
 use crate::limits::{
-    MAX_VERIFYING_BYTES_PER_PEER, MAX_VERIFYING_PER_PEER, MAX_WAITING_BYTES_PER_PEER,
-    MAX_WAITING_PER_PEER,
+    MAX_REMEMBERED_IN_FULL, MAX_VERIFYING_BYTES_PER_PEER, MAX_VERIFYING_PER_PEER,
+    MAX_WAITING_BYTES_PER_PEER, MAX_WAITING_PER_PEER,
 };
 
 /// A block that waits for parents.
@@ -278,6 +278,8 @@ fn range_to<T>(map: &BTreeMap<Slot, T>, floor: Round) -> Vec<Slot> {
 pub struct Fetch {
     missing: BTreeMap<Slot, Wanted>,
     due: BTreeMap<(Time, Slot), ()>,
+    /// Whom blocks were asked for with their parents in full: how often, and when it may be again.
+    in_full: BTreeMap<(Slot, ValidatorIndex), (u32, Time)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -300,6 +302,27 @@ impl Fetch {
         self.due.insert((at, slot), ());
     }
 
+    /// Whether to ask a peer now for a slot's block with its parents in full: the same block may
+    /// come many times by slots, and is asked for with growing pauses.
+    pub fn want_in_full(
+        &mut self,
+        slot: Slot,
+        from: ValidatorIndex,
+        now: Time,
+        pause_us: u64,
+    ) -> bool {
+        if self.in_full.len() >= MAX_REMEMBERED_IN_FULL {
+            return true;
+        }
+        let (attempts, at) = self.in_full.entry((slot, from)).or_insert((0, now));
+        let due = *at <= now;
+        if due {
+            *at = now.plus_us(pause_us.saturating_mul(2 << (*attempts).min(Self::MAX_DOUBLINGS)));
+            *attempts = attempts.saturating_add(1);
+        }
+        due
+    }
+
     /// A block came into the slot.
     pub fn arrived(&mut self, slot: Slot) {
         if let Some(wanted) = self.missing.remove(&slot) {
@@ -312,6 +335,8 @@ impl Fetch {
         for slot in range_to(&self.missing, floor) {
             self.arrived(slot);
         }
+        let above = Slot { round: floor.next(), author: ValidatorIndex(0) };
+        self.in_full = self.in_full.split_off(&(above, ValidatorIndex(0)));
     }
 
     /// When the next request is due.

@@ -44,6 +44,9 @@ pub const MAX_SIBLINGS: usize = 4 * qcn_types::MAX_MEMBERS;
 /// The most pieces of evidence that wait to be included.
 pub const MAX_PENDING_EVIDENCE: usize = 64;
 
+/// So many requests for blocks in full are remembered, to be repeated with growing pauses only.
+pub const MAX_REMEMBERED_IN_FULL: usize = 8_192;
+
 /// The most blocks held back because their time has not come.
 pub const MAX_HELD_BACK: usize = 1_024;
 

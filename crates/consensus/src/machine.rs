@@ -18,14 +18,14 @@ use crate::commit::{Commit, CommitRecord};
 use crate::commit_rule::{CommitRule, Outcome};
 use crate::dag::{Dag, InsertError, Vertex};
 use crate::intake::{Admission, Fetch, Intake, Pending, Waiting};
-use crate::limits::{self, HORIZON_ROUNDS, MAX_HELD_BACK, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
+use crate::limits::{self, HORIZON_ROUNDS, MAX_HELD_BACK, RETENTION_ROUNDS};
 use crate::linearizer::Linearizer;
 use crate::proposer::{Proposer, Readiness};
 use crate::pursuit::Pursuit;
 use crate::recovery::Recovery;
 use crate::rules::{Thresholds, collection_floor};
 use crate::schedule::{Schedule, ScheduleState, WindowEnd};
-use crate::serve::Server;
+use crate::serve::{Server, wire_form};
 use crate::time_rule;
 use crate::{BrokenRule, Config, Input, Message, Output, Rejection, Suspicion};
 
@@ -46,6 +46,8 @@ pub struct Machine {
     commit_digest: Digest,
 
     intake: Intake,
+    /// Blocks that wait for nothing any more.
+    ready: VecDeque<Waiting>,
     fetch: Fetch,
     server: Server,
     /// Parents named in full that are not here: the only way in for a second block of a slot.
@@ -120,11 +122,12 @@ impl Machine {
             commit_index: 0,
             commit_digest: Digest::ZERO,
             intake: Intake::default(),
+            ready: VecDeque::new(),
             fetch: Fetch::default(),
             server: Server::new(members),
             wanted: BTreeSet::new(),
             held_back: BTreeMap::new(),
-            pursuit: Pursuit::new(members, now),
+            pursuit: Pursuit::new(own, members),
             keep_above: Round::GENESIS,
             withheld: vec![0; members],
             proposer: Proposer::new(own, own_genesis, members, now),
@@ -172,6 +175,7 @@ impl Machine {
         self.commit_index = last.index;
         self.commit_digest = last.digest();
         self.intake = Intake::default();
+        self.ready.clear();
         self.fetch = Fetch::default();
         self.wanted.clear();
         self.held_back.clear();
@@ -256,8 +260,12 @@ impl Machine {
             Input::Signed(block) => self.publish(block),
             Input::Busy(busy) => self.shard_busy = busy,
             // Nothing may be signed before the whole log is read.
-            Input::Replay(block) => return self.replay(block),
+            Input::Replay(block) => {
+                self.replay(block);
+                return self.take_in_ready();
+            }
         }
+        self.take_in_ready();
         self.propose_if_ready();
         self.set_wake();
     }
@@ -290,10 +298,16 @@ impl Machine {
         match message {
             Message::Block(compact) => self.receive(from, compact),
             Message::Blocks(blocks) => {
+                if let Some(highest) = blocks.iter().map(|block| block.round).max() {
+                    self.pursuit.note_answer(from, highest);
+                }
                 for compact in blocks.into_inner() {
                     self.receive(from, compact);
+                    self.take_in_ready();
                 }
             }
+            Message::Latest(latest) => self.note_latest(from, latest),
+            Message::RoundsGone { first } => self.note_gone(from, first),
             Message::RecoveryQuery { nonce } => {
                 if self.recovery.is_none() {
                     let latest = self.proposer.last();
@@ -301,7 +315,7 @@ impl Machine {
                 }
             }
             Message::RecoveryAnswer { nonce, latest } => self.recovery_answer(from, nonce, latest),
-            request => match self.server.serve(self.now, from, &request, &self.dag) {
+            request => match self.server.serve(self.now, from, &request, &self.dag, &self.proven) {
                 Ok(answers) => answers.into_iter().for_each(|answer| self.send(from, answer)),
                 Err(rejection) => self.reject(from, rejection),
             },
@@ -409,8 +423,7 @@ impl Machine {
                 if hopeless.is_empty() {
                     self.wait(from, Pending::Compact(compact), &absent);
                 } else {
-                    let slot = compact.slot();
-                    self.send(from, Message::RequestFull(slot));
+                    self.request_full(from, compact.slot());
                 }
             }
         }
@@ -443,7 +456,7 @@ impl Machine {
         let rebuilt = matches!(compact.parents, qcn_types::CompactParents::Slots { .. });
         match error {
             VerifyError::BlockSignature if rebuilt => {
-                self.send(from, Message::RequestFull(compact.slot()));
+                self.request_full(from, compact.slot());
             }
             VerifyError::BlockSignature | VerifyError::ForeignBlock => {
                 self.reject(from, Rejection::BadSignature);
@@ -584,7 +597,14 @@ impl Machine {
         if self.recovery.is_some() {
             self.finish_recovery();
         }
-        for waiting in self.intake.arrived(reference.slot()) {
+        self.ready.extend(self.intake.arrived(reference.slot()));
+    }
+
+    /// Takes in what waited for blocks that have come or for the floor to rise. Not before all
+    /// that follows from those is done: a block that came in while a commit is under way would
+    /// have the next slot decided by leaders that this very commit replaces.
+    fn take_in_ready(&mut self) {
+        while let Some(waiting) = self.ready.pop_front() {
             self.retry(waiting);
         }
     }
@@ -741,15 +761,17 @@ impl Machine {
         self.unsequenced_payloads = self.unsequenced_payloads.split_off(&floor.next());
         self.wanted.retain(|reference| reference.round > floor);
         self.held_back.retain(|(_, reference), _| reference.round > floor);
-        for waiting in self.intake.raise_floor(floor) {
-            self.retry(waiting);
-        }
+        self.ready.extend(self.intake.raise_floor(floor));
     }
 
     // ----- proposing -----
 
+    /// Whether the next block should come soon. Who has proposed in the local round already is
+    /// waiting for it, whatever the reason: to be idle alone would cost the others a timeout.
     fn is_busy(&self) -> bool {
-        self.shard_busy || self.unsequenced_payloads.values().any(|count| *count > 0)
+        self.shard_busy
+            || self.unsequenced_payloads.values().any(|count| *count > 0)
+            || self.dag.highest_round() >= self.proposer.round()
     }
 
     fn propose_if_ready(&mut self) {
@@ -825,7 +847,7 @@ impl Machine {
             return;
         }
         self.outputs.push_back(Output::PersistOwn(block.clone()));
-        let compact = Arc::new(CompactBlock::pack(&block));
+        let compact = wire_form(&block, &self.proven);
         self.outputs.push_back(Output::Broadcast(Message::Block(compact)));
         self.proposer.note_own(&block, self.now);
         self.insert(block, false);
@@ -854,82 +876,6 @@ impl Machine {
         self.resend();
     }
 
-    fn fetch_missing(&mut self) {
-        let pause = self.config.sync_delay_us;
-        let members = self.committee().len();
-        for (to, slots) in self.fetch.requests(self.now, pause, self.own, members) {
-            for slot in &slots {
-                let withheld = &mut self.withheld[slot.author.position()];
-                *withheld = withheld.saturating_add(2).min(limits::MOST_WITHHELD);
-            }
-            for part in slots.chunks(MAX_REQUESTED_SLOTS) {
-                let exact: Vec<BlockRef> = self
-                    .wanted
-                    .iter()
-                    .filter(|reference| part.contains(&reference.slot()))
-                    .copied()
-                    .collect();
-                if !exact.is_empty() {
-                    self.send(to, Message::RequestBlocks(Bounded::truncated(exact)));
-                }
-                self.send(to, Message::RequestSlots(Bounded::truncated(part.to_vec())));
-            }
-        }
-    }
-
-    fn fetch_range(&mut self) {
-        let Some((highest, source)) = self.far_ahead() else {
-            return;
-        };
-        // After a jump to a later state there are no blocks yet, and the round runs before them.
-        let first = self.proposer.round().previous().min(self.dag.highest_round());
-        let first = first.max(self.dag.floor().next());
-        let pause = self.config.sync_delay_us.saturating_mul(2);
-        for (to, message) in self.pursuit.requests(self.now, pause, first..=highest, source) {
-            self.send(to, message);
-        }
-    }
-
-    /// The highest round that others are in, and who said so, if it is far above the local one.
-    fn far_ahead(&self) -> Option<(Round, ValidatorIndex)> {
-        let reach = self.proposer.round().plus(limits::ROUNDS_BEHIND);
-        let [waiting, dropped] = [self.intake.highest_waiting(), self.pursuit.dropped()];
-        waiting.max(dropped).filter(|(highest, _)| *highest >= reach)
-    }
-
-    /// Stalled, the last own block is sent again: peers may have lost it with a connection.
-    fn resend(&mut self) {
-        if self.now < self.next_resend {
-            return;
-        }
-        self.next_resend = self.now.plus_us(self.config.resend_interval_us);
-        let last = self.dag.find(&self.proposer.last());
-        if let Some(node) = last.and_then(|vertex| self.dag.node(vertex)) {
-            let compact = Arc::new(CompactBlock::pack(&node.content));
-            self.outputs.push_back(Output::Broadcast(Message::Block(compact)));
-        }
-    }
-
-    fn note_claim(&mut self, from: ValidatorIndex, round: Round) {
-        self.pursuit.claim(from, round);
-        // Nearer than this, all peers keep the blocks.
-        let reach =
-            self.proposer.round().plus(self.config.gc_depth.saturating_add(RETENTION_ROUNDS / 2));
-        let pause = self.config.resend_interval_us;
-        if round > reach
-            && self.is_claimed_by_honest(reach)
-            && self.pursuit.reports(self.now, pause)
-        {
-            self.outputs.push_back(Output::Behind { round: reach });
-        }
-    }
-
-    /// Whether at least one honest author's block of a round above has come from its author.
-    fn is_claimed_by_honest(&self, round: Round) -> bool {
-        let weight = self.keys.committee().weight_of(&self.pursuit.claimants_above(round));
-        self.thresholds.contains_honest(weight)
-    }
-
     fn set_wake(&mut self) {
         let mut wake = self.next_resend;
         if self.recovery.is_none()
@@ -944,7 +890,8 @@ impl Machine {
             wake = wake.min(due);
         }
         if self.far_ahead().is_some() {
-            wake = wake.min(self.pursuit.next_request());
+            let due = self.pursuit.next_request(self.first_missing_round(), self.range_pause_us());
+            wake = wake.min(due);
         }
         if let Some(((time_ms, _), _)) = self.held_back.first_key_value() {
             wake = wake.min(Time::from_ms(*time_ms));
@@ -955,6 +902,8 @@ impl Machine {
         }
     }
 }
+
+mod catching_up;
 
 #[cfg(test)]
 mod tests;

@@ -40,4 +40,11 @@ pub enum Message {
         /// The newest own block; the own genesis reference if there is none.
         latest: BlockRef,
     },
+    /// The sending validator's newest block, said again while nothing moves: who lacks it asks.
+    Latest(BlockRef),
+    /// Answers [`Self::RequestRounds`] from a round on that is no longer kept.
+    RoundsGone {
+        /// The lowest round asked for.
+        first: Round,
+    },
 }

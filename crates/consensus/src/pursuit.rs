@@ -2,37 +2,97 @@
 //!
 //! Fetching parents one round at a time would take a round trip for each, and blocks beyond the
 //! horizon are not even kept until their parents come.
+//!
+//! **Invariant**: what was asked for is not asked for again while its answer may be on its way.
+//! The pause before the next attempt follows from how long the last answer took, so that requests
+//! never come faster than the slowest link on the way can carry what they ask for.
 
 use std::ops::RangeInclusive;
 
-use qcn_types::{AuthorSet, Round, Time, ValidatorIndex};
+use qcn_types::{AuthorSet, Committee, Round, Time, ValidatorIndex};
 
 use crate::Message;
+use crate::rules::Thresholds;
 
 /// Blocks asked for at once, about: several round trips' worth, well within a peer's budget.
 const BLOCKS_PER_REQUEST: u16 = 400;
+/// What the pause grows to while nothing comes, in microseconds: the network may have healed.
+const MAX_SILENT_PAUSE_US: u64 = 2_000_000;
+/// What the pause grows to when answers take that long, in microseconds.
+const MAX_PAUSE_US: u64 = 10_000_000;
+/// By at least one part in so many the gap shrinks within the patience, if blocks catch up.
+const SHRINKS_BY: u64 = 8;
+
+/// The newest request for whole rounds, and what came of it.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Whom, for the first half and for the second.
+    peers: [ValidatorIndex; 2],
+    first: Round,
+    /// How many rounds each.
+    count: u16,
+    /// The last round asked for.
+    last: Round,
+    /// The highest round that came from each.
+    answered: [Option<Round>; 2],
+    /// When it was asked for first.
+    since: Time,
+    /// When it was asked for last, and how long to wait before the next attempt.
+    at: Time,
+    pause_us: u64,
+    /// Attempts without an answer to the end: other peers are asked then.
+    attempts: u16,
+}
+
+impl Asked {
+    /// The last round of the first half.
+    const fn half(&self) -> Round {
+        self.first.plus(self.count as u64 - 1)
+    }
+
+    /// The round that the answers reach without a gap, or are expected to. The last one may not
+    /// be whole.
+    fn end(&self) -> Round {
+        match self.answered {
+            [Some(reached), _] if reached < self.half() => reached,
+            [_, Some(reached)] => reached,
+            _ => self.last,
+        }
+        .previous()
+    }
+
+    /// How many rounds fit into an answer, going by this one.
+    fn next_count(&self, most: u16) -> u16 {
+        match self.answered[0] {
+            Some(reached) if reached < self.half() => {
+                (reached.0.saturating_sub(self.first.0) as u16).max(1)
+            }
+            _ => self.count.saturating_mul(2).min(most),
+        }
+    }
+}
 
 /// What one validator knows of the others' rounds.
 #[derive(Debug)]
 pub struct Pursuit {
+    own: ValidatorIndex,
     /// The highest round of blocks that came from their own authors.
     claimed: Vec<Round>,
     /// The highest block that was dropped because it is too far ahead, and who sent it.
     dropped: Option<(Round, ValidatorIndex)>,
-    next_request: Time,
-    reported: Time,
+    asked: Option<Asked>,
+    /// Who says that the next rounds are no longer kept.
+    gone: AuthorSet,
+    /// While the others are out of reach: by how many rounds they were ahead, and when.
+    gap: Option<(u64, Time)>,
 }
 
 impl Pursuit {
     /// Nobody is ahead.
     #[must_use]
-    pub fn new(members: usize, now: Time) -> Self {
-        Self {
-            claimed: vec![Round::GENESIS; members],
-            dropped: None,
-            next_request: now,
-            reported: Time::ZERO,
-        }
+    pub fn new(own: ValidatorIndex, members: usize) -> Self {
+        let claimed = vec![Round::GENESIS; members];
+        Self { own, claimed, dropped: None, asked: None, gone: AuthorSet::EMPTY, gap: None }
     }
 
     /// A block of this round came from its author.
@@ -48,6 +108,22 @@ impl Pursuit {
         authors.filter(|author| self.claimed[author.position()] > round).collect()
     }
 
+    /// The highest round that an honest author claims to have reached.
+    #[must_use]
+    pub fn claimed_by_honest(&self, committee: &Committee, thresholds: Thresholds) -> Round {
+        let mut claims: Vec<(Round, ValidatorIndex)> =
+            self.claimed.iter().copied().zip((0..).map(ValidatorIndex)).collect();
+        claims.sort_unstable_by(|a, b| b.cmp(a));
+        let mut weight = 0;
+        for (round, author) in claims {
+            weight += committee.weight(author);
+            if thresholds.contains_honest(weight) {
+                return round;
+            }
+        }
+        Round::GENESIS
+    }
+
     /// A block was dropped as too far ahead. That counts only if somebody honest is as far.
     pub fn note_dropped(&mut self, round: Round, from: ValidatorIndex, honest: bool) {
         if honest && self.dropped.is_none_or(|(highest, _)| highest < round) {
@@ -61,13 +137,45 @@ impl Pursuit {
         self.dropped
     }
 
-    /// When whole rounds may be asked for again.
-    #[must_use]
-    pub const fn next_request(&self) -> Time {
-        self.next_request
+    /// Blocks came that were asked for.
+    pub fn note_answer(&mut self, from: ValidatorIndex, highest: Round) {
+        let Some(asked) = &mut self.asked else {
+            return;
+        };
+        let half = asked.half();
+        let ranges = [asked.first..=half, half.next()..=asked.last];
+        for (place, range) in ranges.iter().enumerate() {
+            if asked.peers[place] == from && range.contains(&highest) {
+                let answered = &mut asked.answered[place];
+                *answered = (*answered).max(Some(highest));
+            }
+        }
     }
 
-    /// Asks two peers for the next rounds, unless it did so a moment ago.
+    /// A peer does not keep what it was asked for any more. Gives back all who said so since the
+    /// last rounds came.
+    pub fn note_gone(&mut self, from: ValidatorIndex, first: Round) -> &AuthorSet {
+        let asked = |asked: Asked| {
+            let firsts = [asked.first, asked.half().next()];
+            asked.peers.into_iter().zip(firsts).any(|pair| pair == (from, first))
+        };
+        if self.asked.is_some_and(asked) {
+            self.gone.insert(from);
+        }
+        &self.gone
+    }
+
+    /// When whole rounds from `first` on may be asked for, at least a pause after the last time.
+    #[must_use]
+    pub fn next_request(&self, first: Round, pause_us: u64) -> Time {
+        match &self.asked {
+            None => Time::ZERO,
+            Some(asked) if first >= asked.end() => asked.at.plus_us(pause_us),
+            Some(asked) => asked.at.plus_us(asked.pause_us),
+        }
+    }
+
+    /// Asks two peers for the next rounds, unless their answers may still be on their way.
     pub fn requests(
         &mut self,
         now: Time,
@@ -75,28 +183,90 @@ impl Pursuit {
         rounds: RangeInclusive<Round>,
         source: ValidatorIndex,
     ) -> Vec<(ValidatorIndex, Message)> {
-        if now < self.next_request {
+        let first = *rounds.start();
+        if now < self.next_request(first, pause_us) {
             return Vec::new();
         }
-        self.next_request = now.plus_us(pause_us);
         let members = self.claimed.len().max(1) as u16;
-        let count = (BLOCKS_PER_REQUEST / members).clamp(8, 32);
-        let other = ValidatorIndex((source.0 + 1) % members);
-        let first = *rounds.start();
-        [(source, first), (other, first.plus(u64::from(count)))]
+        let most = (BLOCKS_PER_REQUEST / members).clamp(8, 32);
+        let (since, pause_us, count, attempts) = match &self.asked {
+            None => (now, pause_us, most, 0),
+            Some(asked) if first >= asked.end() => {
+                let taken = now.since_us(asked.since).saturating_mul(2);
+                (now, taken.clamp(pause_us, MAX_PAUSE_US), asked.next_count(most), 0)
+            }
+            Some(asked) if first > asked.first => {
+                (now, asked.pause_us, asked.count, asked.attempts.wrapping_add(1))
+            }
+            Some(asked) => {
+                let longest = MAX_SILENT_PAUSE_US.max(asked.pause_us);
+                let pause_us = asked.pause_us.saturating_mul(2).min(longest);
+                (asked.since, pause_us, asked.count, asked.attempts.wrapping_add(1))
+            }
+        };
+        if attempts == 0 {
+            self.gone = AuthorSet::EMPTY;
+        }
+        let peers = [0, 1].map(|step| self.peer(source, attempts.wrapping_add(step)));
+        let firsts = [first, first.plus(u64::from(count))];
+        let last = firsts[1].plus(u64::from(count) - 1).min(*rounds.end());
+        self.asked = Some(Asked {
+            peers,
+            first,
+            count,
+            last,
+            answered: [None; 2],
+            since,
+            at: now,
+            pause_us,
+            attempts,
+        });
+        peers
             .into_iter()
+            .zip(firsts)
             .filter(|(_, first)| rounds.contains(first))
             .map(|(to, first)| (to, Message::RequestRounds { first, count }))
             .collect()
     }
 
-    /// Whether to say now that the others are out of reach: not more often than every pause.
-    pub fn reports(&mut self, now: Time, pause_us: u64) -> bool {
-        let due = now >= self.reported.plus_us(pause_us);
-        if due {
-            self.reported = now;
+    /// The peer so many steps after `source`, among all but the own validator.
+    fn peer(&self, source: ValidatorIndex, steps: u16) -> ValidatorIndex {
+        let members = self.claimed.len().max(1) as u64;
+        let others = members.saturating_sub(1).max(1);
+        // Places among the others, beginning after the own one.
+        let place = (u64::from(source.0) + members - u64::from(self.own.0)) % members;
+        let place = place.saturating_sub(1);
+        let place = (place + u64::from(steps)) % others;
+        ValidatorIndex(((u64::from(self.own.0) + 1 + place) % members) as u16)
+    }
+
+    /// The others are near: the next pursuit begins anew.
+    pub const fn rest(&mut self) {
+        self.asked = None;
+    }
+
+    /// The others are so many rounds ahead that they may not keep the blocks in between. Says
+    /// whether it is time to give up catching up by blocks: for the whole patience the gap has
+    /// not shrunk by much. Says so once in a patience.
+    pub fn is_losing(&mut self, now: Time, gap: u64, patience_us: u64) -> bool {
+        match self.gap {
+            Some((before, since)) if gap > before - before / SHRINKS_BY => {
+                let due = now >= since.plus_us(patience_us);
+                if due {
+                    self.gap = Some((gap, now));
+                }
+                due
+            }
+            _ => {
+                self.gap = Some((gap, now));
+                false
+            }
         }
-        due
+    }
+
+    /// The others are within reach.
+    pub const fn is_near(&mut self) {
+        self.gap = None;
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use qcn_crypto::Signature;
 use qcn_types::{
-    Action, Block, Bounded, CompactBlock, Payload, Round, Slot, Time, Transaction, ValidatorIndex,
-    VerifiedBlock,
+    Action, AuthorSet, Block, BlockRef, Bounded, CompactBlock, Payload, Round, Slot, Time,
+    Transaction, ValidatorIndex, VerifiedBlock,
 };
 
 use crate::dag::Dag;
@@ -39,19 +39,28 @@ impl Server {
         Self { windows: vec![Window::default(); members] }
     }
 
-    /// The answers to a request. Of blocks that are too long for what is left of the second, it
-    /// has the first ones only: the peer asks again for what it lacks.
+    /// The answers to a request. Of blocks that are too long for what is left of the second, or of
+    /// whole rounds that are too long for one answer, it has the first ones only: the peer asks
+    /// again for what it lacks. See [`wire_form`] for `equivocators`.
     ///
     /// # Errors
     /// [`Rejection`] if the peer asks for more than it may.
-    pub fn serve(
+    pub fn serve<'a>(
         &mut self,
         now: Time,
         from: ValidatorIndex,
         request: &Message,
-        dag: &Dag<VerifiedBlock>,
+        dag: &'a Dag<VerifiedBlock>,
+        equivocators: &AuthorSet,
     ) -> Result<Vec<Message>, Rejection> {
         // Packing copies payloads, so it waits until the peer's budget has paid for it.
+        if let Message::RequestRounds { first, .. } = request
+            && first.next() < dag.lowest_kept()
+        {
+            self.window(now, from)?.charge(1)?;
+            return Ok(vec![Message::RoundsGone { first: *first }]);
+        }
+        let packed = |block: &'a VerifiedBlock| (block, Form::of(block, equivocators));
         let mut blocks: Vec<(&VerifiedBlock, Form)> = match request {
             Message::RequestSlots(slots) => {
                 slots.iter().flat_map(|slot| in_slot(dag, *slot)).map(packed).collect()
@@ -76,11 +85,22 @@ impl Server {
                 .collect(),
             _ => Vec::new(),
         };
+        if matches!(request, Message::RequestRounds { .. }) {
+            // The rest is asked for once this is there: a slow link would carry it twice.
+            let mut bytes = 0;
+            let within = blocks.iter().take_while(|(block, form)| {
+                let begins_within = bytes < MAX_ANSWER_BYTES;
+                bytes += form.approximate_bytes(block);
+                begins_within
+            });
+            let count = within.count();
+            blocks.truncate(count);
+        }
         let window = self.window(now, from)?;
         window.charge(blocks.len().max(1) as u32)?;
         let paid = window.pay(blocks.iter().map(|(block, form)| form.approximate_bytes(block)))?;
         blocks.truncate(paid);
-        Ok(split(blocks.into_iter().map(wire_form)))
+        Ok(split(blocks.into_iter().map(|(block, form)| form.take(block))))
     }
 
     fn window(&mut self, now: Time, from: ValidatorIndex) -> Result<&mut Window, Rejection> {
@@ -126,6 +146,14 @@ fn in_slot(dag: &Dag<VerifiedBlock>, slot: Slot) -> impl Iterator<Item = &Verifi
         .map(|node| &node.content)
 }
 
+/// A block as it travels. Parents of authors that fill slots twice are named in full: who has the
+/// other block of such a slot could not tell which one is meant, and would lose a round trip for
+/// every round.
+#[must_use]
+pub fn wire_form(block: &Block, equivocators: &AuthorSet) -> Arc<CompactBlock> {
+    Form::of(block, equivocators).take(block)
+}
+
 /// How a block is sent.
 #[derive(Clone, Copy)]
 enum Form {
@@ -136,6 +164,18 @@ enum Form {
 }
 
 impl Form {
+    fn of(block: &Block, equivocators: &AuthorSet) -> Self {
+        let ambiguous = |parent: &BlockRef| equivocators.contains(parent.author);
+        if block.body.parents.iter().any(ambiguous) { Self::InFull } else { Self::Packed }
+    }
+
+    fn take(self, block: &Block) -> Arc<CompactBlock> {
+        Arc::new(match self {
+            Self::Packed => CompactBlock::pack(block),
+            Self::InFull => CompactBlock::in_full(block),
+        })
+    }
+
     /// What a block takes in this form: an upper estimate, without packing it.
     fn approximate_bytes(self, block: &Block) -> usize {
         const PARENT_BYTES: usize = 42;
@@ -149,20 +189,8 @@ impl Form {
     }
 }
 
-const fn packed(block: &VerifiedBlock) -> (&VerifiedBlock, Form) {
-    (block, Form::Packed)
-}
-
 const fn in_full(block: &VerifiedBlock) -> (&VerifiedBlock, Form) {
     (block, Form::InFull)
-}
-
-fn wire_form((block, form): (&VerifiedBlock, Form)) -> Arc<CompactBlock> {
-    let block: &Block = block;
-    Arc::new(match form {
-        Form::Packed => CompactBlock::pack(block),
-        Form::InFull => CompactBlock::in_full(block),
-    })
 }
 
 /// Splits blocks into messages of bounded count and size.

@@ -4,32 +4,103 @@ fn author(index: u16) -> ValidatorIndex {
     ValidatorIndex(index)
 }
 
+/// Whom it asks for which rounds, and how many.
+fn asks(pursuit: &mut Pursuit, at: u64, rounds: RangeInclusive<u64>) -> Vec<(u16, u64, u16)> {
+    let rounds = Round(*rounds.start())..=Round(*rounds.end());
+    let asked = pursuit.requests(Time(at), 100, rounds, author(3));
+    let asked = asked.into_iter().map(|(to, message)| match message {
+        Message::RequestRounds { first, count } => (to.0, first.0, count),
+        other => panic!("{other:?}"),
+    });
+    asked.collect()
+}
+
 #[test]
-fn two_peers_are_asked_for_the_next_rounds_and_not_again_at_once() {
-    let mut pursuit = Pursuit::new(4, Time::ZERO);
-    let rounds = || Round(10)..=Round(50);
-    let asked = pursuit.requests(Time(1_000), 500, rounds(), author(3));
-    let firsts: Vec<_> = asked
-        .iter()
-        .map(|(to, message)| match message {
-            Message::RequestRounds { first, count } => (to.0, first.0, *count),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(firsts, [(3, 10, 32), (0, 42, 32)]);
-    assert!(pursuit.requests(Time(1_499), 500, rounds(), author(3)).is_empty());
-    assert_eq!(pursuit.next_request(), Time(1_500));
+fn two_peers_are_asked_for_the_next_rounds() {
+    let mut pursuit = Pursuit::new(author(1), 4);
+    assert_eq!(asks(&mut pursuit, 0, 10..=100), [(3, 10, 32), (0, 42, 32)]);
     // Nothing is asked for above the highest round.
-    let near = pursuit.requests(Time(1_500), 500, Round(10)..=Round(41), author(1));
-    assert_eq!(near.len(), 1);
+    assert_eq!(asks(&mut Pursuit::new(author(1), 4), 0, 10..=41), [(3, 10, 32)]);
+}
+
+/// What may be on its way is not asked for again.
+///
+/// Given rounds that were asked for. While nothing comes, the same ones are asked for with pauses
+/// that double up to a limit, each time from others; an answer that took long makes the next
+/// pause twice as long.
+#[test]
+fn requests_come_no_faster_than_answers() {
+    let mut pursuit = Pursuit::new(author(1), 4);
+    let silent = || 10..=1_000_000;
+    let mut times = Vec::new();
+    let mut peers = AuthorSet::EMPTY;
+    for at in (0..20_000_000).step_by(100) {
+        if let Some((to, first, _)) = asks(&mut pursuit, at, silent()).first() {
+            assert_eq!(*first, 10);
+            times.push(at);
+            peers.insert(author(*to));
+        }
+    }
+    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses[..4], [100, 200, 400, 800]);
+    assert_eq!(pauses.iter().max(), Some(&2_000_000));
+    assert_eq!(peers, AuthorSet::from_iter([0, 2, 3].map(author)), "never itself");
+
+    // Each answer takes a second, in which the requests that came too soon are the first ones.
+    let mut pursuit = Pursuit::new(author(1), 4);
+    let (mut first, mut sent) = (10, Vec::new());
+    for at in (0..20_000_000).step_by(100) {
+        if at % 1_000_000 == 999_900 {
+            pursuit.note_answer(author(3), Round(first + 31));
+            pursuit.note_answer(author(0), Round(first + 63));
+            first += 63;
+        }
+        sent.extend(asks(&mut pursuit, at, first..=1_000_000).first().map(|_| at / 1_000_000));
+    }
+    let in_each = (0..20).map(|second| sent.iter().filter(|at| **at == second).count());
+    let in_each: Vec<usize> = in_each.collect();
+    assert!(in_each[0] > 5, "{in_each:?}");
+    assert!(in_each[1..].iter().all(|count| *count == 1), "{in_each:?}");
+}
+
+/// The next rounds are asked for as soon as the last ones are here, but not more often than the
+/// pause; and only as many as the answers have room for.
+#[test]
+fn the_next_rounds_follow_the_answers() {
+    let mut pursuit = Pursuit::new(author(1), 4);
+    asks(&mut pursuit, 0, 1..=1_000);
+    pursuit.note_answer(author(3), Round(32));
+    pursuit.note_answer(author(0), Round(64));
+    assert_eq!(pursuit.next_request(Round(62), 100), Time(100), "the second half may still come");
+    assert!(asks(&mut pursuit, 99, 63..=1_000).is_empty());
+    assert_eq!(asks(&mut pursuit, 100, 63..=1_000), [(3, 63, 32), (0, 95, 32)]);
+
+    // Long blocks: only eight of the rounds fit.
+    pursuit.note_answer(author(3), Round(70));
+    assert_eq!(pursuit.next_request(Round(68), 100), Time(300));
+    assert_eq!(asks(&mut pursuit, 200, 69..=1_000), [(3, 69, 7), (0, 76, 7)]);
+    pursuit.note_answer(author(3), Round(75));
+    pursuit.note_answer(author(0), Round(82));
+    assert_eq!(asks(&mut pursuit, 300, 81..=1_000), [(3, 81, 14), (0, 95, 14)]);
+    // Nobody else's word counts, nor what was not asked for.
+    pursuit.note_answer(author(2), Round(82));
+    pursuit.note_answer(author(3), Round(999));
+    assert!(asks(&mut pursuit, 400, 81..=1_000).is_empty());
+
+    pursuit.rest();
+    assert_eq!(asks(&mut pursuit, 400, 500..=501), [(3, 500, 32)]);
 }
 
 /// However large the committee, the rounds asked for hold about as many blocks.
 #[test]
 fn a_request_is_as_large_whatever_the_committee() {
     for (members, expected) in [(1, 32), (12, 32), (20, 20), (100, 8)] {
-        let mut pursuit = Pursuit::new(members, Time::ZERO);
-        let asked = pursuit.requests(Time::ZERO, 1, Round(1)..=Round(500), author(0));
+        let asked = Pursuit::new(author(0), members).requests(
+            Time::ZERO,
+            1,
+            Round(1)..=Round(500),
+            author(0),
+        );
         let counts = asked.iter().all(|(_, message)| match message {
             Message::RequestRounds { count, .. } => *count == expected,
             _ => false,
@@ -40,7 +111,7 @@ fn a_request_is_as_large_whatever_the_committee() {
 
 #[test]
 fn claims_and_drops_only_rise() {
-    let mut pursuit = Pursuit::new(3, Time::ZERO);
+    let mut pursuit = Pursuit::new(author(0), 3);
     pursuit.claim(author(1), Round(9));
     pursuit.claim(author(1), Round(4));
     pursuit.claim(author(2), Round(5));
@@ -53,9 +124,41 @@ fn claims_and_drops_only_rise() {
     assert_eq!(pursuit.dropped(), Some((Round(900), author(1))));
 }
 
+/// Blocks are given up for the state only while the others are not coming nearer.
 #[test]
-fn that_the_others_are_out_of_reach_is_said_once_a_pause() {
-    let mut pursuit = Pursuit::new(3, Time::ZERO);
-    let said = [10, 14, 15, 19, 20].map(|at| pursuit.reports(Time(at), 5));
-    assert_eq!(said, [true, false, true, false, true]);
+fn only_who_comes_no_nearer_is_losing() {
+    let mut pursuit = Pursuit::new(author(0), 3);
+    // (microseconds, rounds behind, whether that is losing)
+    let rows = [
+        (0, 800, false),
+        (999, 800, false),
+        (1_000, 701, true),
+        (1_500, 700, false),
+        (2_000, 615, true),
+        (2_100, 400, false),
+        (2_900, 340, false),
+        (3_899, 330, false),
+        (3_900, 330, true),
+    ];
+    for (at, gap, expected) in rows {
+        assert_eq!(pursuit.is_losing(Time(at), gap, 1_000), expected, "at {at}");
+    }
+    pursuit.is_near();
+    assert!(!pursuit.is_losing(Time(9_000), 330, 1_000));
+}
+
+/// The lighter a liar, the less its claim counts.
+#[test]
+fn the_highest_round_of_an_honest_author_needs_weight() {
+    let committee = crate::testing::committee(&[1, 1, 2, 3]);
+    let thresholds = Thresholds::of(&committee, None);
+    let mut pursuit = Pursuit::new(author(1), 4);
+    let claimed = |pursuit: &Pursuit| pursuit.claimed_by_honest(&committee, thresholds).0;
+    pursuit.claim(author(0), Round(900));
+    pursuit.claim(author(1), Round(500));
+    assert_eq!(claimed(&pursuit), 0, "f of 7 is 2");
+    pursuit.claim(author(3), Round(30));
+    assert_eq!(claimed(&pursuit), 30);
+    pursuit.claim(author(2), Round(600));
+    assert_eq!(claimed(&pursuit), 600);
 }

@@ -58,8 +58,13 @@ fn long_blocks_are_given_within_a_budget_of_bytes() {
     let long = block(MAX_BLOCK_TRANSACTIONS);
     let dag = dag(4, &long);
     let mut server = Server::new(4);
-    let request = Message::RequestRounds { first: Round(1), count: 4 };
-    let mut ask = |ms: u64, peer| served(server.serve(Time::from_ms(ms), peer, &request, &dag));
+    let slots = (1..=4).flat_map(|round| {
+        (0..4).map(move |author| Slot { round: Round(round), author: ValidatorIndex(author) })
+    });
+    let request = Message::RequestSlots(Bounded::truncated(slots.collect()));
+    let mut ask = |ms: u64, peer| {
+        served(server.serve(Time::from_ms(ms), peer, &request, &dag, &AuthorSet::EMPTY))
+    };
 
     let (blocks, bytes) = ask(10_000, PEER).unwrap();
     let one = encode(&CompactBlock::pack(&long)).len();
@@ -72,13 +77,27 @@ fn long_blocks_are_given_within_a_budget_of_bytes() {
     assert_eq!(ask(11_000, PEER), Ok((blocks, bytes)));
 }
 
+/// Whole rounds are given up to one answer's length: the next ones are asked for after them.
+#[test]
+fn of_whole_rounds_no_more_is_given_than_one_answer_holds() {
+    let long = block(MAX_BLOCK_TRANSACTIONS / 4);
+    let dag = dag(8, &long);
+    let request = Message::RequestRounds { first: Round(1), count: 8 };
+    let answers = Server::new(4).serve(Time::ZERO, PEER, &request, &dag, &AuthorSet::EMPTY);
+    let (blocks, bytes) = served(answers).unwrap();
+    let one = encode(&CompactBlock::pack(&long)).len();
+    assert!((2..32).contains(&blocks), "{blocks} blocks of {one} bytes");
+    assert!(bytes <= MAX_ANSWER_BYTES + one, "{bytes}");
+}
+
 /// Of short blocks the number alone is bounded, and a request is answered as a whole or not at all.
 #[test]
 fn short_blocks_are_given_by_number() {
     let dag = dag(32, &block(0));
     let mut server = Server::new(4);
     let request = Message::RequestRounds { first: Round(1), count: 32 };
-    let mut ask = || served(server.serve(Time::from_ms(0), PEER, &request, &dag));
+    let mut ask =
+        || served(server.serve(Time::from_ms(0), PEER, &request, &dag, &AuthorSet::EMPTY));
     for _ in 0..MAX_SERVED_BLOCKS_PER_SECOND / 128 {
         assert_eq!(ask().unwrap().0, 128);
     }

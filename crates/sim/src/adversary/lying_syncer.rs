@@ -32,6 +32,10 @@ impl Behaviour for LyingSyncer {
 fn falsify(message: Message, hands: &mut Hands<'_>) -> Message {
     match message {
         Message::Consensus(BlockMessage::Blocks(blocks)) => {
+            if let Some(lowest) = blocks.first().filter(|_| hands.random.chance(250_000)) {
+                let first = lowest.round;
+                return Message::Consensus(BlockMessage::RoundsGone { first });
+            }
             let falsified = blocks.iter().map(|block| falsify_block(block, hands)).collect();
             Message::Consensus(BlockMessage::Blocks(Bounded::truncated(falsified)))
         }

@@ -8,7 +8,7 @@ use crate::network::{encoded_bytes, wire_bytes};
 /// A message and what the engine has to know about it.
 #[derive(Debug)]
 pub(super) struct Parcel {
-    message: Message,
+    pub(super) message: Message,
     copies: u32,
     /// Its canonical length.
     pub(super) bytes: u64,
@@ -98,6 +98,10 @@ fn fingerprint(message: &Message) -> u64 {
         }
         Message::Consensus(BlockMessage::RecoveryQuery { nonce }) => (7, *nonce),
         Message::Consensus(BlockMessage::RecoveryAnswer { nonce, .. }) => (8, *nonce),
+        Message::Consensus(BlockMessage::Latest(latest)) => {
+            (14, latest.round.0 << 16 | u64::from(latest.author.0))
+        }
+        Message::Consensus(BlockMessage::RoundsGone { first }) => (15, first.0),
         Message::SyncRequest { above } => (9, above.0),
         Message::SyncOffer(package) => (10, package.certificate.checkpoint.height.0),
         Message::ChunkRequest { height, index } => (11, height.0 << 20 | u64::from(*index)),

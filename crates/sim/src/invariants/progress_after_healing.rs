@@ -1,5 +1,5 @@
 //! **Progress after healing** (DESIGN section 5.5): once the last fault is over, every honest
-//! validator that runs holds certificates of new checkpoints within a bound.
+//! validator that runs holds certificates of new checkpoints within a bound, and goes on to.
 
 use qcn_types::{AuthorSet, Committee, Height, ValidatorIndex};
 
@@ -15,6 +15,8 @@ pub(crate) const BOUND_US: u64 = 30_000_000;
 pub(crate) struct ProgressAfterHealing {
     committee: Committee,
     certified: Vec<Height>,
+    /// When that last rose.
+    moved_at: Vec<u64>,
     faulty_until: u64,
     /// The highest certified height when the last fault was over, once that is past.
     at_healing: Option<Height>,
@@ -24,6 +26,7 @@ impl ProgressAfterHealing {
     pub(crate) fn new(committee: &Committee) -> Self {
         Self {
             certified: vec![Height(0); committee.len()],
+            moved_at: vec![0; committee.len()],
             committee: committee.clone(),
             faulty_until: 0,
             at_healing: Some(Height(0)),
@@ -40,7 +43,10 @@ impl ProgressAfterHealing {
             self.at_healing = self.certified.iter().max().copied();
         }
         let own = &mut self.certified[validator.position()];
-        *own = (*own).max(height);
+        if height > *own {
+            *own = height;
+            self.moved_at[validator.position()] = now;
+        }
     }
 
     /// Judges those who run; says whether there was time enough to judge.
@@ -62,6 +68,15 @@ impl ProgressAfterHealing {
                 let detail = format!(
                     "certified height {height} is not above {before}, {} ms after the last fault",
                     (now - self.faulty_until) / 1_000
+                );
+                findings.report(NAME, Some(validator), detail);
+                continue;
+            }
+            let still_for = now.saturating_sub(self.moved_at[validator.position()]);
+            if still_for >= BOUND_US {
+                let detail = format!(
+                    "stands still at certified height {height}, for {} ms",
+                    still_for / 1_000
                 );
                 findings.report(NAME, Some(validator), detail);
             }

@@ -325,6 +325,9 @@ fn progress_after_healing_fires_on_who_stands_still() {
     assert_eq!(judged(&[0, 1, 2, 3], &all, true, late), (true, 0));
     assert_eq!(judged(&[0, 1], &all, true, late), (true, 2));
     assert_eq!(judged(&[0, 1], &all, true, late - 1), (false, 0), "too early to say");
+    let later = seconds(11) + progress_after_healing::BOUND_US;
+    assert_eq!(judged(&[0, 1, 2, 3], &all, true, later - 1), (true, 0));
+    assert_eq!(judged(&[0, 1, 2, 3], &all, true, later), (true, 4), "it moved on once only");
     assert_eq!(judged(&[0, 1], &all, false, late), (false, 0), "still cut");
     assert_eq!(judged(&[], &set(&[0, 1]), true, late), (false, 0), "no quorum runs");
 }

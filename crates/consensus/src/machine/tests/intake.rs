@@ -320,7 +320,8 @@ fn requests_are_served_within_a_budget() {
     assert_eq!(hands.sent().len(), 1);
 }
 
-/// Whoever claims to be far ahead is believed once others of a third claim it too.
+/// Whoever claims to be far ahead is believed once others of a third claim it too, and that the
+/// state is needed once blocks bring it no nearer.
 #[test]
 fn being_far_behind_takes_more_than_one_claim() {
     let behind = |hands: &mut Hands| {
@@ -328,8 +329,103 @@ fn being_far_behind_takes_more_than_one_claim() {
     };
     let mut hands = Hands::listening(4);
     let far = 2 * Config::default().gc_depth + 2;
-    for (from, author, expected) in [(1, 1, false), (1, 1, false), (2, 1, false), (2, 2, true)] {
+    // (who sends, whose block, milliseconds later, whether that is too far behind)
+    let rows = [(1, 1, 0, false), (1, 1, 5_000, false), (2, 1, 0, false), (2, 2, 0, false)];
+    for (from, author, later_ms, expected) in rows.into_iter().chain([(2, 2, 1_000, true)]) {
+        hands.now = hands.now.plus_ms(later_ms);
         hands.receive_full(from, &block(author, far, &[named(far - 1, 1, "")]));
         assert_eq!(behind(&mut hands), expected, "{author}'s block from {from}");
     }
+}
+
+/// Who catches up by blocks does not jump over them to a later state.
+#[test]
+fn who_catches_up_by_blocks_needs_no_state() {
+    let far = 2 * Config::default().gc_depth + 2;
+    let mut hands = Hands::listening(4);
+    let mut below = origin(4);
+    for round in 1..far - Config::default().gc_depth {
+        hands.now = hands.now.plus_ms(30);
+        for author in [1, 2] {
+            hands.receive_full(author, &block(author, far, &[named(far - 1, 1, "")]));
+        }
+        below = hands.grow(&[1, 2, 3], round, round, &below);
+    }
+    let outputs = hands.drain();
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Behind { .. })));
+}
+
+/// That blocks are gone is believed on the word of more than the faulty ones, and only of those
+/// who were asked, and who is not far behind has no use for the state.
+#[test]
+fn blocks_that_are_gone_are_given_up() {
+    let behind = |hands: &mut Hands| {
+        hands.drain().into_iter().any(|output| matches!(output, Output::Behind { .. }))
+    };
+    for (ahead, expected) in [(2 * Config::default().gc_depth, true), (20, false)] {
+        let mut hands = Hands::listening(4);
+        let below = [1, 2, 3].map(|index| named(ahead - 1, index, ""));
+        for index in [1, 2] {
+            hands.receive_full(index, &block(index, ahead, &below));
+        }
+        hands.tick(1);
+        let asked: Vec<(u16, Round)> = hands
+            .sent()
+            .into_iter()
+            .filter_map(|(to, message)| match message {
+                Message::RequestRounds { first, .. } => Some((to, first)),
+                _ => None,
+            })
+            .collect();
+        let (first_peer, first) = asked[0];
+        hands.message(3 - first_peer.min(2), Message::RoundsGone { first: Round(7) });
+        for _ in 0..2 {
+            hands.message(first_peer, Message::RoundsGone { first });
+            assert!(!behind(&mut hands), "one may lie");
+        }
+        hands.tick(80);
+        for index in [1, 2, 3] {
+            hands.message(index, Message::RoundsGone { first });
+        }
+        assert_eq!(behind(&mut hands), expected, "{ahead} rounds ahead");
+    }
+}
+
+/// Rounds that are no longer kept are not simply not answered.
+#[test]
+fn who_asks_for_old_rounds_is_told_that_they_are_gone() {
+    let mut hands = Hands::listening(4);
+    let rounds = Config::default().gc_depth + RETENTION_ROUNDS + 20;
+    hands.machine.keep_above(Round(u64::MAX));
+    hands.grow(&[1, 2, 3], 1, rounds, &origin(4));
+    let lowest = hands.machine.dag().lowest_kept();
+    assert!(lowest > Round(3), "{lowest}");
+    hands.drain();
+    let first = lowest.minus(2);
+    hands.message(1, Message::RequestRounds { first, count: 8 });
+    assert_eq!(hands.sent(), [(1, Message::RoundsGone { first })]);
+    hands.message(1, Message::RequestRounds { first: lowest.previous(), count: 8 });
+    assert!(matches!(&hands.sent()[..], [(1, Message::Blocks(_))]));
+}
+
+/// Who says which its last block is, is asked for it, once, if it is not here.
+#[test]
+fn a_block_that_is_spoken_of_is_asked_for() {
+    let mut hands = Hands::listening(4);
+    let blocks = first_blocks(4, &[1, 2]);
+    let [here, missing] = [0, 1].map(|at: usize| reference(&blocks[at]));
+    hands.receive(1, &blocks[0]);
+    hands.drain();
+    for latest in [here, missing, missing] {
+        hands.message(latest.author.0, Message::Latest(latest));
+        hands.tick(1);
+    }
+    let wanted = Message::RequestSlots(Bounded::truncated(vec![missing.slot()]));
+    assert_eq!(hands.sent(), [(2, wanted)]);
+    // Nobody speaks for another, and what cannot be near is not asked for.
+    for (from, latest) in [(2, named(1, 3, "")), (3, named(0, 3, "")), (3, named(999, 3, ""))] {
+        hands.message(from, Message::Latest(latest));
+        hands.tick(1);
+    }
+    assert!(hands.sent().is_empty());
 }

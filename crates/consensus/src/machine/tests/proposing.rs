@@ -217,18 +217,26 @@ fn a_lost_disk_is_made_up_for_by_asking() {
     assert_eq!(hands.signed_rounds(), [6]);
 }
 
-/// A stalled validator sends its last block again: peers may have lost it with a connection.
+/// A stalled validator says which its last block is: peers may have lost it with a connection. The
+/// block itself goes to those who ask.
 #[test]
-fn a_stalled_validator_repeats_its_last_block() {
+fn a_stalled_validator_names_its_last_block() {
     let mut hands = Hands::signing(4);
     hands.tick(0);
     hands.drain();
     for _ in 0..3 {
         hands.tick(500);
         let outputs = hands.drain();
-        let repeated =
-            outputs.iter().filter(|output| matches!(output, Output::Broadcast(Message::Block(_))));
-        assert_eq!(repeated.count(), 1);
+        let broadcasts: Vec<&Message> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Broadcast(message) => Some(message),
+                _ => None,
+            })
+            .collect();
+        let [Message::Latest(latest)] = broadcasts[..] else { panic!("{broadcasts:?}") };
+        hands.message(2, Message::RequestSlots(Bounded::truncated(vec![latest.slot()])));
+        assert!(matches!(&hands.sent()[..], [(2, Message::Blocks(blocks))] if blocks.len() == 1));
     }
 }
 

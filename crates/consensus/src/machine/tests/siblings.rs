@@ -1,6 +1,6 @@
 //! Two and more blocks of one slot.
 
-use qcn_types::Offence;
+use qcn_types::{CompactParents, Offence};
 
 use super::*;
 
@@ -78,6 +78,54 @@ fn an_ambiguous_parent_is_asked_for_in_full() {
     assert_eq!(hands.sent(), [(1, Message::RequestFull(on_first.body.slot()))]);
     hands.receive_full(1, &on_first);
     assert!(hands.has(&on_first));
+}
+
+/// The same block comes many times while the answer is on its way; each is not another request.
+#[test]
+fn a_block_is_not_asked_for_in_full_again_at_once() {
+    let (mut hands, below) = hands();
+    let mut asked_at = Vec::new();
+    let above = block(1, 2, &[below.clone(), vec![reference(&fork(1))]].concat());
+    for ms in 0..2_000_u64 {
+        hands.receive(1, &above);
+        if !hands.sent().is_empty() {
+            asked_at.push(ms);
+        }
+        hands.now = hands.now.plus_ms(1);
+    }
+    assert_eq!(asked_at, [0, 80, 240, 560, 1_200]);
+    hands.receive(2, &above);
+    assert_eq!(hands.sent(), [(2, Message::RequestFull(above.body.slot()))], "another peer is");
+}
+
+/// Who is known to fill slots twice is named in full from then on: nobody has to ask which one.
+///
+/// Given a machine that holds two blocks of validator 3 for one slot,
+/// when it proposes, or is asked for blocks that build on one of them,
+/// then what it sends names its parents in full; other blocks name slots.
+#[test]
+fn parents_of_an_equivocator_travel_in_full() {
+    let mut hands = Hands::signing(4);
+    hands.grow(&[1, 2, 3], 1, 1, &origin(4));
+    hands.receive(3, &block_at(3, 1, &origin(4), 1));
+    let own = hands.machine.dag().unique(Slot { round: Round(1), author: author(0) }).unwrap();
+    let below: Vec<BlockRef> =
+        [1, 2].map(|index| block(index, 1, &origin(4))).iter().map(reference).collect();
+    let clean = block(1, 2, &[below.clone(), vec![own]].concat());
+    hands.receive(1, &clean);
+    hands.tick(500);
+    let outputs = hands.drain();
+    let sent = outputs.into_iter().filter_map(|output| match output {
+        Output::Broadcast(Message::Block(block)) => Some(block),
+        _ => None,
+    });
+    let by_slot = |block: &CompactBlock| matches!(block.parents, CompactParents::Slots { .. });
+    let forms: Vec<_> = sent.map(|block| (block.round.0, by_slot(&block))).collect();
+    assert_eq!(forms, [(1, true), (2, false)]);
+    hands.message(2, Message::RequestRounds { first: Round(2), count: 1 });
+    let [(2, Message::Blocks(blocks))] = &hands.sent()[..] else { panic!("no answer") };
+    let forms: Vec<_> = blocks.iter().map(|block| (block.author.0, by_slot(block))).collect();
+    assert_eq!(forms, [(0, false), (1, true)]);
 }
 
 /// Nobody can open the door for a second block by naming it in a block that nobody signed.
