@@ -19,7 +19,8 @@ pub struct Config {
     pub idle_round_interval_us: u64,
     /// How long missing parents may be on their way before they are asked for, in microseconds.
     pub sync_delay_us: u64,
-    /// How long a stalled validator waits before it sends its last block again, in microseconds.
+    /// How long a stalled validator waits before it says again which its last block is, in
+    /// microseconds.
     pub resend_interval_us: u64,
     /// How far a block's time may be ahead of the local clock and still be held back for it,
     /// in milliseconds.

@@ -164,7 +164,7 @@ pub struct Consensus {
     /// How long missing parents may be on their way before they are asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_delay_ms: Option<f64>,
-    /// How long a stalled validator waits before it sends its last block again.
+    /// How long a stalled validator waits before it says again which its last block is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resend_interval_ms: Option<f64>,
     /// How far a block's time may be ahead of the local clock and still be held back for it.
