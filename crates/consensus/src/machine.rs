@@ -461,7 +461,7 @@ impl Machine {
             VerifyError::BlockSignature | VerifyError::ForeignBlock => {
                 self.reject(from, Rejection::BadSignature);
             }
-            VerifyError::TransactionSignature { .. } => {
+            VerifyError::TransactionSignature { .. } | VerifyError::TransactionScheme { .. } => {
                 self.reject(from, Rejection::InvalidBlock);
                 let dag = &self.dag;
                 let parents =

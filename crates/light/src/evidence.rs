@@ -7,9 +7,8 @@
 
 use qcn_crypto::{Digest, Signature};
 use qcn_types::{
-    AccusedBlock, Block, BlockBody, BlockHeader, CommitteeKeys, CompactParents, DecodeError,
-    Evidence, Height, Offence, SignedAttestations, SignedHeader, Slot, Transaction, ValidatorIndex,
-    Verified,
+    AccusedBlock, Block, BlockHeader, CommitteeKeys, CompactParents, DecodeError, Evidence, Height,
+    Offence, SignedAttestations, SignedHeader, Slot, ValidatorIndex,
 };
 
 use crate::block_rules::check_block;
@@ -128,16 +127,12 @@ fn invalid_block(accused: &AccusedBlock, keys: &CommitteeKeys) -> Result<Offence
     let parents = parents.to_vec();
     let Block { body, signature } = compact.with_parents(keys.chain(), keys.committee(), parents);
     signed(body.author, &body.digest(), &signature, keys)?;
-    if check_block(&body, keys.committee()).is_ok() && transactions_are_signed(&body) {
+    let transactions = &body.payload.transactions;
+    let accepted = || transactions.iter().all(|transaction| keys.accepts(transaction));
+    if check_block(&body, keys.committee()).is_ok() && accepted() {
         return Err(EvidenceError::ValidBlock);
     }
     Ok(Offence::InvalidBlock(body.slot()))
-}
-
-fn transactions_are_signed(body: &BlockBody) -> bool {
-    let is_signed =
-        |transaction: &Transaction| Verified::check(transaction.clone(), body.chain).is_ok();
-    body.payload.transactions.iter().all(is_signed)
 }
 
 fn ours(header: &BlockHeader, keys: &CommitteeKeys) -> Result<(), EvidenceError> {

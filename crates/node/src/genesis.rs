@@ -141,10 +141,12 @@ impl Genesis {
             registration::verify(index, validator)
                 .map_err(|problem| problem.in_file(&self.file))?;
         }
-        CommitteeKeys::decode(self.chain, Arc::clone(&self.committee)).map_err(|(index, error)| {
+        let keys = CommitteeKeys::decode(self.chain, Arc::clone(&self.committee));
+        let keys = keys.map_err(|(index, error)| {
             let place = format!("validators[{index}].consensus_key");
             Problem::new(place, error.to_string(), "register another key").in_file(&self.file)
-        })
+        })?;
+        Ok(keys.with_account_schemes(self.content.schemes.of(Role::Account).iter().copied()))
     }
 
     /// The committee, with weights as formation gave them.

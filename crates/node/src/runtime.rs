@@ -209,11 +209,7 @@ impl Node {
             let transport = transport.clone();
             move |from| transport.note_refused(from)
         }));
-        let check = SubmissionCheck {
-            keys: committee_keys.clone(),
-            allowed: account_schemes(genesis),
-            post: post.clone(),
-        };
+        let check = SubmissionCheck { keys: committee_keys.clone(), post: post.clone() };
         tasks.spawn(take_in_submissions(submissions, check));
         tasks.spawn(watch_peers(transport.clone(), view.clone(), metrics.clone()));
 
@@ -438,7 +434,6 @@ async fn take_in_frames(
 
 struct SubmissionCheck {
     keys: CommitteeKeys,
-    allowed: Vec<Scheme>,
     post: Post,
 }
 
@@ -477,8 +472,7 @@ fn spawn_for_clients(work: impl FnOnce() + Send + 'static) {
 
 impl SubmissionCheck {
     fn check(&self, transaction: Transaction) -> Result<Verified<Transaction>, SubmitError> {
-        let scheme = transaction.key.scheme();
-        if !self.allowed.contains(&scheme) {
+        if let Some(scheme) = self.keys.disallowed_scheme(&transaction) {
             return Err(SubmitError::SchemeNotAllowed(scheme));
         }
         self.keys.verify_transaction(transaction).map_err(|_| SubmitError::WrongSignature)

@@ -7,11 +7,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use qcn_crypto::{ChainId, Digest, VerifyingKey};
+use qcn_crypto::{ChainId, Digest, Scheme, VerifyingKey};
 
 use crate::key_cache::KeyCache;
 use crate::{
-    Block, BlockHeader, BlockRef, Committee, Transaction, TransactionBody, ValidatorIndex,
+    Action, Block, BlockHeader, BlockRef, Committee, Transaction, TransactionBody, ValidatorIndex,
 };
 
 /// A value whose signatures were checked. Only this module makes one.
@@ -107,6 +107,14 @@ pub enum VerifyError {
         /// The position in the payload.
         index: usize,
     },
+    /// The author signed a block with a transaction that uses a scheme not allowed for accounts.
+    #[error("transaction {index} in the block uses {scheme}, which is not allowed for accounts")]
+    TransactionScheme {
+        /// The position in the payload.
+        index: usize,
+        /// What it uses, or rotates to.
+        scheme: Scheme,
+    },
 }
 
 impl VerifyError {
@@ -115,7 +123,7 @@ impl VerifyError {
     pub const fn culprit(&self) -> Culprit {
         match self {
             Self::ForeignBlock | Self::BlockSignature => Culprit::Sender,
-            Self::TransactionSignature { .. } => Culprit::Author,
+            Self::TransactionSignature { .. } | Self::TransactionScheme { .. } => Culprit::Author,
         }
     }
 }
@@ -126,6 +134,8 @@ pub struct CommitteeKeys {
     chain: ChainId,
     committee: Arc<Committee>,
     keys: Arc<[VerifyingKey]>,
+    /// The schemes that accounts may use, one bit for the number of each.
+    account_schemes: u16,
     accounts: Arc<KeyCache>,
 }
 
@@ -136,7 +146,7 @@ impl fmt::Debug for CommitteeKeys {
 }
 
 impl CommitteeKeys {
-    /// Decodes the keys of all members.
+    /// Decodes the keys of all members. Accounts may use every scheme.
     ///
     /// # Errors
     /// The first member whose key does not decode.
@@ -149,7 +159,15 @@ impl CommitteeKeys {
             keys.push(VerifyingKey::decode(&member.key).map_err(|error| (index, error))?);
         }
         let accounts = Arc::new(KeyCache::new());
-        Ok(Self { chain, committee, keys: keys.into(), accounts })
+        Ok(Self { chain, committee, keys: keys.into(), account_schemes: u16::MAX, accounts })
+    }
+
+    /// Lets accounts use these schemes only. It is a rule of the network: a block with another one
+    /// is invalid.
+    #[must_use]
+    pub fn with_account_schemes(self, schemes: impl IntoIterator<Item = Scheme>) -> Self {
+        let account_schemes = schemes.into_iter().map(bit_of).fold(0, std::ops::BitOr::bitor);
+        Self { account_schemes, ..self }
     }
 
     /// The network.
@@ -177,11 +195,31 @@ impl CommitteeKeys {
     pub fn verify_block(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
         let (reference, header) = self.verify_author(&block)?;
         for (index, transaction) in block.body.payload.transactions.iter().enumerate() {
+            if let Some(scheme) = self.disallowed_scheme(transaction) {
+                return Err(VerifyError::TransactionScheme { index, scheme });
+            }
             if !self.is_signed(transaction) {
                 return Err(VerifyError::TransactionSignature { index });
             }
         }
         Ok(VerifiedBlock::new(block, reference, header))
+    }
+
+    /// The scheme that a transaction uses, or rotates to, and that accounts may not use.
+    #[must_use]
+    pub fn disallowed_scheme(&self, transaction: &Transaction) -> Option<Scheme> {
+        let rotates_to = match &transaction.body.action {
+            Action::RotateKey { key, .. } => Some(key.scheme()),
+            Action::Transfer { .. } => None,
+        };
+        let mut used = std::iter::once(transaction.key.scheme()).chain(rotates_to);
+        used.find(|scheme| self.account_schemes & bit_of(*scheme) == 0)
+    }
+
+    /// Whether a valid block may carry a transaction.
+    #[must_use]
+    pub fn accepts(&self, transaction: &Transaction) -> bool {
+        self.disallowed_scheme(transaction).is_none() && self.is_signed(transaction)
     }
 
     /// Checks a transaction's signature, with the key from memory where it signed before.
@@ -232,6 +270,10 @@ impl CommitteeKeys {
         let reference = BlockRef { round: body.round, author: body.author, digest };
         Ok((reference, header.digest()))
     }
+}
+
+const fn bit_of(scheme: Scheme) -> u16 {
+    1 << scheme as u8
 }
 
 fn has_signed(key: &VerifyingKey, transaction: &Transaction, chain: ChainId) -> bool {

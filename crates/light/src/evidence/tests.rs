@@ -1,7 +1,7 @@
 //! True evidence of each kind is accepted; whatever is made up about an honest key is not.
 
 use proptest::prelude::*;
-use qcn_crypto::{ChainId, Digest, Signature};
+use qcn_crypto::{ChainId, Digest, Scheme, Signature};
 use qcn_types::{
     AccusedBlock, Block, Bounded, CommitteeKeys, CompactBlock, Epoch, Evidence, Height, Offence,
     ShardId, Transaction, decode, encode,
@@ -75,6 +75,9 @@ fn a_signed_invalid_block_is_an_offence() {
     let bad = carrying(vec![transfer(2, 0), with_wrong_signature(transfer(2, 1))]);
     let offence = Ok(Offence::InvalidBlock(good.body.slot()));
     assert_eq!(judge(&Evidence::invalid_block(&bad)), offence);
+
+    let other_schemes = keys(&WEIGHTS).with_account_schemes([Scheme::MlDsa87]);
+    assert_eq!(verify_evidence(&Evidence::invalid_block(&good), &other_schemes), offence);
 
     let mut malformed = block_body(&committee(&WEIGHTS), 3, author(1));
     malformed.parents.swap(1, 2);

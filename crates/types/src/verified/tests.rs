@@ -6,7 +6,7 @@ use qcn_crypto::{ChainId, PublicKey, Scheme, Signature};
 
 use super::{CommitteeKeys, Culprit, Verified, VerifyError};
 use crate::testing::{CHAIN, bare_body, digest, keys_at, members, sign, signed, transfer};
-use crate::{Block, BlockBody, Bounded, Committee, Epoch, ShardId, ValidatorIndex};
+use crate::{Action, Block, BlockBody, Bounded, Committee, Epoch, ShardId, ValidatorIndex};
 
 fn keys() -> CommitteeKeys {
     keys_at(CHAIN, ShardId(0), Epoch(0))
@@ -94,6 +94,33 @@ fn an_invalid_transaction_is_the_authors_fault() {
         let expected = VerifyError::TransactionSignature { index: 1 };
         assert_eq!(refusal(signed(body)), Some((expected, Culprit::Author)));
     }
+}
+
+/// What a network does not let accounts use makes a block invalid, whoever signed with it.
+///
+/// Given a network whose accounts use ML-DSA-44 only, or Falcon-512 only.
+/// When a block carries a transfer by Falcon-512, or one that rotates to it,
+/// then the first refuses it and blames the author, and the second does not.
+#[test]
+fn a_scheme_that_is_not_allowed_is_the_authors_fault() {
+    let transaction = transfer(2, 1);
+    assert_eq!(transaction.key.scheme(), Scheme::Falcon512);
+    let mut body = bare_body();
+    body.payload.transactions = Bounded::truncated(vec![transfer(2, 0), transaction]);
+    let block = signed(body);
+    let others = keys().with_account_schemes([Scheme::MlDsa44, Scheme::SlhDsaSha2_256s]);
+    let error = others.verify_block(block.clone()).expect_err("not allowed");
+    let expected = VerifyError::TransactionScheme { index: 0, scheme: Scheme::Falcon512 };
+    assert_eq!((&error, error.culprit()), (&expected, Culprit::Author));
+    assert!(keys().with_account_schemes([Scheme::Falcon512]).verify_block(block).is_ok());
+
+    let mut rotation = transfer(2, 0);
+    let key = PublicKey::new(Scheme::MlDsa44, &[1; 1_312]).expect("the right length");
+    rotation.body.action = Action::RotateKey { key, possession: rotation.signature.clone() };
+    let only_falcon = keys().with_account_schemes([Scheme::Falcon512]);
+    assert_eq!(only_falcon.disallowed_scheme(&rotation), Some(Scheme::MlDsa44));
+    assert_eq!(keys().disallowed_scheme(&rotation), None);
+    assert!(!only_falcon.accepts(&rotation));
 }
 
 #[test]
