@@ -131,6 +131,23 @@ impl Intake {
             || verifying.into_iter().any(|known| **known == *compact)
     }
 
+    /// Whether a block of this slot that this peer sent is waiting.
+    #[must_use]
+    pub fn has_from(&self, slot: Slot, from: ValidatorIndex) -> bool {
+        let waiting = self.by_slot.get(&slot).into_iter().flatten();
+        let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
+        waiting.any(|waiting| waiting.from == from)
+    }
+
+    /// Whether a block of this slot waits whose signatures are checked. What is not checked counts
+    /// for nothing: anybody can send a block in another's name.
+    #[must_use]
+    pub fn has_verified(&self, slot: Slot) -> bool {
+        let waiting = self.by_slot.get(&slot).into_iter().flatten();
+        let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
+        waiting.any(|waiting| matches!(waiting.block, Pending::Verified(_)))
+    }
+
     fn is_waiting(&self, reference: &BlockRef) -> bool {
         let ids = self.by_slot.get(&reference.slot()).into_iter().flatten();
         ids.filter_map(|id| self.waiting.get(id)).any(|waiting| match &waiting.block {
@@ -278,8 +295,9 @@ fn range_to<T>(map: &BTreeMap<Slot, T>, floor: Round) -> Vec<Slot> {
 pub struct Fetch {
     missing: BTreeMap<Slot, Wanted>,
     due: BTreeMap<(Time, Slot), ()>,
-    /// Whom blocks were asked for with their parents in full: how often, and when it may be again.
-    in_full: BTreeMap<(Slot, ValidatorIndex), (u32, Time)>,
+    /// Blocks that peers were asked for with their parents in full: how often, and when it may be
+    /// again.
+    in_full: BTreeMap<ValidatorIndex, BTreeMap<Slot, (u32, Time)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -311,10 +329,11 @@ impl Fetch {
         now: Time,
         pause_us: u64,
     ) -> bool {
-        if self.in_full.len() >= MAX_REMEMBERED_IN_FULL {
-            return true;
+        let asked = self.in_full.entry(from).or_default();
+        if asked.len() >= MAX_REMEMBERED_IN_FULL && !asked.contains_key(&slot) {
+            asked.pop_first();
         }
-        let (attempts, at) = self.in_full.entry((slot, from)).or_insert((0, now));
+        let (attempts, at) = asked.entry(slot).or_insert((0, now));
         let due = *at <= now;
         if due {
             *at = now.plus_us(pause_us.saturating_mul(2 << (*attempts).min(Self::MAX_DOUBLINGS)));
@@ -336,7 +355,9 @@ impl Fetch {
             self.arrived(slot);
         }
         let above = Slot { round: floor.next(), author: ValidatorIndex(0) };
-        self.in_full = self.in_full.split_off(&(above, ValidatorIndex(0)));
+        for asked in self.in_full.values_mut() {
+            *asked = asked.split_off(&above);
+        }
     }
 
     /// When the next request is due.
@@ -352,13 +373,15 @@ impl Fetch {
     }
 
     /// The requests that are due, by peer: first the peer that referenced the slot, then its
-    /// author, then one peer after another, with growing pauses.
+    /// author, then one peer after another, with growing pauses. What is here already, and only
+    /// waits, is not asked for.
     pub fn requests(
         &mut self,
         now: Time,
         pause_us: u64,
         own: ValidatorIndex,
         members: usize,
+        is_here: impl Fn(Slot) -> bool,
     ) -> BTreeMap<ValidatorIndex, Vec<Slot>> {
         let mut requests: BTreeMap<ValidatorIndex, Vec<Slot>> = BTreeMap::new();
         while let Some((&(at, slot), ())) = self.due.first_key_value() {
@@ -378,7 +401,7 @@ impl Fetch {
             wanted.attempts = wanted.attempts.saturating_add(1);
             wanted.at = now.plus_us(pause_us.saturating_mul(2 << doublings));
             self.due.insert((wanted.at, slot), ());
-            if to != own {
+            if to != own && !is_here(slot) {
                 requests.entry(to).or_default().push(slot);
             }
         }

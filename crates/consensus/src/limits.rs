@@ -25,7 +25,7 @@ pub const ROUNDS_BEHIND: u64 = 2;
 pub const MAX_REQUESTED_SLOTS: usize = 256;
 
 /// The most blocks in one answer.
-pub const MAX_BLOCKS_PER_ANSWER: usize = 256;
+pub const MAX_BLOCKS_PER_ANSWER: usize = 1_024;
 
 /// The most bytes in one answer, before its last block.
 pub const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
@@ -44,8 +44,9 @@ pub const MAX_SIBLINGS: usize = 4 * qcn_types::MAX_MEMBERS;
 /// The most pieces of evidence that wait to be included.
 pub const MAX_PENDING_EVIDENCE: usize = 64;
 
-/// So many requests for blocks in full are remembered, to be repeated with growing pauses only.
-pub const MAX_REMEMBERED_IN_FULL: usize = 8_192;
+/// So many requests to a peer for blocks in full are remembered, to be repeated with growing
+/// pauses only.
+pub const MAX_REMEMBERED_IN_FULL: usize = 256;
 
 /// The most blocks held back because their time has not come.
 pub const MAX_HELD_BACK: usize = 1_024;

@@ -18,7 +18,7 @@ use crate::commit::{Commit, CommitRecord};
 use crate::commit_rule::{CommitRule, Outcome};
 use crate::dag::{Dag, InsertError, Vertex};
 use crate::intake::{Admission, Fetch, Intake, Pending, Waiting};
-use crate::limits::{self, HORIZON_ROUNDS, MAX_HELD_BACK, RETENTION_ROUNDS};
+use crate::limits::{self, HORIZON_ROUNDS, MAX_BLOCKS_PER_ANSWER, MAX_HELD_BACK, RETENTION_ROUNDS};
 use crate::linearizer::Linearizer;
 use crate::proposer::{Proposer, Readiness};
 use crate::pursuit::Pursuit;
@@ -297,14 +297,12 @@ impl Machine {
         }
         match message {
             Message::Block(compact) => self.receive(from, compact),
-            Message::Blocks(blocks) => {
+            Message::Blocks(blocks) => self.receive_all(from, blocks),
+            Message::Rounds { first, blocks } => {
                 if let Some(highest) = blocks.iter().map(|block| block.round).max() {
-                    self.pursuit.note_answer(from, highest);
+                    self.pursuit.note_answer(from, first, highest);
                 }
-                for compact in blocks.into_inner() {
-                    self.receive(from, compact);
-                    self.take_in_ready();
-                }
+                self.receive_all(from, blocks);
             }
             Message::Latest(latest) => self.note_latest(from, latest),
             Message::RoundsGone { first } => self.note_gone(from, first),
@@ -348,6 +346,17 @@ impl Machine {
         }
     }
 
+    fn receive_all(
+        &mut self,
+        from: ValidatorIndex,
+        blocks: Bounded<Arc<CompactBlock>, MAX_BLOCKS_PER_ANSWER>,
+    ) {
+        for compact in blocks.into_inner() {
+            self.receive(from, compact);
+            self.take_in_ready();
+        }
+    }
+
     /// Takes in a block that nobody has checked.
     fn receive(&mut self, from: ValidatorIndex, compact: Arc<CompactBlock>) {
         let slot = compact.slot();
@@ -362,7 +371,7 @@ impl Machine {
         }
         let horizon = self.dag.highest_round().plus(HORIZON_ROUNDS);
         if slot.round > horizon {
-            self.pursuit.note_dropped(slot.round, from, self.is_claimed_by_honest(horizon));
+            self.pursuit.note_dropped(slot.round, from, self.claimed_by_honest());
             return self.reject(from, Rejection::TooFarAhead);
         }
         if self.is_duplicate(&compact) || self.intake.knows(&compact) {
@@ -439,9 +448,13 @@ impl Machine {
         let admission = self.intake.wait(from, block, missing);
         if admission == Admission::Admitted {
             for slot in missing {
-                // Whose blocks keep coming by way of others is not waited for.
+                // Whose blocks keep coming by way of others is not waited for, nor is who has
+                // offended or sent this validator another block.
                 let withheld = self.withheld[slot.author.position()] >= limits::WITHHOLDING;
-                let delay_us = if withheld { 0 } else { self.config.sync_delay_us };
+                let offended =
+                    self.proven.contains(slot.author) || self.dag.in_slot(*slot).next().is_some();
+                let at_once = withheld || offended;
+                let delay_us = if at_once { 0 } else { self.config.sync_delay_us };
                 self.fetch.want(*slot, from, self.now.plus_us(delay_us));
             }
         } else if admission == Admission::OverBudget {
@@ -557,8 +570,7 @@ impl Machine {
         }
         let slots: Vec<Slot> = missing.iter().map(BlockRef::slot).collect();
         if self.wait(from, Pending::Verified(block), &slots) {
-            self.wanted.extend(missing.iter().copied());
-            self.send(from, Message::RequestBlocks(Bounded::truncated(missing)));
+            self.wanted.extend(missing);
         }
     }
 

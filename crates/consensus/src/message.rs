@@ -42,6 +42,13 @@ pub enum Message {
     },
     /// The sending validator's newest block, said again while nothing moves: who lacks it asks.
     Latest(BlockRef),
+    /// Answers [`Self::RequestRounds`]: blocks of these rounds, as many as one answer may have.
+    Rounds {
+        /// The lowest round asked for.
+        first: Round,
+        /// The blocks, by rounds.
+        blocks: Bounded<Arc<CompactBlock>, MAX_BLOCKS_PER_ANSWER>,
+    },
     /// Answers [`Self::RequestRounds`] from a round on that is no longer kept.
     RoundsGone {
         /// The lowest round asked for.

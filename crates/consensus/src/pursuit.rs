@@ -35,13 +35,9 @@ struct Asked {
     last: Round,
     /// The highest round that came from each.
     answered: [Option<Round>; 2],
-    /// When it was asked for first.
-    since: Time,
-    /// When it was asked for last, and how long to wait before the next attempt.
+    /// When, and how long to wait before the next attempt.
     at: Time,
     pause_us: u64,
-    /// Attempts without an answer to the end: other peers are asked then.
-    attempts: u16,
 }
 
 impl Asked {
@@ -61,14 +57,16 @@ impl Asked {
         .previous()
     }
 
-    /// How many rounds fit into an answer, going by this one.
-    fn next_count(&self, most: u16) -> u16 {
-        match self.answered[0] {
-            Some(reached) if reached < self.half() => {
-                (reached.0.saturating_sub(self.first.0) as u16).max(1)
-            }
-            _ => self.count.saturating_mul(2).min(most),
-        }
+    /// Whether what was asked for is here, so far as it was answered. An answer that brought
+    /// nothing is none.
+    fn has_come(&self, first: Round) -> bool {
+        first > self.first && first >= self.end()
+    }
+
+    /// How many rounds fit into an answer, if this one had not room for all.
+    fn fitting(&self) -> Option<u16> {
+        let reached = self.answered[0].filter(|reached| *reached < self.half())?;
+        Some((reached.0.saturating_sub(self.first.0) as u16).max(1))
     }
 }
 
@@ -101,13 +99,6 @@ impl Pursuit {
         *claimed = (*claimed).max(round);
     }
 
-    /// Whose blocks of rounds above have come.
-    #[must_use]
-    pub fn claimants_above(&self, round: Round) -> AuthorSet {
-        let authors = (0..self.claimed.len() as u16).map(ValidatorIndex);
-        authors.filter(|author| self.claimed[author.position()] > round).collect()
-    }
-
     /// The highest round that an honest author claims to have reached.
     #[must_use]
     pub fn claimed_by_honest(&self, committee: &Committee, thresholds: Thresholds) -> Round {
@@ -124,9 +115,10 @@ impl Pursuit {
         Round::GENESIS
     }
 
-    /// A block was dropped as too far ahead. That counts only if somebody honest is as far.
-    pub fn note_dropped(&mut self, round: Round, from: ValidatorIndex, honest: bool) {
-        if honest && self.dropped.is_none_or(|(highest, _)| highest < round) {
+    /// A block was dropped as too far ahead. It counts as far as somebody honest claims to be.
+    pub fn note_dropped(&mut self, round: Round, from: ValidatorIndex, honest: Round) {
+        let round = round.min(honest);
+        if self.dropped.is_none_or(|(highest, _)| highest < round) {
             self.dropped = Some((round, from));
         }
     }
@@ -137,15 +129,16 @@ impl Pursuit {
         self.dropped
     }
 
-    /// Blocks came that were asked for.
-    pub fn note_answer(&mut self, from: ValidatorIndex, highest: Round) {
+    /// An answer came to a request for rounds from `first` on, with blocks up to `highest`.
+    pub fn note_answer(&mut self, from: ValidatorIndex, first: Round, highest: Round) {
         let Some(asked) = &mut self.asked else {
             return;
         };
         let half = asked.half();
         let ranges = [asked.first..=half, half.next()..=asked.last];
         for (place, range) in ranges.iter().enumerate() {
-            if asked.peers[place] == from && range.contains(&highest) {
+            let is_it = asked.peers[place] == from && *range.start() == first;
+            if is_it && range.contains(&highest) {
                 let answered = &mut asked.answered[place];
                 *answered = (*answered).max(Some(highest));
             }
@@ -170,7 +163,9 @@ impl Pursuit {
     pub fn next_request(&self, first: Round, pause_us: u64) -> Time {
         match &self.asked {
             None => Time::ZERO,
-            Some(asked) if first >= asked.end() => asked.at.plus_us(pause_us),
+            Some(asked) if asked.has_come(first) || self.gone.contains(asked.peers[0]) => {
+                asked.at.plus_us(pause_us)
+            }
             Some(asked) => asked.at.plus_us(asked.pause_us),
         }
     }
@@ -189,38 +184,35 @@ impl Pursuit {
         }
         let members = self.claimed.len().max(1) as u16;
         let most = (BLOCKS_PER_REQUEST / members).clamp(8, 32);
-        let (since, pause_us, count, attempts) = match &self.asked {
-            None => (now, pause_us, most, 0),
-            Some(asked) if first >= asked.end() => {
-                let taken = now.since_us(asked.since).saturating_mul(2);
-                (now, taken.clamp(pause_us, MAX_PAUSE_US), asked.next_count(most), 0)
+        let (to, pause_us, count) = match &self.asked {
+            None => (source, pause_us, most),
+            Some(asked) if asked.has_come(first) => {
+                let taken = now.since_us(asked.at).saturating_mul(2);
+                let pause_us = taken.clamp(pause_us, MAX_PAUSE_US);
+                match asked.fitting() {
+                    None => (asked.peers[0], pause_us, asked.count.saturating_mul(2).min(most)),
+                    // Long blocks, or little said on purpose: then it is another one's turn.
+                    Some(count) => (asked.peers[1], pause_us, count),
+                }
             }
-            Some(asked) if first > asked.first => {
-                (now, asked.pause_us, asked.count, asked.attempts.wrapping_add(1))
+            Some(asked) if self.gone.contains(asked.peers[0]) => {
+                (self.after(asked.peers[1]), pause_us, asked.count)
             }
+            Some(asked) if first > asked.first => (asked.peers[1], asked.pause_us, asked.count),
             Some(asked) => {
                 let longest = MAX_SILENT_PAUSE_US.max(asked.pause_us);
-                let pause_us = asked.pause_us.saturating_mul(2).min(longest);
-                (asked.since, pause_us, asked.count, asked.attempts.wrapping_add(1))
+                (asked.peers[1], asked.pause_us.saturating_mul(2).min(longest), asked.count)
             }
         };
-        if attempts == 0 {
+        if self.asked.is_some_and(|asked| first > asked.first) {
             self.gone = AuthorSet::EMPTY;
         }
-        let peers = [0, 1].map(|step| self.peer(source, attempts.wrapping_add(step)));
+        let to = if to == self.own { self.after(to) } else { to };
+        let peers = [to, self.after(to)];
         let firsts = [first, first.plus(u64::from(count))];
         let last = firsts[1].plus(u64::from(count) - 1).min(*rounds.end());
-        self.asked = Some(Asked {
-            peers,
-            first,
-            count,
-            last,
-            answered: [None; 2],
-            since,
-            at: now,
-            pause_us,
-            attempts,
-        });
+        self.asked =
+            Some(Asked { peers, first, count, last, answered: [None; 2], at: now, pause_us });
         peers
             .into_iter()
             .zip(firsts)
@@ -229,20 +221,19 @@ impl Pursuit {
             .collect()
     }
 
-    /// The peer so many steps after `source`, among all but the own validator.
-    fn peer(&self, source: ValidatorIndex, steps: u16) -> ValidatorIndex {
-        let members = self.claimed.len().max(1) as u64;
-        let others = members.saturating_sub(1).max(1);
-        // Places among the others, beginning after the own one.
-        let place = (u64::from(source.0) + members - u64::from(self.own.0)) % members;
-        let place = place.saturating_sub(1);
-        let place = (place + u64::from(steps)) % others;
-        ValidatorIndex(((u64::from(self.own.0) + 1 + place) % members) as u16)
+    /// The next validator that is not this one.
+    fn after(&self, peer: ValidatorIndex) -> ValidatorIndex {
+        let members = self.claimed.len().max(1) as u32;
+        let next =
+            |peer: ValidatorIndex| ValidatorIndex(((u32::from(peer.0) + 1) % members) as u16);
+        let peer = next(peer);
+        if peer == self.own { next(peer) } else { peer }
     }
 
     /// The others are near: the next pursuit begins anew.
-    pub const fn rest(&mut self) {
+    pub fn rest(&mut self) {
         self.asked = None;
+        self.gone = AuthorSet::EMPTY;
     }
 
     /// The others are so many rounds ahead that they may not keep the blocks in between. Says

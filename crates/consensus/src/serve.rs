@@ -54,14 +54,22 @@ impl Server {
         equivocators: &AuthorSet,
     ) -> Result<Vec<Message>, Rejection> {
         // Packing copies payloads, so it waits until the peer's budget has paid for it.
-        if let Message::RequestRounds { first, .. } = request
-            && first.next() < dag.lowest_kept()
-        {
-            self.window(now, from)?.charge(1)?;
-            return Ok(vec![Message::RoundsGone { first: *first }]);
-        }
+        let window = self.window(now, from)?;
+        window.charge(1)?;
         let packed = |block: &'a VerifiedBlock| (block, Form::of(block, equivocators));
-        let mut blocks: Vec<(&VerifiedBlock, Form)> = match request {
+        if let Message::RequestRounds { first, count } = request {
+            return match rounds(dag, *first, *count)? {
+                None => Ok(vec![Message::RoundsGone { first: *first }]),
+                Some(blocks) => {
+                    let blocks = window.sell(within_an_answer(blocks.map(packed)))?;
+                    let blocks = blocks.into_iter().map(|(block, form)| form.take(block));
+                    let blocks = Bounded::truncated(blocks.collect());
+                    Ok(vec![Message::Rounds { first: *first, blocks }])
+                }
+            };
+        }
+        // Packing copies payloads, so it waits until the peer's budget has paid for it.
+        let blocks: Vec<(&VerifiedBlock, Form)> = match request {
             Message::RequestSlots(slots) => {
                 slots.iter().flat_map(|slot| in_slot(dag, *slot)).map(packed).collect()
             }
@@ -71,35 +79,9 @@ impl Server {
                 .map(|node| in_full(&node.content))
                 .collect(),
             Message::RequestFull(slot) => in_slot(dag, *slot).map(in_full).collect(),
-            Message::RequestRounds { count, .. } if *count > MAX_ROUNDS => {
-                return Err(Rejection::RequestTooLarge);
-            }
-            Message::RequestRounds { first, count } => (0..u64::from(*count))
-                .filter_map(|offset| Some((first.plus(offset), dag.layer(first.plus(offset))?)))
-                .flat_map(|(round, layer)| {
-                    let slots = layer.present().iter();
-                    slots.map(move |author| Slot { round, author })
-                })
-                .flat_map(|slot| in_slot(dag, slot))
-                .map(packed)
-                .collect(),
             _ => Vec::new(),
         };
-        if matches!(request, Message::RequestRounds { .. }) {
-            // The rest is asked for once this is there: a slow link would carry it twice.
-            let mut bytes = 0;
-            let within = blocks.iter().take_while(|(block, form)| {
-                let begins_within = bytes < MAX_ANSWER_BYTES;
-                bytes += form.approximate_bytes(block);
-                begins_within
-            });
-            let count = within.count();
-            blocks.truncate(count);
-        }
-        let window = self.window(now, from)?;
-        window.charge(blocks.len().max(1) as u32)?;
-        let paid = window.pay(blocks.iter().map(|(block, form)| form.approximate_bytes(block)))?;
-        blocks.truncate(paid);
+        let blocks = window.sell(blocks)?;
         Ok(split(blocks.into_iter().map(|(block, form)| form.take(block))))
     }
 
@@ -114,6 +96,18 @@ impl Server {
 }
 
 impl Window {
+    /// Takes the price of blocks from the budget; gives back those that it suffices for.
+    fn sell<'a>(
+        &mut self,
+        mut blocks: Vec<(&'a VerifiedBlock, Form)>,
+    ) -> Result<Vec<(&'a VerifiedBlock, Form)>, Rejection> {
+        // The first one is in the price of the request.
+        self.charge(blocks.len().saturating_sub(1) as u32)?;
+        let paid = self.pay(blocks.iter().map(|(block, form)| form.approximate_bytes(block)))?;
+        blocks.truncate(paid);
+        Ok(blocks)
+    }
+
     fn charge(&mut self, blocks: u32) -> Result<(), Rejection> {
         let blocks = self.blocks.saturating_add(blocks);
         if blocks > MAX_SERVED_BLOCKS_PER_SECOND {
@@ -146,6 +140,40 @@ fn in_slot(dag: &Dag<VerifiedBlock>, slot: Slot) -> impl Iterator<Item = &Verifi
         .map(|node| &node.content)
 }
 
+/// The blocks of rounds, or nothing if the first of them are not kept any more.
+fn rounds(
+    dag: &Dag<VerifiedBlock>,
+    first: Round,
+    count: u16,
+) -> Result<Option<impl Iterator<Item = &VerifiedBlock>>, Rejection> {
+    if count > MAX_ROUNDS {
+        return Err(Rejection::RequestTooLarge);
+    }
+    if first.next() < dag.lowest_kept() {
+        return Ok(None);
+    }
+    let layers = (0..u64::from(count))
+        .filter_map(move |offset| Some((first.plus(offset), dag.layer(first.plus(offset))?)));
+    let slots = layers.flat_map(|(round, layer)| {
+        layer.present().iter().map(move |author| Slot { round, author })
+    });
+    Ok(Some(slots.flat_map(|slot| in_slot(dag, slot))))
+}
+
+/// The first blocks, up to the length of one answer. The rest is asked for once these are there: a
+/// slow link would carry it twice.
+fn within_an_answer<'a>(
+    blocks: impl Iterator<Item = (&'a VerifiedBlock, Form)>,
+) -> Vec<(&'a VerifiedBlock, Form)> {
+    let mut bytes = 0;
+    let within = |(block, form): &(&VerifiedBlock, Form)| {
+        let begins_within = bytes < MAX_ANSWER_BYTES;
+        bytes += form.approximate_bytes(block);
+        begins_within
+    };
+    blocks.take(MAX_BLOCKS_PER_ANSWER).take_while(within).collect()
+}
+
 /// A block as it travels. Parents of authors that fill slots twice are named in full: who has the
 /// other block of such a slot could not tell which one is meant, and would lose a round trip for
 /// every round.
@@ -165,6 +193,9 @@ enum Form {
 
 impl Form {
     fn of(block: &Block, equivocators: &AuthorSet) -> Self {
+        if equivocators.is_empty() {
+            return Self::Packed;
+        }
         let ambiguous = |parent: &BlockRef| equivocators.contains(parent.author);
         if block.body.parents.iter().any(ambiguous) { Self::InFull } else { Self::Packed }
     }

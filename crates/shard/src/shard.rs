@@ -311,7 +311,7 @@ impl Shard {
             Message::SyncOffer(package) => self.receive_offer(from, package),
             Message::ChunkRequest { height, index } => self.serve_chunk(from, height, index),
             Message::Chunk { height, index, chunk } => {
-                match self.sync.chunk(self.now, from, height, &chunk, index) {
+                match self.sync.chunk(self.now, from, height, &chunk, index, self.height()) {
                     ChunkResult::More(requests) => self.send_all(requests),
                     ChunkResult::Lie(requests) => {
                         self.event(Event::LyingSyncer(from));
@@ -321,7 +321,7 @@ impl Shard {
                 }
             }
             Message::ChunkGone { height } => {
-                let requests = self.sync.gone(self.now, height, self.height());
+                let requests = self.sync.gone(self.now, from, height, self.height());
                 self.send_all(requests);
             }
         }

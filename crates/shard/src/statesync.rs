@@ -1,7 +1,7 @@
 //! Catching up by state: a certified checkpoint, then its state in verified chunks from many
 //! peers (DESIGN sections 5.5 and 6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use qcn_consensus::rules::collection_floor;
@@ -82,7 +82,8 @@ struct Download {
     package: Arc<SyncPackage>,
     restore: Restore,
     wanted: BTreeSet<u32>,
-    in_flight: BTreeSet<u32>,
+    /// Whom each of the others was asked for. Only that peer can answer it.
+    in_flight: BTreeMap<u32, ValidatorIndex>,
     stalls: u32,
 }
 
@@ -105,8 +106,10 @@ pub struct StateSync {
     phase: Phase,
     next_peer: u16,
     deadline: Time,
-    /// Peers whose chunks did not fit the certified root.
+    /// Peers whose chunks did not fit the certified root, or were not what they were asked for.
     liars: BTreeSet<ValidatorIndex>,
+    /// Peers that do not keep this state any more.
+    gone: BTreeSet<ValidatorIndex>,
 }
 
 impl StateSync {
@@ -121,6 +124,7 @@ impl StateSync {
             next_peer: own.0,
             deadline: Time::ZERO,
             liars: BTreeSet::new(),
+            gone: BTreeSet::new(),
         }
     }
 
@@ -162,7 +166,7 @@ impl StateSync {
                     return self.ask(now, height);
                 }
                 let again = std::mem::take(&mut download.in_flight);
-                download.wanted.extend(again);
+                download.wanted.extend(again.into_keys());
                 self.deadline = now.plus_us(PATIENCE_US);
                 self.request_chunks()
             }
@@ -171,6 +175,7 @@ impl StateSync {
 
     fn ask(&mut self, now: Time, height: Height) -> Requests {
         self.phase = Phase::Asking;
+        self.gone.clear();
         self.deadline = now.plus_us(PATIENCE_US);
         let peers: Vec<ValidatorIndex> = (0..PEERS_ASKED).filter_map(|_| self.peer()).collect();
         peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
@@ -191,7 +196,7 @@ impl StateSync {
         self.phase = Phase::Downloading(Box::new(Download {
             restore: Restore::new(self.chain, root),
             wanted: (0..package.chunks).collect(),
-            in_flight: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
             stalls: 0,
             package,
         }));
@@ -200,7 +205,7 @@ impl StateSync {
     }
 
     /// A chunk came. Gives back what to ask next, and the package and state once complete; says
-    /// so if the chunk is a lie.
+    /// so if the chunk is a lie. What nobody was asked for, or somebody else, does nothing.
     pub fn chunk(
         &mut self,
         now: Time,
@@ -208,24 +213,29 @@ impl StateSync {
         height: Height,
         chunk: &qcn_ledger::StateChunk,
         index: u32,
+        own_height: Height,
     ) -> ChunkResult {
         let Phase::Downloading(download) = &mut self.phase else {
             return ChunkResult::More(Vec::new());
         };
-        if download.package.certificate.checkpoint.height != height {
+        let asked = download.package.certificate.checkpoint.height == height
+            && download.in_flight.get(&index) == Some(&from);
+        if !asked {
             return ChunkResult::More(Vec::new());
         }
-        if download.restore.accept(chunk) == Err(qcn_ledger::ChunkError::WrongRoot) {
-            if download.in_flight.remove(&index) {
-                download.wanted.insert(index);
-            }
+        download.in_flight.remove(&index);
+        // A chunk that is there already is not the one that was asked for.
+        if download.restore.accept(chunk).is_err() {
+            download.wanted.insert(index);
             self.liars.insert(from);
             return ChunkResult::Lie(self.request_chunks());
         }
-        download.in_flight.remove(&index);
-        download.wanted.remove(&index);
         self.deadline = now.plus_us(PATIENCE_US);
         if !download.restore.is_complete() {
+            if download.wanted.is_empty() && download.in_flight.is_empty() {
+                // The offer named too few chunks.
+                return ChunkResult::More(self.ask(now, own_height));
+            }
             return ChunkResult::More(self.request_chunks());
         }
         let Phase::Downloading(download) = std::mem::take(&mut self.phase) else {
@@ -237,16 +247,39 @@ impl StateSync {
         }
     }
 
-    /// The peer does not keep this state any more: start anew.
-    pub fn gone(&mut self, now: Time, height: Height, own_height: Height) -> Requests {
-        match &self.phase {
-            Phase::Downloading(download)
-                if download.package.certificate.checkpoint.height == height =>
-            {
-                self.ask(now, own_height)
-            }
-            _ => Vec::new(),
+    /// A peer that was asked does not keep this state any more: others may, and if none does, it
+    /// starts anew.
+    pub fn gone(
+        &mut self,
+        now: Time,
+        from: ValidatorIndex,
+        height: Height,
+        own_height: Height,
+    ) -> Requests {
+        let Phase::Downloading(download) = &mut self.phase else {
+            return Vec::new();
+        };
+        let asked = download.package.certificate.checkpoint.height == height
+            && download.in_flight.values().any(|peer| *peer == from);
+        if !asked {
+            return Vec::new();
         }
+        let theirs: Vec<u32> = download
+            .in_flight
+            .iter()
+            .filter(|(_, peer)| **peer == from)
+            .map(|(index, _)| *index)
+            .collect();
+        for index in theirs {
+            download.in_flight.remove(&index);
+            download.wanted.insert(index);
+        }
+        self.gone.insert(from);
+        let mut others = (0..self.members).map(ValidatorIndex).filter(|peer| *peer != self.own);
+        if others.all(|peer| self.gone.contains(&peer) || self.liars.contains(&peer)) {
+            return self.ask(now, own_height);
+        }
+        self.request_chunks()
     }
 
     fn request_chunks(&mut self) -> Requests {
@@ -262,24 +295,26 @@ impl StateSync {
             let Some(index) = download.wanted.pop_first() else {
                 break;
             };
-            download.in_flight.insert(index);
+            download.in_flight.insert(index, to);
             let height = download.package.certificate.checkpoint.height;
             requests.push((to, Message::ChunkRequest { height, index }));
         }
         requests
     }
 
-    /// The next peer in turn that has not lied.
+    /// The next peer in turn that has not lied and may have the state.
     fn peer(&mut self) -> Option<ValidatorIndex> {
         for _ in 0..self.members {
             self.next_peer = (self.next_peer + 1) % self.members;
             let peer = ValidatorIndex(self.next_peer);
-            if peer != self.own && !self.liars.contains(&peer) {
+            let of_use = !self.liars.contains(&peer) && !self.gone.contains(&peer);
+            if peer != self.own && of_use {
                 return Some(peer);
             }
         }
         // All have lied, so perhaps none did: the state may have been pruned under way.
         self.liars.clear();
+        self.gone.clear();
         None
     }
 }

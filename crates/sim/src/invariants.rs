@@ -190,7 +190,9 @@ impl Invariants {
             Message::Consensus(BlockMessage::Block(block)) if block.author == validator => {
                 self.double_sign.leaving(findings, block);
             }
-            Message::Consensus(BlockMessage::Blocks(blocks)) => {
+            Message::Consensus(
+                BlockMessage::Blocks(blocks) | BlockMessage::Rounds { blocks, .. },
+            ) => {
                 for block in blocks.iter().filter(|block| block.author == validator) {
                     self.double_sign.leaving(findings, block);
                 }

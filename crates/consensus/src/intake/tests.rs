@@ -175,7 +175,7 @@ fn asked(fetch: &mut Fetch, times: usize) -> Vec<(u64, Vec<u16>)> {
     (0..times)
         .map(|_| {
             let due = fetch.next_due().unwrap();
-            let requests = fetch.requests(due, PAUSE_US, author(0), 4);
+            let requests = fetch.requests(due, PAUSE_US, author(0), 4, |_| false);
             (due.0, requests.keys().map(|peer| peer.0).collect())
         })
         .collect()
@@ -187,7 +187,7 @@ fn asked(fetch: &mut Fetch, times: usize) -> Vec<(u64, Vec<u16>)> {
 fn a_slot_is_asked_from_one_peer_after_another() {
     let mut fetch = Fetch::default();
     fetch.want(slot(5, 3), author(2), Time(1_000));
-    assert!(fetch.requests(Time(999), PAUSE_US, author(0), 4).is_empty());
+    assert!(fetch.requests(Time(999), PAUSE_US, author(0), 4, |_| false).is_empty());
     let expected = [
         (1_000, vec![2]),
         (1_200, vec![3]),
@@ -199,6 +199,35 @@ fn a_slot_is_asked_from_one_peer_after_another() {
         (13_600, vec![1]),
     ];
     assert_eq!(asked(&mut fetch, 8), expected);
+}
+
+/// What waits here already is not asked for, and goes on being wanted.
+#[test]
+fn what_only_waits_is_not_asked_for() {
+    for (is_here, expected) in [(true, [false; 4]), (false, [true, true, false, true])] {
+        let mut fetch = Fetch::default();
+        fetch.want(slot(5, 3), author(2), Time(1_000));
+        let asks = expected.map(|_| {
+            let due = fetch.next_due().unwrap();
+            !fetch.requests(due, PAUSE_US, author(0), 4, |_| is_here).is_empty()
+        });
+        assert_eq!(asks, expected);
+    }
+}
+
+/// An unchecked block says nothing of its slot, whoever sent it.
+#[test]
+fn only_what_is_checked_counts_as_here() {
+    let mut intake = Intake::default();
+    for sender in [3, 1] {
+        let block = compact(5, 1, u64::from(sender));
+        intake.wait(author(sender), Pending::Compact(block), &[slot(4, 2)]);
+        assert!(intake.has_from(slot(5, 1), author(sender)) && !intake.has_verified(slot(5, 1)));
+    }
+    assert!(!intake.has_from(slot(5, 1), author(2)) && !intake.has_from(slot(5, 2), author(3)));
+    let block = verified(&signing_committee(&[1; 4]), body(1, 1, (0..4).map(genesis).collect()));
+    intake.wait(author(2), Pending::Verified(block), &[slot(0, 2)]);
+    assert!(intake.has_verified(slot(1, 1)));
 }
 
 #[test]
@@ -214,7 +243,7 @@ fn what_is_due_together_is_asked_together() {
         fetch.want(wanted, author(source), Time(at));
     }
     assert_eq!((fetch.len(), fetch.next_due()), (4, Some(Time(10))), "the first wish stays");
-    let requests = fetch.requests(Time(20), PAUSE_US, author(0), 4);
+    let requests = fetch.requests(Time(20), PAUSE_US, author(0), 4, |_| false);
     let expected =
         BTreeMap::from([(author(1), vec![slot(5, 3)]), (author(3), vec![slot(5, 1), slot(5, 2)])]);
     assert_eq!(requests, expected);

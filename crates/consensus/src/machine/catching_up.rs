@@ -1,6 +1,7 @@
 //! What the machine lacks, and how it gets it: single blocks, whole rounds, or word that only the
 //! state will do (DESIGN section 5.5).
 
+use qcn_crypto::Digest;
 use qcn_types::{BlockRef, Bounded, Round, Slot, ValidatorIndex};
 
 use super::Machine;
@@ -18,24 +19,34 @@ impl Machine {
     pub(super) fn fetch_missing(&mut self) {
         let pause = self.config.sync_delay_us;
         let members = self.committee().len();
-        for (to, slots) in self.fetch.requests(self.now, pause, self.own, members) {
+        let (dag, intake) = (&self.dag, &self.intake);
+        // Where the DAG has a block already, another one of the slot is wanted.
+        let only_waits =
+            |slot: Slot| dag.in_slot(slot).next().is_none() && intake.has_verified(slot);
+        for (to, slots) in self.fetch.requests(self.now, pause, self.own, members, only_waits) {
             for slot in &slots {
                 let withheld = &mut self.withheld[slot.author.position()];
                 *withheld = withheld.saturating_add(2).min(limits::MOST_WITHHELD);
             }
-            for part in slots.chunks(MAX_REQUESTED_SLOTS) {
-                let exact: Vec<BlockRef> = self
-                    .wanted
-                    .iter()
-                    .filter(|reference| part.contains(&reference.slot()))
-                    .copied()
-                    .collect();
-                if !exact.is_empty() {
-                    self.send(to, Message::RequestBlocks(Bounded::truncated(exact)));
-                }
+            // Who has a block of the slot lacks a certain other one; else any will do.
+            let (occupied, empty): (Vec<Slot>, Vec<Slot>) =
+                slots.into_iter().partition(|slot| self.dag.in_slot(*slot).next().is_some());
+            let exact: Vec<BlockRef> =
+                occupied.iter().flat_map(|slot| self.wanted_in(*slot)).collect();
+            for part in exact.chunks(MAX_REQUESTED_SLOTS) {
+                self.send(to, Message::RequestBlocks(Bounded::truncated(part.to_vec())));
+            }
+            for part in empty.chunks(MAX_REQUESTED_SLOTS) {
                 self.send(to, Message::RequestSlots(Bounded::truncated(part.to_vec())));
             }
         }
+    }
+
+    /// The blocks of a slot that others name and that are not here.
+    fn wanted_in(&self, slot: Slot) -> impl Iterator<Item = BlockRef> + '_ {
+        let name = |digest| BlockRef { round: slot.round, author: slot.author, digest };
+        let names = name(Digest::ZERO)..=name(Digest([u8::MAX; 32]));
+        self.wanted.range(names).copied()
     }
 
     /// The least time between two requests for whole rounds.
@@ -89,10 +100,13 @@ impl Machine {
         self.note_claim(from, slot.round);
         let horizon = self.dag.highest_round().plus(HORIZON_ROUNDS);
         if slot.round > horizon {
-            let honest = self.is_claimed_by_honest(horizon);
-            return self.pursuit.note_dropped(slot.round, from, honest);
+            return self.pursuit.note_dropped(slot.round, from, self.claimed_by_honest());
         }
-        if self.dag.in_slot(slot).next().is_none() {
+        let is_held_back = || self.held_back.keys().any(|(_, held)| *held == latest);
+        let is_here = self.dag.in_slot(slot).next().is_some()
+            || self.intake.has_from(slot, from)
+            || is_held_back();
+        if !is_here {
             self.fetch.want(slot, from, self.now);
         }
     }
@@ -127,14 +141,13 @@ impl Machine {
 
     /// How many rounds the others are ahead, if that is more than all peers keep.
     fn gap_beyond_reach(&self) -> Option<u64> {
-        let honest = self.pursuit.claimed_by_honest(self.keys.committee(), self.thresholds);
+        let honest = self.claimed_by_honest();
         let gap = honest.0.saturating_sub(self.proposer.round().0);
         (honest > self.reach()).then_some(gap)
     }
 
-    /// Whether at least one honest author's block of a round above has come from its author.
-    pub(super) fn is_claimed_by_honest(&self, round: Round) -> bool {
-        let weight = self.keys.committee().weight_of(&self.pursuit.claimants_above(round));
-        self.thresholds.contains_honest(weight)
+    /// The highest round that somebody honest claims to have reached.
+    pub(super) fn claimed_by_honest(&self) -> Round {
+        self.pursuit.claimed_by_honest(self.keys.committee(), self.thresholds)
     }
 }

@@ -42,7 +42,7 @@ fn transaction() -> Transaction {
 fn served(answers: Result<Vec<Message>, Rejection>) -> Result<(usize, usize), Rejection> {
     let answers = answers?;
     let blocks = |answer: &Message| match answer {
-        Message::Blocks(blocks) => blocks.len(),
+        Message::Blocks(blocks) | Message::Rounds { blocks, .. } => blocks.len(),
         other => panic!("{other:?}"),
     };
     let bytes = answers.iter().map(|answer| encode(answer).len());

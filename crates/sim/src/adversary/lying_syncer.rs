@@ -32,13 +32,21 @@ impl Behaviour for LyingSyncer {
 fn falsify(message: Message, hands: &mut Hands<'_>) -> Message {
     match message {
         Message::Consensus(BlockMessage::Blocks(blocks)) => {
-            if let Some(lowest) = blocks.first().filter(|_| hands.random.chance(250_000)) {
-                let first = lowest.round;
-                return Message::Consensus(BlockMessage::RoundsGone { first });
-            }
             let falsified = blocks.iter().map(|block| falsify_block(block, hands)).collect();
             Message::Consensus(BlockMessage::Blocks(Bounded::truncated(falsified)))
         }
+        Message::Consensus(BlockMessage::Rounds { first, blocks }) => match hands.random.below(4) {
+            0 => Message::Consensus(BlockMessage::RoundsGone { first }),
+            // Little, so that it is asked again and again.
+            1 => {
+                let one = blocks.iter().take(1).map(|block| falsify_block(block, hands)).collect();
+                Message::Consensus(BlockMessage::Rounds { first, blocks: Bounded::truncated(one) })
+            }
+            _ => {
+                let all = blocks.iter().map(|block| falsify_block(block, hands)).collect();
+                Message::Consensus(BlockMessage::Rounds { first, blocks: Bounded::truncated(all) })
+            }
+        },
         Message::Consensus(BlockMessage::Block(block)) => {
             Message::Consensus(BlockMessage::Block(falsify_block(&block, hands)))
         }
@@ -59,6 +67,9 @@ fn falsify(message: Message, hands: &mut Hands<'_>) -> Message {
                 wrong.chunks = wrong.chunks.wrapping_add(1 + hands.random.below(1 << 30) as u32);
             }
             Message::SyncOffer(Arc::new(wrong))
+        }
+        Message::Chunk { height, .. } if hands.random.chance(250_000) => {
+            Message::ChunkGone { height }
         }
         Message::Chunk { height, index, chunk } => {
             let mut wrong = chunk.as_ref().clone();

@@ -101,6 +101,9 @@ fn fingerprint(message: &Message) -> u64 {
         Message::Consensus(BlockMessage::Latest(latest)) => {
             (14, latest.round.0 << 16 | u64::from(latest.author.0))
         }
+        Message::Consensus(BlockMessage::Rounds { first, blocks }) => {
+            (16, first.0 << 16 | blocks.len() as u64)
+        }
         Message::Consensus(BlockMessage::RoundsGone { first }) => (15, first.0),
         Message::SyncRequest { above } => (9, above.0),
         Message::SyncOffer(package) => (10, package.certificate.checkpoint.height.0),

@@ -299,7 +299,7 @@ fn requests_are_served_within_a_budget() {
     assert_eq!(hands.rejections(), [(1, Rejection::RequestTooLarge)]);
     hands.message(1, Message::RequestRounds { first: Round(2), count: 32 });
     let blocks = |sent: &[(u16, Message)]| match sent {
-        [(1, Message::Blocks(blocks))] => blocks.len(),
+        [(1, Message::Blocks(blocks) | Message::Rounds { blocks, .. })] => blocks.len(),
         _ => 0,
     };
     assert_eq!(blocks(&hands.sent()), 6);
@@ -405,7 +405,7 @@ fn who_asks_for_old_rounds_is_told_that_they_are_gone() {
     hands.message(1, Message::RequestRounds { first, count: 8 });
     assert_eq!(hands.sent(), [(1, Message::RoundsGone { first })]);
     hands.message(1, Message::RequestRounds { first: lowest.previous(), count: 8 });
-    assert!(matches!(&hands.sent()[..], [(1, Message::Blocks(_))]));
+    assert!(matches!(&hands.sent()[..], [(1, Message::Rounds { .. })]));
 }
 
 /// Who says which its last block is, is asked for it, once, if it is not here.
@@ -422,6 +422,19 @@ fn a_block_that_is_spoken_of_is_asked_for() {
     }
     let wanted = Message::RequestSlots(Bounded::truncated(vec![missing.slot()]));
     assert_eq!(hands.sent(), [(2, wanted)]);
+    // Nor is one that waits here for its parents, or for its time.
+    let waiting = block(3, 2, &references(&first_blocks(4, &[1, 2, 3])));
+    let mut early = body(3, 1, ordered(3, &origin(4)));
+    early.time_ms = hands.now.as_ms() + 300;
+    let early = sign(early);
+    hands.receive(3, &waiting);
+    hands.receive(3, &early);
+    hands.drain();
+    for latest in [reference(&waiting), reference(&early)] {
+        hands.message(3, Message::Latest(latest));
+    }
+    hands.handle(Input::Tick);
+    assert!(hands.sent().is_empty());
     // Nobody speaks for another, and what cannot be near is not asked for.
     for (from, latest) in [(2, named(1, 3, "")), (3, named(0, 3, "")), (3, named(999, 3, ""))] {
         hands.message(from, Message::Latest(latest));

@@ -53,6 +53,7 @@ fn a_referenced_second_block_is_fetched_and_accepted() {
     hands.receive(1, &above);
     assert_eq!(hands.sent(), [(1, Message::RequestFull(above.body.slot()))]);
     hands.receive_full(1, &above);
+    hands.tick(0);
     let exactly = Message::RequestBlocks(Bounded::truncated(vec![reference(&fork(1))]));
     assert_eq!(hands.sent(), [(1, exactly)]);
     hands.receive_full(1, &fork(1));
@@ -98,6 +99,41 @@ fn a_block_is_not_asked_for_in_full_again_at_once() {
     assert_eq!(hands.sent(), [(2, Message::RequestFull(above.body.slot()))], "another peer is");
 }
 
+/// Of blocks that name their parents in full, only what is really missing is asked for, once.
+///
+/// Given a machine that lacks round 2 of six authors.
+/// When their blocks of rounds 3 to 20 come with their parents in full,
+/// then it asks for the blocks of round 2 and for nothing else.
+#[test]
+fn parents_that_are_on_their_way_are_not_asked_for() {
+    let mut hands = Hands::listening(7);
+    let authors = [1, 2, 3, 4, 5, 6];
+    let layer = |round, below: &[BlockRef]| authors.map(|index| block(index, round, below));
+    let mut below = references(&layer(1, &origin(7)));
+    for first in layer(1, &origin(7)) {
+        hands.receive(first.body.author.0, &first);
+    }
+    for round in 2..=20 {
+        let blocks = layer(round, &below);
+        below = references(&blocks);
+        for block in blocks.iter().filter(|_| round > 2) {
+            hands.receive_full(1, block);
+        }
+    }
+    let mut asked = Vec::new();
+    for _ in 0..41 {
+        hands.tick(1);
+        for (_, message) in hands.sent() {
+            match message {
+                Message::RequestSlots(slots) => asked.extend(slots.iter().map(|slot| slot.round.0)),
+                Message::RequestRounds { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(asked, [2; 6]);
+}
+
 /// Who is known to fill slots twice is named in full from then on: nobody has to ask which one.
 ///
 /// Given a machine that holds two blocks of validator 3 for one slot,
@@ -123,7 +159,7 @@ fn parents_of_an_equivocator_travel_in_full() {
     let forms: Vec<_> = sent.map(|block| (block.round.0, by_slot(&block))).collect();
     assert_eq!(forms, [(1, true), (2, false)]);
     hands.message(2, Message::RequestRounds { first: Round(2), count: 1 });
-    let [(2, Message::Blocks(blocks))] = &hands.sent()[..] else { panic!("no answer") };
+    let [(2, Message::Rounds { blocks, .. })] = &hands.sent()[..] else { panic!("no answer") };
     let forms: Vec<_> = blocks.iter().map(|block| (block.author.0, by_slot(block))).collect();
     assert_eq!(forms, [(0, false), (1, true)]);
 }
@@ -186,6 +222,7 @@ fn a_fork_is_followed_through_blocks_that_wait_for_each_other() {
     }
     assert_eq!(hands.sent(), [(1, Message::RequestFull(middle.body.slot()))]);
     hands.receive_full(1, &middle);
+    hands.tick(0);
     let exactly = Message::RequestBlocks(Bounded::truncated(vec![reference(&root)]));
     assert_eq!(hands.sent(), [(1, exactly)]);
     hands.receive_full(1, &root);
