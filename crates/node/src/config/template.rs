@@ -40,6 +40,9 @@ listen = {listen}
 {advertise}
 # Validators to try first, besides the addresses in the genesis.
 seeds = [{seeds}]
+# Clients that reach the API through the same port, with `qcn tunnel`: the digests of their
+# transport keys, as `qcn key show` prints them. Nobody else is let in.
+clients = [{clients}]
 
 [api]
 # Where HTTP clients and the explorer reach this node (TCP).
@@ -70,6 +73,7 @@ format = {format}
         data = path(&config.data),
         listen = quoted(&network.listen.to_string()),
         seeds = list(&network.seeds),
+        clients = list(&network.clients.iter().map(ToString::to_string).collect::<Vec<_>>()),
         api_listen = quoted(&api.listen.to_string()),
         allow_remote = api.allow_remote,
         hosts = list(&api.hosts),
