@@ -43,6 +43,7 @@ mod backoff;
 mod budget;
 mod client_key;
 mod clients;
+mod connection_ids;
 mod counters;
 mod dial;
 mod hosts;
@@ -67,6 +68,7 @@ pub use limits::{
 pub use tunnel::{Tunnel, TunnelConfig, TunnelError, TunnelEvent};
 
 use clients::Clients;
+use connection_ids::ConnectionIds;
 use counters::Counting;
 use limits::{
     CONNECTION_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES,
@@ -445,10 +447,19 @@ fn listen(
     let mut reset_key = [0; 32];
     SeededRandomness::labelled(key.expose_seed(), "stateless reset").fill(&mut reset_key);
     let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &reset_key);
-    let endpoint = EndpointConfig::new(Arc::new(reset_key));
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    let randomness = entropy()?;
+    endpoint.cid_generator(move || Box::new(ConnectionIds::new(randomness.clone())));
     UdpSocket::bind(address)
         .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
         .map_err(cannot_listen(address))
+}
+
+/// Numbers that nobody can guess.
+fn entropy() -> Result<SeededRandomness, TransportError> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
+    Ok(SeededRandomness::from_seed(&seed))
 }
 
 fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> TransportError {
@@ -483,9 +494,7 @@ fn share(
             peers.insert(validator, Arc::new(Peer::new(known, &config.limits, now)));
         }
     }
-    let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
-    let mut randomness = SeededRandomness::from_seed(&seed);
+    let mut randomness = entropy()?;
     let certain = !local_address.ip().is_unspecified();
     let shared = Shared {
         chain: config.chain,

@@ -1,10 +1,13 @@
 //! Clients: who is let in, who is refused within the handshake, and how much each may open.
 
+use std::net::SocketAddr;
+
 use futures_util::FutureExt as _;
 use qcn_crypto::{ChainId, Digest};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::super::accept::alert;
@@ -15,7 +18,7 @@ use super::super::{
     TunnelConfig, TunnelError,
 };
 use super::stranger::{Rogue, Stranger};
-use super::support::{CHAIN, Node, PATIENCE, config, key, poll, validators};
+use super::support::{CHAIN, Node, PATIENCE, anywhere, config, key, poll, validators};
 
 /// The key of the client that is allowed.
 const CLIENT: u16 = 200;
@@ -181,6 +184,48 @@ async fn connections_of_clients_are_bounded() {
     open_bi(&again).await;
 }
 
+/// Given a node that disappears without a word, and another process of it in its place, then its
+/// client hears of it with the next packet, and need not wait for a timeout.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_told_to_whom_it_cut_off() {
+    let (config, _opened) = with_client();
+    let [before, after] = [Node::start(config.clone()).await, Node::start(config).await];
+    let inside = UdpSocket::bind(anywhere()).await.unwrap();
+    let address = inside.local_addr().unwrap();
+    let there = watch::Sender::new(before.address());
+    let _relay = tokio::spawn(relay(inside, there.subscribe()));
+    let connection = Stranger::client(CLIENT).dial(address).await.unwrap();
+    let (mut sending, _receiving) = open_bi(&connection).await;
+    there.send_replace(after.address());
+    sending.write_all(&[0; 100]).await.unwrap();
+    let closed = timeout(PATIENCE, connection.closed()).await.expect("an end in time");
+    assert!(matches!(closed, ConnectionError::Reset), "{closed}");
+}
+
+/// Passes datagrams between a client and the node that is there at the moment.
+async fn relay(inside: UdpSocket, there: watch::Receiver<SocketAddr>) {
+    let outside = UdpSocket::bind(anywhere()).await.unwrap();
+    let (mut out, mut back) = (vec![0; 2_000], vec![0; 2_000]);
+    let mut client = None;
+    loop {
+        tokio::select! {
+            received = inside.recv_from(&mut out) => {
+                let (length, from) = received.unwrap();
+                client = Some(from);
+                let node = *there.borrow();
+                outside.send_to(&out[..length], node).await.unwrap();
+            }
+            received = outside.recv_from(&mut back) => {
+                let (length, from) = received.unwrap();
+                let is_there = from == *there.borrow();
+                if let Some(client) = client.filter(|_| is_there) {
+                    inside.send_to(&back[..length], client).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
 fn closed_with(error: &ConnectionError, code: CloseCode) -> bool {
     matches!(error, ConnectionError::ApplicationClosed(close)
         if close.error_code.into_inner() == u64::from(code as u32))
@@ -214,7 +259,7 @@ async fn a_tunnel_says_why_it_has_no_link() {
     let full = Node::start(config).await;
     let (config, _opened) = with_client();
     let node = Node::start(config).await;
-    let silent = tokio::net::UdpSocket::bind(super::support::anywhere()).await.unwrap();
+    let silent = UdpSocket::bind(anywhere()).await.unwrap();
     let unlisted = tunnel(201, &node);
     let elsewhere = TunnelConfig { chain: ChainId(Digest([8; 32])), ..tunnel(CLIENT, &node) };
     let mut strangers = tunnel(CLIENT, &node);
@@ -231,7 +276,7 @@ async fn a_tunnel_says_why_it_has_no_link() {
         (nobody, &["nobody answers", "UDP port"]),
     ];
     for (config, parts) in cases {
-        let listener = tokio::net::TcpListener::bind(super::support::anywhere()).await.unwrap();
+        let listener = tokio::net::TcpListener::bind(anywhere()).await.unwrap();
         let tunnel = Tunnel::new(config).unwrap();
         let run = tunnel.run(listener, |event| panic!("{event:?}"));
         let error: TunnelError = timeout(PATIENCE, run).await.expect("an end in time").unwrap_err();

@@ -4,16 +4,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use qcn_crypto::SeededRandomness;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncWriteExt as _, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::super::backoff::Backoff;
+use super::super::entropy;
 use super::{Link, Stream, Tunnel, TunnelError, TunnelEvent};
-use crate::transport::TransportError;
 
 /// How many local connections are forwarded at once; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
@@ -21,12 +20,9 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long a local connection waits for a link and for a stream of it.
 const LINK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a local connection may take to hear that there is no link.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How much of a request is read that nobody answers, in bytes: closing a connection with unread
-/// bytes may take the refusal away with it.
-const MAX_UNANSWERED_BYTES: u64 = 64 * 1024;
+/// How long a local connection is read from after its last answer: closing it with unread bytes
+/// may take the answer away with it.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A link that stood this long was a good one: the next wait is short.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
@@ -50,10 +46,8 @@ impl Tunnel {
         listener: TcpListener,
         tell: impl Fn(TunnelEvent),
     ) -> Result<Infallible, TunnelError> {
-        let mut seed = [0; 32];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
-        let randomness = SeededRandomness::from_seed(&seed);
-        let backoff = Backoff::new(self.limits.redial_min, self.limits.redial_max, randomness);
+        let (min, max) = (self.limits.redial_min, self.limits.redial_max);
+        let backoff = Backoff::new(min, max, entropy()?);
         let first = self.dial().await?;
         tokio::select! {
             never = self.keep(first, backoff, tell) => Ok(never),
@@ -121,14 +115,11 @@ async fn forward_all(
     }
 }
 
-async fn forward(mut local: TcpStream, links: watch::Receiver<Option<Arc<Link>>>) {
+async fn forward(local: TcpStream, links: watch::Receiver<Option<Arc<Link>>>) {
     // Requests are small and waited for.
     let _ = local.set_nodelay(true);
     match timeout(LINK_PATIENCE, open(links)).await {
-        Ok(Some(mut stream)) => {
-            // How it ends is the business of both ends.
-            let _ = copy_bidirectional(&mut local, &mut stream).await;
-        }
+        Ok(Some(stream)) => pass(local, stream).await,
         Ok(None) | Err(_) => refuse(local).await,
     }
 }
@@ -146,15 +137,37 @@ async fn open(mut links: watch::Receiver<Option<Arc<Link>>>) -> Option<Stream> {
     }
 }
 
+/// Passes bytes in both directions until the node has ended its own. How each ends is the business
+/// of both ends.
+async fn pass(local: TcpStream, stream: Stream) {
+    let (mut from_local, mut to_local) = local.into_split();
+    let (mut from_node, mut to_node) = stream.into_inner();
+    let up = async move {
+        let _ = copy(&mut from_local, &mut to_node).await;
+        drop(to_node);
+        // A node that reads no more of a request may have answered it: the answer goes on.
+        let _ = copy(&mut from_local, &mut sink()).await;
+    };
+    let down = async move {
+        let _ = copy(&mut from_node, &mut to_local).await;
+        let _ = to_local.shutdown().await;
+    };
+    tokio::pin!(up, down);
+    tokio::select! {
+        () = &mut up => down.await,
+        // What is still on its way here is read, or closing would take the answer away with it.
+        () = &mut down => drop(timeout(LINGER, up).await),
+    }
+}
+
 /// Says why there is no answer, and closes.
 async fn refuse(mut local: TcpStream) {
     let answer = async {
         local.write_all(NO_LINK.as_bytes()).await?;
         local.shutdown().await?;
-        let mut unanswered = local.take(MAX_UNANSWERED_BYTES);
-        tokio::io::copy(&mut unanswered, &mut tokio::io::sink()).await
+        copy(&mut local, &mut sink()).await
     };
-    let _ = timeout(REFUSAL_TIMEOUT, answer).await;
+    let _ = timeout(LINGER, answer).await;
 }
 
 #[cfg(test)]
