@@ -3,7 +3,7 @@
 //! One [`Client`] speaks to one node and keeps its connections open. Every request has a time
 //! limit and every answer a size limit; every error names the address, what happened, and what
 //! to do about it. There is no TLS: a node listens on loopback, and whoever reaches it from
-//! elsewhere goes through a tunnel that authenticates both ends.
+//! elsewhere goes through `qcn tunnel`, which authenticates both ends.
 
 pub mod events;
 pub mod responses;
@@ -74,8 +74,8 @@ impl FromStr for NodeUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with("https://") {
             return Err(format!(
-                "`{text}`: this client speaks plain HTTP; reach a remote node through a tunnel \
-                 (such as ssh -L 8080:127.0.0.1:8080 HOST) and give {DEFAULT_NODE}"
+                "`{text}`: this client speaks plain HTTP; reach a remote node through \
+                 `qcn tunnel`, and give {DEFAULT_NODE}"
             ));
         }
         let wrong = || format!("`{text}` is no address of a node; write one as {DEFAULT_NODE}");

@@ -101,14 +101,15 @@ impl DestinationArgs {
 const NEW_EXAMPLES: &str = "\
 Roles, and the scheme that is used unless another is named:
   consensus  falcon-512         signs blocks
-  transport  ml-dsa-65          authenticates links between validators
+  transport  ml-dsa-65          authenticates links between validators, and clients (qcn tunnel)
   account    ml-dsa-44          signs transactions; also falcon-512, slh-dsa-sha2-128s
   recovery   slh-dsa-sha2-128s  replaces a lost or stolen consensus key; keep it offline
 
 Examples:
   qcn key new --role consensus --out consensus.key
   qcn key new --role account --scheme falcon-512 --out alice.key --passphrase-file pass.txt
-  qcn key new --role transport --out transport.key --unencrypted --json";
+  qcn key new --role transport --out transport.key --unencrypted --json
+  qcn key new --role transport --out client.key   # for `qcn tunnel`";
 
 /// Which key to make.
 #[derive(Debug, Args)]

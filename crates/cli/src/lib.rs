@@ -16,6 +16,7 @@ mod output;
 mod query;
 mod sim;
 mod transfer;
+mod tunnel;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -57,6 +58,9 @@ enum Command {
     Node(node::NodeArgs),
     /// Run a network of validators on this machine.
     Devnet(devnet::DevnetArgs),
+    /// Reach the API of a node elsewhere, with post-quantum keys on both sides.
+    #[command(after_help = tunnel::EXAMPLES)]
+    Tunnel(tunnel::TunnelArgs),
     /// Move an amount to another account.
     #[command(after_help = transfer::TRANSFER_EXAMPLES)]
     Transfer(transfer::TransferArgs),
@@ -90,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Light(command) => light::run(command),
         Command::Node(args) => node::run(&args),
         Command::Devnet(args) => devnet::run(&args),
+        Command::Tunnel(args) => tunnel::run(&args),
         Command::Transfer(args) => transfer::run(&args),
         Command::RotateKey(args) => transfer::run_rotate(&args),
         Command::Query(args) => query::run(&args),

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
 fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
     let (genesis, config, keys) = read_node(config_file)?;
     if args.check {
-        check(&genesis, &keys)?;
+        check(&genesis, &config, &keys)?;
         println!("{}: configuration, genesis and keys are in order", config_file.display());
         return Ok(ExitCode::SUCCESS);
     }

@@ -37,10 +37,11 @@ use std::time::Duration;
 
 use qcn_crypto::Scheme;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::archive::Archive;
+use crate::transport::{ClientStream, MAX_WAITING_STREAMS};
 use crate::view::View;
 
 pub use metrics::{Direction, Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
@@ -58,8 +59,8 @@ pub struct Limits {
     /// How long the answers of a JSON-RPC batch may be together before the rest is refused; the
     /// last of them may go beyond, in bytes.
     pub rpc_answers_bytes: usize,
-    /// How many connections may stand at once, half of them from one address; a few more are
-    /// there for the probes.
+    /// How many connections may stand at once, half of them from one address or from one client of
+    /// the transport; a few more are there for the probes.
     pub connections: usize,
     /// How many of them may subscribe to events.
     pub subscribers: usize,
@@ -120,6 +121,7 @@ pub enum ApiError {
 pub struct Api {
     local_address: SocketAddr,
     closing: watch::Sender<bool>,
+    streams: mpsc::Sender<ClientStream>,
     server: JoinHandle<()>,
     observer: JoinHandle<()>,
 }
@@ -140,20 +142,27 @@ impl Api {
         let listener = TcpListener::bind(address).await.map_err(at_fault)?;
         let local_address = listener.local_addr().map_err(at_fault)?;
         let (closing, is_closing) = watch::channel(false);
+        let (streams, opened) = mpsc::channel(MAX_WAITING_STREAMS);
         let limits = config.limits;
         let notices = view.subscribe();
         let shared =
             Arc::new(shared::Shared::new(config, view, archive, metrics, is_closing.clone()));
         let observer = tokio::spawn(shared::observe(Arc::clone(&shared), notices));
         let router = routes::router(shared);
-        let server = tokio::spawn(server::serve(listener, router, limits, is_closing));
-        Ok(Self { local_address, closing, server, observer })
+        let server = tokio::spawn(server::serve(listener, opened, router, limits, is_closing));
+        Ok(Self { local_address, closing, streams, server, observer })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// Takes streams of clients of the transport, each of which is served as a connection is.
+    #[must_use]
+    pub fn client_streams(&self) -> mpsc::Sender<ClientStream> {
+        self.streams.clone()
     }
 
     /// Takes no more requests, lets those that run end for a moment, and stops.

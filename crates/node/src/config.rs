@@ -11,6 +11,7 @@
 
 mod template;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ use crate::document::{
     DocumentError, Overwrite, Problem, Readers, check_endpoint, check_host_name, read_text,
     remedy_of_shape, write_file,
 };
+use crate::transport::{ClientKey, MAX_CLIENTS};
 
 /// The longest configuration that is read.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -73,6 +75,9 @@ pub struct NetworkConfig {
     /// Validators to try first, besides the addresses of the genesis.
     #[serde(default)]
     pub seeds: Vec<String>,
+    /// The transport keys of clients that may reach the API through the same port.
+    #[serde(default)]
+    pub clients: Vec<ClientKey>,
 }
 
 /// The HTTP interface.
@@ -176,7 +181,12 @@ impl NodeConfig {
             transport_key: "transport.key".into(),
             passphrase_file: None,
             data: "data".into(),
-            network: NetworkConfig { listen, advertise: None, seeds: Vec::new() },
+            network: NetworkConfig {
+                listen,
+                advertise: None,
+                seeds: Vec::new(),
+                clients: Vec::new(),
+            },
             api: ApiConfig::default(),
             storage: StorageConfig::default(),
             log: LogConfig::default(),
@@ -250,6 +260,7 @@ impl NodeConfig {
         for (index, seed) in self.network.seeds.iter().enumerate() {
             check_endpoint(&format!("network.seeds[{index}]"), seed)?;
         }
+        self.check_clients()?;
         self.check_api()?;
         if self.storage.keep_checkpoints == 0 {
             return Err(Problem::new(
@@ -257,6 +268,23 @@ impl NodeConfig {
                 "no history at all would be kept",
                 "give at least 1; the default is 1000000",
             ));
+        }
+        Ok(())
+    }
+
+    fn check_clients(&self) -> Result<(), Problem> {
+        let clients = &self.network.clients;
+        if clients.len() > MAX_CLIENTS {
+            let what = format!("there are {} clients", clients.len());
+            return Err(Problem::new("network.clients", what, format!("give up to {MAX_CLIENTS}")));
+        }
+        let mut places = BTreeMap::new();
+        for (index, key) in clients.iter().enumerate() {
+            if let Some(first) = places.insert(key, index) {
+                let what = format!("the key {key} stands at network.clients[{first}] already");
+                let place = format!("network.clients[{index}]");
+                return Err(Problem::new(place, what, "leave one of them out"));
+            }
         }
         Ok(())
     }

@@ -180,6 +180,8 @@ pub(crate) fn remedy_of_shape(what: &str) -> &'static str {
         "add it"
     } else if what.starts_with("duplicate") {
         "keep one of them"
+    } else if what.contains("is no key of a client") {
+        "give the key digest that `qcn key show` prints of the client's transport key"
     } else {
         "correct it"
     }

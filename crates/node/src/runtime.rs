@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use qcn_crypto::{Role, Scheme, SigningKey};
+use qcn_crypto::{PublicKey, Role, Scheme, SigningKey};
 use qcn_shard::{Message, Shard, ShardConfig, Start};
 use qcn_types::{CommitteeKeys, Transaction, ValidatorIndex, Verified, decode};
 use rayon::prelude::*;
@@ -35,7 +35,9 @@ use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
 use crate::storage::{BlockLog, LogWriter, Opened, StorageError, StoreIdentity};
-use crate::transport::{KnownValidator, Received, Transport, TransportConfig};
+use crate::transport::{
+    ClientAccess, ClientKey, ClientStream, KnownValidator, Received, Transport, TransportConfig,
+};
 use crate::view::{NodeStatus, Notice, Submission, SubmitError, View};
 
 /// The most client submissions whose signatures are checked at once.
@@ -71,6 +73,12 @@ pub enum NodeError {
          `transport_key` in the configuration"
     )]
     WrongTransportKey(String),
+    /// The node would have to let itself in.
+    #[error(
+        "network.clients has {0}, which is the transport key of this node itself: make a key for \
+         the client with `qcn key new --role transport`, and give the digest of that one"
+    )]
+    OwnKeyAsClient(ClientKey),
     /// The genesis cannot be used.
     #[error(transparent)]
     Genesis(#[from] crate::genesis::GenesisFileError),
@@ -100,12 +108,26 @@ pub enum NodeError {
     System(#[from] std::io::Error),
 }
 
-/// Checks that the keys are those of a validator in the genesis, and starts nothing.
+/// Checks that the keys are those of a validator in the genesis, and that no client has one of
+/// them; starts nothing.
 ///
 /// # Errors
 /// [`NodeError`] as [`Node::start`] would give it.
-pub fn check(genesis: &Genesis, keys: &NodeKeys) -> Result<(), NodeError> {
-    own_index(genesis, &genesis.committee_keys()?, keys).map(|_| ())
+pub fn check(genesis: &Genesis, config: &NodeConfig, keys: &NodeKeys) -> Result<(), NodeError> {
+    own_index(genesis, &genesis.committee_keys()?, keys)?;
+    check_clients(config, keys.transport.public_key())
+}
+
+/// Checks that no allowed client has the transport key of the node.
+///
+/// # Errors
+/// [`NodeError::OwnKeyAsClient`].
+pub fn check_clients(config: &NodeConfig, transport: &PublicKey) -> Result<(), NodeError> {
+    let own = ClientKey::of(transport);
+    if config.network.clients.contains(&own) {
+        return Err(NodeError::OwnKeyAsClient(own));
+    }
+    Ok(())
 }
 
 /// Marks the data folder of a node as that of a key that has never signed anything.
@@ -175,6 +197,7 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let committee_keys = genesis.committee_keys()?;
         let own = own_index(genesis, &committee_keys, &keys)?;
+        check_clients(config, keys.transport.public_key())?;
         let (view, submissions) = View::new(committee_keys.clone(), own);
         let (post, inbox) = inbox();
 
@@ -199,10 +222,11 @@ impl Node {
             LogWriter::spawn(opened.log, move |event| post.put(Happening::Log(event)))
         };
 
-        let (transport, received) =
-            Transport::start(transport_config(genesis, config, own, keys.transport)).await?;
         let api_config = api_config(genesis, config);
         let api = Api::start(api_config, view.clone(), archive.clone(), metrics.clone()).await?;
+        let streams = api.client_streams();
+        let transport = transport_config(genesis, config, own, keys.transport, streams);
+        let (transport, received) = Transport::start(transport).await?;
 
         let mut tasks = JoinSet::new();
         tasks.spawn(take_in_frames(received, post.clone(), {
@@ -371,23 +395,31 @@ fn transport_config(
     config: &NodeConfig,
     own: ValidatorIndex,
     key: SigningKey,
+    streams: mpsc::Sender<ClientStream>,
 ) -> TransportConfig {
-    let known = |(index, validator): (usize, &crate::genesis::GenesisValidator)| KnownValidator {
-        index: ValidatorIndex(index as u16),
-        name: validator.name.clone(),
-        key: validator.transport_key.clone(),
-        address: validator.address.clone(),
-    };
     TransportConfig {
         chain: genesis.chain(),
         own,
         key,
         listen: config.network.listen,
         advertise: config.network.advertise.clone(),
-        validators: genesis.validators().iter().enumerate().map(known).collect(),
+        validators: known_validators(genesis),
         seeds: config.network.seeds.clone(),
+        clients: Some(ClientAccess { keys: config.network.clients.clone(), streams }),
         limits: crate::transport::Limits::for_committee(genesis.validators().len()),
     }
+}
+
+/// The validators of a genesis, as a transport knows them.
+#[must_use]
+pub fn known_validators(genesis: &Genesis) -> Vec<KnownValidator> {
+    let known = |(index, validator): (usize, &crate::genesis::GenesisValidator)| KnownValidator {
+        index: ValidatorIndex(index as u16),
+        name: validator.name.clone(),
+        key: validator.transport_key.clone(),
+        address: validator.address.clone(),
+    };
+    genesis.validators().iter().enumerate().map(known).collect()
 }
 
 fn account_schemes(genesis: &Genesis) -> Vec<Scheme> {

@@ -13,6 +13,8 @@
 //! - sending never waits; what a peer does not take is dropped, the oldest first, and counted;
 //! - a peer that sends more than its budget, or faster than the runtime lets go of it, is not read
 //!   from for a while; one that breaks the framing loses its connection. Neither is an error here;
+//! - a client opens streams only after it has shown a key that the operator allows; what is on them
+//!   is for the API, and nothing a client sends reaches the mesh;
 //! - nothing a peer sends panics or ends the transport; all tasks end with [`Transport::close`] or
 //!   when the last clone is dropped.
 
@@ -39,6 +41,9 @@ use crate::view::PeerStatus;
 mod accept;
 mod backoff;
 mod budget;
+mod client_key;
+mod clients;
+mod connection_ids;
 mod counters;
 mod dial;
 mod hosts;
@@ -50,14 +55,20 @@ mod queue;
 mod records;
 mod shared;
 mod tls;
+mod tunnel;
 mod wire;
 
+pub use client_key::{ClientKey, NotAClientKey};
+pub use clients::{ClientAccess, ClientStream};
 pub use counters::{Count, Counters};
 pub use limits::{
-    ClassLimits, Limits, MAX_CONNECTION_LAG, MAX_QUEUED_BYTES, MAX_SEEDS, MAX_VALIDATORS,
-    MIN_QUEUE_BYTES,
+    ClassLimits, Limits, MAX_CLIENTS, MAX_CONNECTION_LAG, MAX_QUEUED_BYTES, MAX_SEEDS,
+    MAX_VALIDATORS, MAX_WAITING_STREAMS, MIN_QUEUE_BYTES,
 };
+pub use tunnel::{Tunnel, TunnelConfig, TunnelError, TunnelEvent};
 
+use clients::Clients;
+use connection_ids::ConnectionIds;
 use counters::Counting;
 use limits::{
     CONNECTION_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES,
@@ -90,6 +101,8 @@ pub struct TransportConfig {
     pub validators: Vec<KnownValidator>,
     /// `host:port` of validators, whichever they are, that may know the others.
     pub seeds: Vec<String>,
+    /// Who besides validators may connect, if anybody.
+    pub clients: Option<ClientAccess>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -181,6 +194,9 @@ pub enum TransportError {
     /// The validator set names another key for this validator, or does not name it.
     #[error("the own transport key is not the one that the validator set names for validator {0}")]
     NotOwnKey(ValidatorIndex),
+    /// It would be refused as somebody who shows the own key.
+    #[error("an allowed client has the own transport key of validator {0}: give it one of its own")]
+    OwnKeyAsClient(ValidatorIndex),
     /// The own key cannot be used for TLS.
     #[error("the own transport key cannot be used for TLS")]
     OwnKeyUnusable,
@@ -247,11 +263,13 @@ impl Transport {
         check(&config)?;
         let config = TransportConfig { limits: config.limits.clone().sane(), ..config };
         let counting = Arc::new(Counting::new());
-        let keys = Arc::new(KeySet::new(config.own, &config.validators)?);
+        let clients = config.clients.as_ref().map_or(&[][..], |clients| &clients.keys);
+        let keys = Arc::new(KeySet::new(Some(config.own), &config.validators, clients)?);
         let handshakes =
             Handshakes::new(config.chain, &config.key, keys.clone(), counting.clone())?;
         let quic = Arc::new(quic_config(&config.limits)?);
-        let endpoint = listen(config.listen, &config.key, &handshakes, quic.clone())?;
+        let server = server_config(&handshakes, quic.clone())?;
+        let endpoint = listen(config.listen, &config.key, server.clone())?;
         let local_address = endpoint.local_addr().map_err(cannot_listen(config.listen))?;
         let (sender, received) = mpsc::channel(most_waiting(&config));
         let received_by = sender.downgrade();
@@ -261,6 +279,7 @@ impl Transport {
         let mesh = Mesh {
             shared: shared.clone(),
             quic,
+            server,
             seeds: config.seeds,
             address: local_address,
             socket: socket.clone(),
@@ -383,6 +402,10 @@ fn check(config: &TransportConfig) -> Result<(), TransportError> {
     if own.is_none_or(|own| own.key != *config.key.public_key()) {
         return Err(TransportError::NotOwnKey(config.own));
     }
+    let own_key = ClientKey::of(config.key.public_key());
+    if config.clients.iter().any(|clients| clients.keys.contains(&own_key)) {
+        return Err(TransportError::OwnKeyAsClient(config.own));
+    }
     Ok(())
 }
 
@@ -404,22 +427,39 @@ fn quic_config(limits: &Limits) -> Result<QuicConfig, TransportError> {
     Ok(quic)
 }
 
+/// For the socket's first packets; each handshake has its own, since nobody knows before which role
+/// is offered.
+fn server_config(
+    handshakes: &Handshakes,
+    quic: Arc<QuicConfig>,
+) -> Result<ServerConfig, TransportError> {
+    let mut server = ServerConfig::with_crypto(Arc::new(handshakes.server()?));
+    server.transport_config(quic).migration(false).max_incoming(MAX_PENDING_INCOMING);
+    Ok(server)
+}
+
 fn listen(
     address: SocketAddr,
     key: &SigningKey,
-    handshakes: &Handshakes,
-    quic: Arc<QuicConfig>,
+    server: ServerConfig,
 ) -> Result<Endpoint, TransportError> {
-    let mut server = ServerConfig::with_crypto(Arc::new(handshakes.server()?));
-    server.transport_config(quic).migration(false).max_incoming(MAX_PENDING_INCOMING);
     // The same after a restart, so that peers whose connection was cut off are told so at once.
     let mut reset_key = [0; 32];
     SeededRandomness::labelled(key.expose_seed(), "stateless reset").fill(&mut reset_key);
     let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &reset_key);
-    let endpoint = EndpointConfig::new(Arc::new(reset_key));
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    let randomness = entropy()?;
+    endpoint.cid_generator(move || Box::new(ConnectionIds::new(randomness.clone())));
     UdpSocket::bind(address)
         .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
         .map_err(cannot_listen(address))
+}
+
+/// Numbers that nobody can guess.
+fn entropy() -> Result<SeededRandomness, TransportError> {
+    let mut seed = [0; 32];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
+    Ok(SeededRandomness::from_seed(&seed))
 }
 
 fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> TransportError {
@@ -454,9 +494,7 @@ fn share(
             peers.insert(validator, Arc::new(Peer::new(known, &config.limits, now)));
         }
     }
-    let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
-    let mut randomness = SeededRandomness::from_seed(&seed);
+    let mut randomness = entropy()?;
     let certain = !local_address.ip().is_unspecified();
     let shared = Shared {
         chain: config.chain,
@@ -467,6 +505,7 @@ fn share(
         advertise: config.advertise.clone().or(certain.then(|| local_address.to_string())),
         peers,
         keys,
+        clients: Clients::new(config.clients.clone()),
         handshakes,
         counting,
         received,
@@ -482,6 +521,7 @@ fn share(
 struct Mesh {
     shared: Arc<Shared>,
     quic: Arc<QuicConfig>,
+    server: ServerConfig,
     seeds: Vec<String>,
     address: SocketAddr,
     socket: Socket,
@@ -514,16 +554,15 @@ impl Mesh {
             tasks.spawn(dialler.clone().seek(seed.clone()));
         }
         drop(dialler);
-        accept::accept(self.shared.clone(), endpoint).await;
+        accept::accept(self.shared.clone(), endpoint, self.server.clone()).await;
         tasks.shutdown().await;
     }
 
     async fn reopen(&self) -> Endpoint {
-        let Shared { key, handshakes, .. } = &*self.shared;
         let mut backoff = self.shared.backoff();
         loop {
             tokio::time::sleep(backoff.next()).await;
-            match listen(self.address, key, handshakes, self.quic.clone()) {
+            match listen(self.address, &self.shared.key, self.server.clone()) {
                 Ok(endpoint) => return endpoint,
                 Err(error) => error!(%error, "the socket could not be opened again"),
             }

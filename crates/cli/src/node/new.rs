@@ -11,6 +11,8 @@ use qcn_node::config::NodeConfig;
 use qcn_node::document::Overwrite;
 use qcn_node::genesis::Genesis;
 use qcn_node::keyfile;
+use qcn_node::runtime::check_clients;
+use qcn_node::transport::ClientKey;
 
 use crate::key::print;
 
@@ -22,7 +24,8 @@ file has a comment for each key, and may be edited.
 Examples:
   qcn node new --listen 0.0.0.0:7400 --passphrase-file passphrase --out node.toml
   qcn node new --genesis genesis.json --keys /etc/qcn --data /var/lib/qcn/data \\
-    --listen 0.0.0.0:7400 --advertise alice.example:7400 --out /etc/qcn/node.toml";
+    --listen 0.0.0.0:7400 --advertise alice.example:7400 --client KEY_DIGEST \
+    --out /etc/qcn/node.toml";
 
 /// What the configuration says.
 #[derive(Debug, Args)]
@@ -52,6 +55,10 @@ pub struct NewArgs {
     /// A validator to try first, if the addresses in the genesis have changed; may be repeated.
     #[arg(long = "seed", value_name = "HOST:PORT")]
     seeds: Vec<String>,
+    /// A client that may reach the API with `qcn tunnel`, by the key digest that `qcn key show`
+    /// prints of its transport key; may be repeated.
+    #[arg(long = "client", value_name = "KEY")]
+    clients: Vec<ClientKey>,
     /// Where HTTP clients reach it.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     api: SocketAddr,
@@ -102,6 +109,7 @@ fn config(args: &NewArgs, place: &Place) -> anyhow::Result<NodeConfig> {
     config.passphrase_file = passphrase.map(|file| place.seen_from(file)).transpose()?;
     config.network.advertise.clone_from(&args.advertise);
     config.network.seeds.clone_from(&args.seeds);
+    config.network.clients.clone_from(&args.clients);
     config.api.listen = args.api;
     config.api.allow_remote = args.allow_remote;
     config.api.hosts.clone_from(&args.api_hosts);
@@ -133,6 +141,7 @@ fn validator_of(config: &NodeConfig, place: &Place) -> anyhow::Result<String> {
         validator.name,
         of_key(&transport)
     );
+    check_clients(config, transport.public_key())?;
     Ok(validator.name.clone())
 }
 

@@ -24,7 +24,7 @@ fn a_written_configuration_starts_a_node() {
     let said =
         folder.ok("node new --genesis genesis.json --listen 0.0.0.0:7400 --passphrase-file pass \
          --advertise me.example:1 --seed b.example:2 --seed c.example:3 --api 127.0.0.1:9000 \
-         --api-host a.example --api-host api \
+         --api-host a.example --api-host api --client ABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB \
          --out alice/node.toml");
     assert!(said.starts_with("wrote alice/node.toml, for validator alice\n"), "{said}");
     assert!(folder.ok("node --config alice/node.toml --check").contains("in order"));
@@ -36,6 +36,7 @@ fn a_written_configuration_starts_a_node() {
         "seeds = [\"b.example:2\", \"c.example:3\"]",
         "listen = \"127.0.0.1:9000\"",
         "hosts = [\"a.example\", \"api\"]",
+        &format!("clients = [\"{}\"]", "ab".repeat(32)),
         "consensus_key = \"consensus.key\"",
         "data = \"data\"",
     ] {
@@ -79,6 +80,38 @@ fn a_check_and_a_mark_refuse_what_cannot_be() {
     folder.ok("key new --role consensus --out alice/consensus.key --passphrase-file pass");
     let said = folder.refused("node --config alice/node.toml --check");
     assert!(said.contains("is not that of any validator in the genesis"), "{said}");
+}
+
+/// Given the transport key of the node itself among its clients, or one twice, then no
+/// configuration is written, and one that says so is refused.
+#[test]
+fn clients_have_keys_of_their_own() {
+    let folder = network();
+    let own =
+        folder.json("key show alice/transport.key")["key_digest"].as_str().unwrap().to_owned();
+    folder.ok("key new --role transport --out client.key --unencrypted");
+    let client = folder.json("key show client.key");
+    let [digest, whole] = ["key_digest", "public_key"].map(|it| client[it].as_str().unwrap());
+    let new = "node new --genesis genesis.json --listen 0.0.0.0:7400 --passphrase-file pass \
+               --keys alice --out alice/node.toml";
+    let said = folder.refused(&format!("{new} --client {own}"));
+    assert!(said.contains("transport key of this node itself") && said.contains("qcn key new"));
+    // The same key in its two forms.
+    let said = folder.refused(&format!("{new} --client {digest} --client {whole}"));
+    assert!(
+        said.contains("network.clients[1]") && said.contains("leave one of them out"),
+        "{said}"
+    );
+    assert!(folder.refused(&format!("{new} --client abc")).contains("digest has 64 hex digits"));
+    assert!(!folder.0.join("alice/node.toml").exists());
+
+    folder.ok(&format!("{new} --client {whole}"));
+    folder.ok("node --config alice/node.toml --check");
+    let written = folder.read("alice/node.toml");
+    assert!(written.contains(&format!("clients = [\"{digest}\"]")), "{written}");
+    fs::write(folder.0.join("alice/node.toml"), written.replace(digest, &own)).unwrap();
+    let said = folder.refused("node --config alice/node.toml --check");
+    assert!(said.contains("transport key of this node itself"), "{said}");
 }
 
 #[test]

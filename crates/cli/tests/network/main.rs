@@ -26,4 +26,5 @@ mod proofs;
 mod relay;
 mod stopped;
 mod traffic;
+mod tunnel;
 mod witness;

@@ -122,6 +122,14 @@ impl Network {
         network
     }
 
+    /// Changes the configuration of a node that does not run.
+    pub fn edit_config(&self, at: usize, edit: impl FnOnce(&mut NodeConfig)) {
+        let file = &self.nodes[at].config;
+        let mut config = NodeConfig::read(file).unwrap();
+        edit(&mut config);
+        config.write(file, Overwrite::Replace).unwrap();
+    }
+
     /// Where a node listens for others.
     pub fn listens_at(&self, at: usize) -> SocketAddr {
         NodeConfig::read(&self.nodes[at].config).unwrap().network.listen

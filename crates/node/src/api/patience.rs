@@ -10,20 +10,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// A stream that fails when nothing could be written for a while.
-pub struct Patience {
-    stream: TcpStream,
+pub struct Patience<S> {
+    stream: S,
     limit: Duration,
     /// Runs while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patience {
+impl<S> Patience<S> {
     /// Waits at most `limit` for the client to read on.
-    pub const fn new(stream: TcpStream, limit: Duration) -> Self {
+    pub const fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, deadline: None }
     }
 
@@ -42,7 +41,7 @@ impl Patience {
     }
 }
 
-impl AsyncRead for Patience {
+impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -52,7 +51,7 @@ impl AsyncRead for Patience {
     }
 }
 
-impl AsyncWrite for Patience {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,8 +1,8 @@
 //! The accept loop: connections are counted, heads of requests have a deadline.
 //!
 //! **Invariants**
-//! - one address never has more than half of the places, so a single client does not keep the
-//!   others out;
+//! - one address, or one key of a client that comes over the transport, never has more than half
+//!   of the places, so a single client does not keep the others out;
 //! - a few places beside them answer the probes alone, so that a node whose places are all taken
 //!   is not taken for a dead one and started again.
 
@@ -15,14 +15,15 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::patience::Patience;
 use super::{Limits, routes};
-use places::{Place, Places};
+use crate::transport::ClientStream;
+use places::{Holder, Place, Places};
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -56,31 +57,23 @@ const TOO_MANY_CONNECTIONS: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     {\"error\":{\"code\":\"too_many_connections\",\"message\":\"the node serves as many \
     connections as it may\",\"remedy\":\"close some, or try again later\"}}";
 
-/// Serves until told to close.
+/// Serves until told to close: connections over TCP, and those in the streams of clients.
 pub async fn serve(
     listener: TcpListener,
+    mut streams: mpsc::Receiver<ClientStream>,
     router: Router,
     limits: Limits,
     mut closing: watch::Receiver<bool>,
 ) {
-    let ordinary = Places::new(limits.connections, limits.connections.div_ceil(2));
-    let reserve = Places::new(RESERVE, RESERVE_SHARE);
-    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
-    let probes = Service {
-        router: routes::probes_only(router.clone()),
-        keep_alive: false,
-        limits: Limits {
-            header_timeout: limits.header_timeout.min(RESERVE_HEADER_TIMEOUT),
-            ..limits
-        },
-    };
-    let all = Service { router, keep_alive: true, limits };
-    let mut connections = JoinSet::new();
+    let mut reception = Reception::new(router, limits, closing.clone());
     loop {
-        // Ended connections are forgotten as they end.
-        while connections.try_join_next().is_some() {}
+        reception.forget_ended();
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            Some(ClientStream { client, stream }) = streams.recv() => {
+                reception.receive(stream, Holder::Client(client));
+                continue;
+            }
             _ = closing.wait_for(|closing| *closing) => break,
         };
         let Ok((stream, client)) = accepted else {
@@ -90,21 +83,74 @@ pub async fn serve(
         };
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
-        if let Some(place) = ordinary.take(client.ip()) {
-            connections.spawn(serve_one(stream, all.clone(), place, closing.clone()));
-        } else if let Some(place) = reserve.take(client.ip()) {
-            connections.spawn(serve_one(stream, probes.clone(), place, closing.clone()));
-        } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-            connections.spawn(async move {
+        reception.receive(stream, Holder::at(client.ip()));
+    }
+    reception.end().await;
+}
+
+/// Gives each connection a place, and what is served there.
+struct Reception {
+    ordinary: Places,
+    reserve: Places,
+    refusals: Arc<Semaphore>,
+    all: Service,
+    probes: Service,
+    connections: JoinSet<()>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Reception {
+    fn new(router: Router, limits: Limits, closing: watch::Receiver<bool>) -> Self {
+        let probes = Service {
+            router: routes::probes_only(router.clone()),
+            keep_alive: false,
+            limits: Limits {
+                header_timeout: limits.header_timeout.min(RESERVE_HEADER_TIMEOUT),
+                ..limits
+            },
+        };
+        Self {
+            ordinary: Places::new(limits.connections, limits.connections.div_ceil(2)),
+            reserve: Places::new(RESERVE, RESERVE_SHARE),
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+            all: Service { router, keep_alive: true, limits },
+            probes,
+            connections: JoinSet::new(),
+            closing,
+        }
+    }
+
+    fn receive<S: Io>(&mut self, stream: S, holder: Holder) {
+        let closing = self.closing.clone();
+        if let Some(place) = self.ordinary.take(holder) {
+            self.connections.spawn(serve_one(stream, self.all.clone(), place, closing));
+        } else if let Some(place) = self.reserve.take(holder) {
+            self.connections.spawn(serve_one(stream, self.probes.clone(), place, closing));
+        } else if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+            self.connections.spawn(async move {
                 refuse(stream).await;
                 drop(permit);
             });
         }
     }
-    let all_end = async { while connections.join_next().await.is_some() {} };
-    // Who is not done by then is cut off when the set is dropped.
-    let _ = tokio::time::timeout(CLOSING_TIMEOUT, all_end).await;
+
+    /// Ended connections are forgotten as they end.
+    fn forget_ended(&mut self) {
+        while self.connections.try_join_next().is_some() {}
+    }
+
+    /// Lets those that are served end.
+    async fn end(mut self) {
+        let all_end = async { while self.connections.join_next().await.is_some() {} };
+        // Who is not done by then is cut off when the set is dropped.
+        let _ = tokio::time::timeout(CLOSING_TIMEOUT, all_end).await;
+    }
 }
+
+/// What a connection is made of.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for S {}
 
 /// What a connection is served.
 #[derive(Clone)]
@@ -117,7 +163,7 @@ struct Service {
 
 /// Serves a connection, which has its place until then.
 async fn serve_one(
-    stream: TcpStream,
+    stream: impl Io,
     service: Service,
     _place: Place,
     mut closing: watch::Receiver<bool>,
@@ -142,7 +188,7 @@ async fn serve_one(
 }
 
 /// Says why and closes. The request is not read: its sender may see a reset instead.
-async fn refuse(mut stream: TcpStream) {
+async fn refuse(mut stream: impl Io) {
     let answer = async {
         stream.write_all(TOO_MANY_CONNECTIONS.as_bytes()).await?;
         stream.shutdown().await

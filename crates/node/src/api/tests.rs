@@ -6,6 +6,7 @@ mod limits;
 mod origins;
 mod rpc;
 mod submit;
+mod tunnel;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,6 +1,6 @@
 //! The text of a configuration, with a comment for each key.
 
-use super::NodeConfig;
+use super::{NetworkConfig, NodeConfig};
 
 /// Every value is written, also the usual ones: so the file shows what can be changed.
 pub(super) fn text(config: &NodeConfig) -> String {
@@ -8,12 +8,6 @@ pub(super) fn text(config: &NodeConfig) -> String {
     let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
     let passphrase = config.passphrase_file.as_deref();
     let passphrase = optional("passphrase_file", passphrase.map(path), "\"passphrase.txt\"");
-    let advertise = network.advertise.as_deref().map(quoted);
-    let advertise = optional("advertise", advertise, "\"validator.example:7400\"");
-    let list = |texts: &[String]| {
-        let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
-        quoted.join(", ")
-    };
     format!(
         "\
 # A node of a qcn network. Paths are relative to the folder of this file.
@@ -33,14 +27,7 @@ transport_key = {transport_key}
 # Where the node stores the chain. One folder serves one node at a time.
 data = {data}
 
-[network]
-# Where other validators reach this one (UDP).
-listen = {listen}
-# How they call that place, if it has another name from outside.
-{advertise}
-# Validators to try first, besides the addresses in the genesis.
-seeds = [{seeds}]
-
+{network}
 [api]
 # Where HTTP clients and the explorer reach this node (TCP).
 listen = {api_listen}
@@ -68,8 +55,7 @@ format = {format}
         consensus_key = path(&config.consensus_key),
         transport_key = path(&config.transport_key),
         data = path(&config.data),
-        listen = quoted(&network.listen.to_string()),
-        seeds = list(&network.seeds),
+        network = network_text(network),
         api_listen = quoted(&api.listen.to_string()),
         allow_remote = api.allow_remote,
         hosts = list(&api.hosts),
@@ -82,6 +68,33 @@ format = {format}
             super::LogFormat::Json => "json",
         }),
     )
+}
+
+fn network_text(network: &NetworkConfig) -> String {
+    let advertise = network.advertise.as_deref().map(quoted);
+    let advertise = optional("advertise", advertise, "\"validator.example:7400\"");
+    format!(
+        "\
+[network]
+# Where other validators reach this one (UDP).
+listen = {listen}
+# How they call that place, if it has another name from outside.
+{advertise}
+# Validators to try first, besides the addresses in the genesis.
+seeds = [{seeds}]
+# Clients that reach the API through the same port, with `qcn tunnel`: the digests of their
+# transport keys, as `qcn key show` prints them. Nobody else is let in.
+clients = [{clients}]
+",
+        listen = quoted(&network.listen.to_string()),
+        seeds = list(&network.seeds),
+        clients = list(&network.clients),
+    )
+}
+
+/// The items of a list, as strings of TOML.
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(|item| quoted(&item.to_string())).collect::<Vec<_>>().join(", ")
 }
 
 /// A key without a value stands there as a comment.

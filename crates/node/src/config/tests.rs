@@ -10,6 +10,7 @@ fn full() -> NodeConfig {
     config.passphrase_file = Some("secrets/it's \"odd\"\\path".into());
     config.network.advertise = Some("me.example:7400".to_owned());
     config.network.seeds = vec!["a.example:1".to_owned(), "[::1]:2".to_owned()];
+    config.network.clients = ["ab", "cd"].map(|digits| digits.repeat(32).parse().unwrap()).into();
     config.api.listen = "0.0.0.0:80".parse().unwrap();
     config.api.allow_remote = true;
     config.api.hosts = vec!["node.example".to_owned(), "qcn-api".to_owned()];
@@ -32,7 +33,7 @@ fn what_is_left_out_has_the_usual_value() {
     assert!(config.api.listen.ip().is_loopback());
     assert_eq!(config.storage.keep_checkpoints, 1_000_000);
     assert_eq!(config.log, LogConfig::default());
-    assert_eq!(config.passphrase_file, None);
+    assert_eq!((config.passphrase_file, config.network.clients), (None, Vec::new()));
 }
 
 #[test]
@@ -52,6 +53,9 @@ fn paths_are_relative_to_the_folder_of_the_file() {
 
 #[test]
 fn mistakes_are_named_with_their_place_and_remedy() {
+    const KEY: &str = "\"abababababababababababababababababababababababababababababababab\"";
+    let clients = |list: &str| format!("{LEAST}clients = [{list}]\n");
+    let many_keys = (0..1_025).map(|n| format!("\"{n:064x}\",")).collect::<String>();
     let rows = [
         ("x = 1".to_owned(), "line 1, column 1", "unknown field `x`"),
         (LEAST.replace("data", "date"), "line 4, column 1", "leave it out"),
@@ -61,6 +65,11 @@ fn mistakes_are_named_with_their_place_and_remedy() {
         (LEAST.replace("0.0.0.0:7400", "everywhere"), "line 6, column 10", "socket address"),
         (format!("{LEAST}advertise = \"me\""), "network.advertise", "host:port"),
         (format!("{LEAST}seeds = [\"a:1\", \"b\"]"), "network.seeds[1]", "host:port"),
+        (clients("\"abcd\""), "line 7, column 1", "the key digest that `qcn key show` prints"),
+        (clients(&format!("\"{}\"", "x".repeat(64))), "line 7, column 1", "than hex digits"),
+        (clients("7"), "line 7, column 1", "string"),
+        (clients(&format!("{KEY}, {KEY}")), "network.clients[1]", "leave one of them out"),
+        (clients(&many_keys), "network.clients", "up to 1024"),
         (format!("{LEAST}[api]\nlisten = \"0.0.0.0:80\""), "api.listen", "allow_remote = true"),
         (format!("{LEAST}[api]\nlisten = \"192.0.2.1:80\""), "api.listen", "allow_remote = true"),
         (format!("{LEAST}[api]\nlisten = \"[::]:80\""), "api.listen", "allow_remote = true"),

@@ -8,31 +8,33 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use quinn::{ConnectionError, Endpoint, Incoming};
+use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::budget::{AddressBudgets, Budget};
+use super::clients;
 use super::counters::Count;
 use super::hosts::KnownHosts;
 use super::limits::MAX_WATCHED_ADDRESSES;
 use super::link::confirm;
 use super::places::{Place, Places};
 use super::shared::Shared;
+use super::tls::PeerRole;
 use super::wire::CloseCode;
 
 /// TLS alerts, as QUIC numbers them: 0x100 and the alert of RFC 8446.
-mod alert {
-    pub(super) const HANDSHAKE_FAILURE: u64 = 0x128;
-    pub(super) const ACCESS_DENIED: u64 = 0x131;
-    pub(super) const DECRYPT_ERROR: u64 = 0x133;
-    pub(super) const CERTIFICATE_REQUIRED: u64 = 0x174;
-    pub(super) const NO_APPLICATION_PROTOCOL: u64 = 0x178;
+pub(super) mod alert {
+    pub(in super::super) const HANDSHAKE_FAILURE: u64 = 0x128;
+    pub(in super::super) const ACCESS_DENIED: u64 = 0x131;
+    pub(in super::super) const DECRYPT_ERROR: u64 = 0x133;
+    pub(in super::super) const CERTIFICATE_REQUIRED: u64 = 0x174;
+    pub(in super::super) const NO_APPLICATION_PROTOCOL: u64 = 0x178;
 }
 
 /// Takes in connections until the socket is closed or fails.
-pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
+pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint, server: ServerConfig) {
     let mut gate = Gate::new(&shared);
     let mut links = JoinSet::new();
     loop {
@@ -40,7 +42,7 @@ pub(super) async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
                 if let Some((incoming, place)) = gate.admit(&shared, incoming) {
-                    links.spawn(serve(shared.clone(), incoming, place));
+                    links.spawn(serve(shared.clone(), incoming, server.clone(), place));
                 }
             }
             // Ended links are taken out, so that their number stays that of the standing ones.
@@ -104,9 +106,17 @@ fn refuse(shared: &Shared, incoming: Incoming, reason: Count) -> Option<(Incomin
 }
 
 /// One incoming connection, from its handshake to its end.
-async fn serve(shared: Arc<Shared>, incoming: Incoming, place: Place) {
+async fn serve(shared: Arc<Shared>, incoming: Incoming, mut server: ServerConfig, place: Place) {
     let address = incoming.remote_address();
-    let handshake = async { incoming.accept()?.await };
+    // Made anew, because it notes in which role this one comes.
+    match shared.handshakes.server() {
+        Ok(crypto) => server.crypto = Arc::new(crypto),
+        Err(error) => {
+            debug!(%address, %error, "a handshake could not begin");
+            return shared.counting.one(Count::HandshakeBroken);
+        }
+    }
+    let handshake = async { incoming.accept_with(Arc::new(server))?.await };
     let connection = match timeout(shared.limits.handshake_timeout, handshake).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
@@ -118,14 +128,21 @@ async fn serve(shared: Arc<Shared>, incoming: Incoming, place: Place) {
         }
         Err(_) => return shared.counting.one(Count::HandshakeTimeout),
     };
-    let peer = shared.keys.peer_of(&connection).and_then(|index| shared.peers.get(&index));
-    let Some(peer) = peer.cloned() else {
+    let (peer, client) = match shared.handshakes.role_of(&connection) {
+        Some(PeerRole::Validator) => (shared.keys.peer_of(&connection), None),
+        Some(PeerRole::Client) => (None, shared.keys.client_of(&connection)),
+        None => (None, None),
+    };
+    // From here on the bound is one per peer, or one for all clients.
+    drop(place);
+    if let Some(client) = client {
+        return clients::serve(&shared, connection, client).await;
+    }
+    let Some(peer) = peer.and_then(|index| shared.peers.get(&index)).cloned() else {
         // The verifier has refused it already, so this is not reached.
         shared.counting.one(Count::UnknownKey);
         return CloseCode::Violation.close(&connection);
     };
-    // From here on the bound is one per peer.
-    drop(place);
     let Ok(link) = confirm(&shared, &peer, connection).await else { return };
     shared.counting.one(Count::HandshakeAccepted);
     link.run().await;

@@ -32,6 +32,8 @@ counts! {
     HandshakeDialled => "handshakes_dialled",
     /// Refused: a key that no validator of the set has.
     UnknownKey => "refused_unknown_key",
+    /// Refused: a key that offers to be a client's and is not among those that are allowed.
+    UnknownClient => "refused_unknown_client",
     /// Refused: the own key, by dialling oneself or by somebody who shows it.
     OwnKey => "refused_own_key",
     /// Refused: another validator's key than the one that was dialled.
@@ -58,8 +60,16 @@ counts! {
     TooManyAtOnceOfAddress => "refused_address_places",
     /// Refused: too many unconfirmed connections of one peer.
     TooManyOfPeer => "refused_peer_rate",
+    /// Refused: too many connections of clients, of all or of one key.
+    TooManyClients => "refused_too_many_clients",
     /// Incoming handshakes whose sender was asked to prove its address.
     AddressProofAsked => "address_proofs_asked",
+    /// Connections of clients that came up.
+    ClientAccepted => "clients_accepted",
+    /// Connections of clients that ended.
+    ClientEnded => "clients_ended",
+    /// Streams of clients, each with a connection to the API.
+    ClientStream => "client_streams",
     /// Connections that were given up because another one of the pair stood.
     Duplicate => "duplicates",
     /// Times that the socket failed and was opened again.

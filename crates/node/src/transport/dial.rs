@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use qcn_types::ValidatorIndex;
@@ -16,7 +15,7 @@ use super::counters::Count;
 use super::link::{Link, NotUp, confirm};
 use super::peer::Peer;
 use super::shared::{Shared, lock};
-use super::tls::SERVER_NAME;
+use super::tls::{PeerRole, SERVER_NAME};
 use super::wire::CloseCode;
 
 /// Which network addresses of one name are tried at most.
@@ -161,7 +160,8 @@ impl Dialler {
         address: SocketAddr,
         expected: Option<ValidatorIndex>,
     ) -> Result<Link, NotDialled> {
-        let client = self.shared.handshakes.client(expected).map_err(|_| NotDialled::Failed)?;
+        let client = self.shared.handshakes.client(PeerRole::Validator, expected);
+        let client = client.map_err(|_| NotDialled::Failed)?;
         let mut config = ClientConfig::new(Arc::new(client.config));
         config.transport_config(self.transport.clone());
         let handshake = async {
@@ -170,7 +170,7 @@ impl Dialler {
         };
         let connection = match timeout(self.shared.limits.handshake_timeout, handshake).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(_)) if client.met_itself.load(Ordering::Relaxed) => {
+            Ok(Err(_)) if client.refused.get().is_some_and(|it| it.count == Count::OwnKey) => {
                 return Err(NotDialled::Itself);
             }
             Ok(Err(error)) => {

@@ -31,6 +31,16 @@ pub const MIN_QUEUE_BYTES: usize = 2 * 1024 * 1024;
 /// The most handshakes at once, whatever the configuration.
 const MAX_HANDSHAKES: usize = 1 << 16;
 
+/// What a client's connection may hold in flow control, in bytes: a whole batch of transactions
+/// need not fit, since the API reads on.
+pub(super) const CLIENT_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// Streams of clients that wait for the API to take them; beyond it reading pauses.
+pub const MAX_WAITING_STREAMS: usize = 64;
+
+/// The most keys of clients that may be allowed.
+pub const MAX_CLIENTS: usize = 1_024;
+
 /// What a connection may hold in flow control, in bytes: more than the bandwidth times the round
 /// trip of a fast link across an ocean.
 pub(super) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -110,6 +120,12 @@ pub struct Limits {
     /// Incoming handshakes of one such address that are under way at once; two more for each
     /// validator that is known to be there.
     pub handshakes_at_once_per_address: usize,
+    /// Connections of allowed clients that stand at once.
+    pub client_connections: usize,
+    /// Connections of one client's key that stand at once.
+    pub connections_per_client: usize,
+    /// Streams that a client may have open at once on one connection.
+    pub streams_per_connection: u32,
 }
 
 impl Limits {
@@ -198,6 +214,9 @@ impl Default for Limits {
             unproven_per_second: 100,
             handshakes_per_address: 50,
             handshakes_at_once_per_address: 4,
+            client_connections: 64,
+            connections_per_client: 4,
+            streams_per_connection: 64,
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::Received;
 use super::backoff::Backoff;
+use super::clients::Clients;
 use super::counters::{Count, Counting};
 use super::limits::Limits;
 use super::peer::Peer;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) advertise: Option<String>,
     pub(super) peers: BTreeMap<ValidatorIndex, Arc<Peer>>,
     pub(super) keys: Arc<KeySet>,
+    pub(super) clients: Clients,
     pub(super) handshakes: Handshakes,
     pub(super) counting: Arc<Counting>,
     /// Only running tasks keep the receiver of the frames open.

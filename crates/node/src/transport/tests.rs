@@ -1,5 +1,6 @@
 //! Transports on loopback: what they do for each other, and what they refuse from others.
 
+mod clients;
 mod hostile;
 mod mesh;
 mod refused;

@@ -5,17 +5,18 @@
 //! - no classical-only key exchange and no classical signature is offered or accepted;
 //! - chain, role and version stand in the protocol name (ALPN), which the transcript that both
 //!   sides sign covers: a handshake for one network is worth nothing on another;
-//! - a key outside the validator set, and the own one, is refused before the handshake ends;
+//! - a key outside the validator set, and the own one, is refused before the handshake ends; who
+//!   offers the role of a client is refused in the same way unless its key is one that the operator
+//!   allows, and neither key opens the other role;
 //! - no tickets, no resumption, no early data: every connection is authenticated anew.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use aws_lc_rs::signature::{ML_DSA_65_SIGNING, PqdsaKeyPair};
 use qcn_crypto::{ChainId, PublicKey, Scheme, SigningKey};
 use qcn_types::ValidatorIndex;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::{HandshakeData, QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs as provider};
@@ -23,14 +24,16 @@ use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
     UnixTime,
 };
-use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme, version,
 };
 
+use super::client_key::ClientKey;
 use super::counters::{Count, Counting};
+use super::shared::lock;
 use super::{KnownValidator, TransportError};
 
 /// What stands before the 1,952 bytes of a raw ML-DSA-65 key in its SubjectPublicKeyInfo: the
@@ -43,9 +46,30 @@ const SPKI_PREFIX: [u8; 22] = [
 /// A name for the client's interface only: it is not sent.
 pub(super) const SERVER_NAME: &str = "validator.invalid";
 
+/// As what the side that dials comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerRole {
+    /// As a validator, for the mesh.
+    Validator,
+    /// As a client that may reach the API.
+    Client,
+}
+
+impl PeerRole {
+    /// Both, in the order in which the accepting side prefers them.
+    const ALL: [Self; 2] = [Self::Validator, Self::Client];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Validator => "validator",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// The protocol name: version, role and chain.
-pub(super) fn protocol_name(chain: ChainId) -> Vec<u8> {
-    format!("qcn/1/validator/{chain}").into_bytes()
+pub(super) fn protocol_name(chain: ChainId, role: PeerRole) -> Vec<u8> {
+    format!("qcn/1/{}/{chain}", role.name()).into_bytes()
 }
 
 /// A public key as TLS shows it.
@@ -53,18 +77,32 @@ pub(super) fn spki(key: &PublicKey) -> Vec<u8> {
     [&SPKI_PREFIX[..], key.as_bytes()].concat()
 }
 
+/// The key in what TLS shows, if it is ML-DSA-65.
+fn shown_key(spki: &[u8]) -> Option<PublicKey> {
+    PublicKey::new(Scheme::MlDsa65, spki.strip_prefix(&SPKI_PREFIX)?).ok()
+}
+
+/// What the other end of a connection has shown, once the handshake has ended.
+fn shown(connection: &quinn::Connection) -> Option<CertificateDer<'static>> {
+    let identity = connection.peer_identity()?;
+    identity.downcast::<Vec<CertificateDer<'static>>>().ok()?.into_iter().next()
+}
+
 /// Whose keys are accepted.
 #[derive(Debug)]
 pub(super) struct KeySet {
-    own: ValidatorIndex,
+    /// None on the side of a client.
+    own: Option<ValidatorIndex>,
     by_spki: BTreeMap<Vec<u8>, ValidatorIndex>,
+    clients: BTreeSet<ClientKey>,
 }
 
 impl KeySet {
-    /// The keys of all validators, the own one among them, each once.
+    /// The keys of all validators, the own one among them, each once; and those of clients.
     pub(super) fn new(
-        own: ValidatorIndex,
+        own: Option<ValidatorIndex>,
         validators: &[KnownValidator],
+        clients: &[ClientKey],
     ) -> Result<Self, TransportError> {
         let mut by_spki = BTreeMap::new();
         for validator in validators {
@@ -76,7 +114,7 @@ impl KeySet {
                 return Err(TransportError::SharedKey { first, second: validator.index });
             }
         }
-        Ok(Self { own, by_spki })
+        Ok(Self { own, by_spki, clients: clients.iter().copied().collect() })
     }
 
     /// Whose key this is.
@@ -84,11 +122,20 @@ impl KeySet {
         self.by_spki.get(spki).copied()
     }
 
-    /// The other end of a connection whose handshake has ended.
+    /// Which allowed client has this key.
+    fn client(&self, spki: &[u8]) -> Option<ClientKey> {
+        let key = ClientKey::of(&shown_key(spki)?);
+        self.clients.contains(&key).then_some(key)
+    }
+
+    /// The validator at the other end of a connection whose handshake has ended.
     pub(super) fn peer_of(&self, connection: &quinn::Connection) -> Option<ValidatorIndex> {
-        let identity = connection.peer_identity()?;
-        let shown = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-        self.owner(shown.first()?).filter(|peer| *peer != self.own)
+        self.owner(&shown(connection)?).filter(|peer| Some(*peer) != self.own)
+    }
+
+    /// The client at the other end of a connection whose handshake has ended.
+    pub(super) fn client_of(&self, connection: &quinn::Connection) -> Option<ClientKey> {
+        self.client(&shown(connection)?)
     }
 }
 
@@ -104,7 +151,7 @@ pub(super) fn post_quantum_provider() -> CryptoProvider {
 pub(super) struct Handshakes {
     provider: Arc<CryptoProvider>,
     identity: Arc<CertifiedKey>,
-    protocol: Vec<u8>,
+    chain: ChainId,
     keys: Arc<KeySet>,
     counting: Arc<Counting>,
 }
@@ -112,8 +159,17 @@ pub(super) struct Handshakes {
 /// What a dial needs, and what it may find out.
 pub(super) struct ClientSide {
     pub(super) config: QuicClientConfig,
-    /// Set when the other end showed the own key: the address is the own one.
-    pub(super) met_itself: Arc<AtomicBool>,
+    /// Set if the key at the other end was refused.
+    pub(super) refused: Arc<OnceLock<Refused>>,
+}
+
+/// Why the key at the other end of a dial was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// Under which name it was counted.
+    pub(super) count: Count,
+    /// Whose key it is, if it is that of a validator.
+    pub(super) owner: Option<ValidatorIndex>,
 }
 
 impl Handshakes {
@@ -125,50 +181,90 @@ impl Handshakes {
     ) -> Result<Self, TransportError> {
         let provider = Arc::new(post_quantum_provider());
         let identity = Arc::new(identity(key)?);
-        Ok(Self { provider, identity, protocol: protocol_name(chain), keys, counting })
+        Ok(Self { provider, identity, chain, keys, counting })
     }
 
-    /// For incoming connections.
+    /// For one incoming connection, whose key is judged by the role that it comes in.
     pub(super) fn server(&self) -> Result<QuicServerConfig, TransportError> {
-        let resolver = AlwaysResolvesServerRawPublicKeys::new(self.identity.clone());
+        let verifier = self.verifier(None, None);
+        let protocols = PeerRole::ALL.map(|role| protocol_name(self.chain, role));
+        let resolver = RoleNoted {
+            identity: self.identity.clone(),
+            protocols: protocols.clone(),
+            role: verifier.role.clone(),
+        };
         let mut config = rustls::ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])?
-            .with_client_cert_verifier(Arc::new(self.verifier(None)))
+            .with_client_cert_verifier(Arc::new(verifier))
             .with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = vec![self.protocol.clone()];
+        config.alpn_protocols = protocols.to_vec();
         config.send_tls13_tickets = 0;
         QuicServerConfig::try_from(config).map_err(|_| TransportError::InitialSuite)
     }
 
-    /// For one dial, to a certain validator or to whichever answers.
+    /// For one dial, to a certain validator or to whichever answers, in a role of one's own.
     pub(super) fn client(
         &self,
+        own_role: PeerRole,
         expected: Option<ValidatorIndex>,
     ) -> Result<ClientSide, TransportError> {
-        let verifier = self.verifier(expected);
-        let met_itself = verifier.met_itself.clone();
+        // Only validators are dialled.
+        let verifier = self.verifier(Some(PeerRole::Validator), expected);
+        let refused = verifier.refused.clone();
         let resolver = AlwaysResolvesClientRawPublicKeys::new(self.identity.clone());
         let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = vec![self.protocol.clone()];
+        config.alpn_protocols = vec![protocol_name(self.chain, own_role)];
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
         let config =
             QuicClientConfig::try_from(config).map_err(|_| TransportError::InitialSuite)?;
-        Ok(ClientSide { config, met_itself })
+        Ok(ClientSide { config, refused })
     }
 
-    fn verifier(&self, expected: Option<ValidatorIndex>) -> Verifier {
+    fn verifier(&self, role: Option<PeerRole>, expected: Option<ValidatorIndex>) -> Verifier {
         Verifier {
             keys: self.keys.clone(),
+            role: Arc::new(Mutex::new(role)),
             expected,
             algorithms: self.provider.signature_verification_algorithms,
             counting: self.counting.clone(),
-            met_itself: Arc::default(),
+            refused: Arc::default(),
         }
+    }
+
+    /// The role in which an accepted connection came, by the protocol that both sides signed.
+    pub(super) fn role_of(&self, connection: &quinn::Connection) -> Option<PeerRole> {
+        let agreed = connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol?;
+        PeerRole::ALL.into_iter().find(|role| protocol_name(self.chain, *role) == agreed)
+    }
+}
+
+/// Shows the own key, and notes in which role the other end comes, for whoever judges its key.
+#[derive(Debug)]
+struct RoleNoted {
+    identity: Arc<CertifiedKey>,
+    /// In the order of [`PeerRole::ALL`].
+    protocols: [Vec<u8>; 2],
+    role: Arc<Mutex<Option<PeerRole>>>,
+}
+
+impl ResolvesServerCert for RoleNoted {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let offered: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
+        // As the protocol is agreed on: the first of the own ones that is offered.
+        let mut both = PeerRole::ALL.into_iter().zip(&self.protocols);
+        let agreed = both.find(|(_, protocol)| offered.contains(&protocol.as_slice()));
+        // Of two hellos in one handshake the last one counts, also for the protocol.
+        *lock(&self.role) = agreed.map(|(role, _)| role);
+        Some(self.identity.clone())
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
     }
 }
 
@@ -191,28 +287,34 @@ pub(super) fn identity(key: &SigningKey) -> Result<CertifiedKey, TransportError>
 #[derive(Debug)]
 struct Verifier {
     keys: Arc<KeySet>,
+    /// In which role the other end comes. For an incoming connection its hello says so, before
+    /// any key is shown.
+    role: Arc<Mutex<Option<PeerRole>>>,
     /// Whom the own dial was meant for.
     expected: Option<ValidatorIndex>,
     algorithms: WebPkiSupportedAlgorithms,
     counting: Arc<Counting>,
-    met_itself: Arc<AtomicBool>,
+    refused: Arc<OnceLock<Refused>>,
 }
 
 impl Verifier {
     fn judge(&self, shown: &[u8], others: &[CertificateDer<'_>]) -> Result<(), Error> {
+        let role = *lock(&self.role);
         let owner = self.keys.owner(shown).filter(|_| others.is_empty());
-        let refusal = match owner {
-            None => Count::UnknownKey,
-            Some(owner) if owner == self.keys.own => {
-                self.met_itself.store(true, Ordering::Relaxed);
-                Count::OwnKey
-            }
-            Some(owner) if self.expected.is_some_and(|expected| expected != owner) => {
+        let is_client = others.is_empty() && self.keys.client(shown).is_some();
+        let count = match (role, owner) {
+            (_, Some(owner)) if Some(owner) == self.keys.own => Count::OwnKey,
+            (Some(PeerRole::Client), _) if is_client => return Ok(()),
+            (Some(PeerRole::Client), _) => Count::UnknownClient,
+            (None, _) | (_, None) => Count::UnknownKey,
+            (_, Some(owner)) if self.expected.is_some_and(|expected| expected != owner) => {
                 Count::UnexpectedKey
             }
-            Some(_) => return Ok(()),
+            (Some(PeerRole::Validator), Some(_)) => return Ok(()),
         };
-        self.counting.one(refusal);
+        // Nothing else is judged in this handshake.
+        let _ = self.refused.set(Refused { count, owner });
+        self.counting.one(count);
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 

@@ -106,6 +106,7 @@ fn transport_config() -> TransportConfig {
         advertise: None,
         validators: validators.collect(),
         seeds: Vec::new(),
+        clients: None,
         limits: Limits::default(),
     }
 }

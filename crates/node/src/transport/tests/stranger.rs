@@ -18,7 +18,7 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme, version};
 use tokio::time::timeout;
 
 use super::super::Class;
-use super::super::tls::{SERVER_NAME, identity, post_quantum_provider, protocol_name};
+use super::super::tls::{PeerRole, SERVER_NAME, identity, post_quantum_provider, protocol_name};
 use super::super::wire::{Control, Fault, FrameReader, StreamKind, open, write_control};
 use super::support::{CHAIN, PATIENCE, anywhere, key};
 
@@ -33,7 +33,14 @@ impl Stranger {
     /// One that does as the holder of `key` on `chain` would.
     pub(super) fn new(chain: ChainId, key: &SigningKey) -> Self {
         let identity = Some(identity(key).unwrap());
-        Self { provider: post_quantum_provider(), identity, protocol: protocol_name(chain) }
+        let protocol = protocol_name(chain, PeerRole::Validator);
+        Self { provider: post_quantum_provider(), identity, protocol }
+    }
+
+    /// One that comes as a client, with the key of that number.
+    pub(super) fn client(index: u16) -> Self {
+        let protocol = protocol_name(CHAIN, PeerRole::Client);
+        Self { protocol, ..Self::validator(index) }
     }
 
     /// One that does as validator `index` would.

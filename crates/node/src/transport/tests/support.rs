@@ -60,6 +60,7 @@ pub(super) fn config(own: u16, count: u16, seeds: &[SocketAddr]) -> TransportCon
         advertise: None,
         validators: validators(count),
         seeds: seeds.iter().map(ToString::to_string).collect(),
+        clients: None,
         limits: quick(),
     }
 }
