@@ -3,7 +3,8 @@
 //! It is a convenience: what belongs to another network, or cannot be opened, is set aside, and the
 //! validator begins a new one. Nothing is deleted.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,9 +28,10 @@ pub(super) fn open(
 ) -> Result<Archive, NodeError> {
     let mark = folder.join(CHAIN_FILE);
     let chain = chain.to_string();
+    let mut is_marked = false;
     if folder.exists() {
         match fs::read_to_string(&mark) {
-            Ok(found) if found.trim() == chain => {}
+            Ok(found) if found.trim() == chain => is_marked = true,
             Ok(found) => set_aside(folder, &format!("it is that of network {}", found.trim()))?,
             Err(error) => set_aside(folder, &format!("{}: {error}", mark.display()))?,
         }
@@ -40,11 +42,24 @@ pub(super) fn open(
         Err(error) if error.is_for_want_of_room() => return Err(error.into()),
         Err(error) => {
             set_aside(folder, &error.to_string())?;
+            is_marked = false;
             Archive::open(folder, retention)?
         }
     };
-    fs::write(&mark, chain + "\n")?;
+    if !is_marked {
+        write_mark(&mark, &(chain + "\n"))?;
+    }
     Ok(archive)
+}
+
+/// Writes the mark as a whole or not at all, once for a history: were it written anew at every
+/// start, a process that is killed in between would leave an empty one, and the history of nobody.
+fn write_mark(mark: &Path, text: &str) -> std::io::Result<()> {
+    let unfinished = mark.with_extension("unfinished");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(unfinished, mark)
 }
 
 fn set_aside(folder: &Path, why: &str) -> std::io::Result<()> {

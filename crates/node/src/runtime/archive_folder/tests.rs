@@ -52,3 +52,18 @@ fn a_damaged_history_is_set_aside() {
     open(&archive, CHAIN, Retention::ALL).unwrap();
     assert_eq!(set_aside_in(&folder), 1);
 }
+
+/// A start that is killed at any moment leaves the mark of the history as it was.
+///
+/// Given a history, and what a process left that was killed while it marked it,
+/// when it is opened again, then the mark is not written again, and the history is there.
+#[test]
+fn a_mark_is_written_once() {
+    let (folder, archive) = with_history();
+    fs::write(archive.join("network.unfinished"), "").unwrap();
+    let written = || fs::metadata(archive.join(CHAIN_FILE)).unwrap().modified().unwrap();
+    let before = written();
+    assert!(open(&archive, CHAIN, Retention::ALL).unwrap().last_height().0 > 0);
+    assert_eq!(written(), before);
+    assert_eq!(names(&folder), ["archive"]);
+}
