@@ -124,33 +124,31 @@ impl Intake {
     #[must_use]
     pub fn knows(&self, compact: &CompactBlock) -> bool {
         let slot = compact.slot();
-        let verifying = self.verifying.get(&slot).into_iter().flatten();
-        let waiting = self.by_slot.get(&slot).into_iter().flatten();
-        let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
-        waiting.any(|known| known.block.is(compact))
-            || verifying.into_iter().any(|known| **known == *compact)
+        let mut verifying = self.verifying.get(&slot).into_iter().flatten();
+        self.waiting_in(slot).any(|known| known.block.is(compact))
+            || verifying.any(|known| **known == *compact)
+    }
+
+    fn waiting_in(&self, slot: Slot) -> impl Iterator<Item = &Waiting> {
+        let ids = self.by_slot.get(&slot).into_iter().flatten();
+        ids.filter_map(|id| self.waiting.get(id))
     }
 
     /// Whether a block of this slot that this peer sent is waiting.
     #[must_use]
     pub fn has_from(&self, slot: Slot, from: ValidatorIndex) -> bool {
-        let waiting = self.by_slot.get(&slot).into_iter().flatten();
-        let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
-        waiting.any(|waiting| waiting.from == from)
+        self.waiting_in(slot).any(|waiting| waiting.from == from)
     }
 
     /// Whether a block of this slot waits whose signatures are checked. What is not checked counts
     /// for nothing: anybody can send a block in another's name.
     #[must_use]
     pub fn has_verified(&self, slot: Slot) -> bool {
-        let waiting = self.by_slot.get(&slot).into_iter().flatten();
-        let mut waiting = waiting.filter_map(|id| self.waiting.get(id));
-        waiting.any(|waiting| matches!(waiting.block, Pending::Verified(_)))
+        self.waiting_in(slot).any(|waiting| matches!(waiting.block, Pending::Verified(_)))
     }
 
     fn is_waiting(&self, reference: &BlockRef) -> bool {
-        let ids = self.by_slot.get(&reference.slot()).into_iter().flatten();
-        ids.filter_map(|id| self.waiting.get(id)).any(|waiting| match &waiting.block {
+        self.waiting_in(reference.slot()).any(|waiting| match &waiting.block {
             Pending::Verified(block) => block.reference() == *reference,
             Pending::Compact(_) => false,
         })

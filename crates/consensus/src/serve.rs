@@ -41,7 +41,7 @@ impl Server {
 
     /// The answers to a request. Of blocks that are too long for what is left of the second, or of
     /// whole rounds that are too long for one answer, it has the first ones only: the peer asks
-    /// again for what it lacks. See [`wire_form`] for `equivocators`.
+    /// again for what it lacks. See [`wire_form`] for `offenders`.
     ///
     /// # Errors
     /// [`Rejection`] if the peer asks for more than it may.
@@ -51,12 +51,12 @@ impl Server {
         from: ValidatorIndex,
         request: &Message,
         dag: &'a Dag<VerifiedBlock>,
-        equivocators: &AuthorSet,
+        offenders: &AuthorSet,
     ) -> Result<Vec<Message>, Rejection> {
         // Packing copies payloads, so it waits until the peer's budget has paid for it.
         let window = self.window(now, from)?;
         window.charge(1)?;
-        let packed = |block: &'a VerifiedBlock| (block, Form::of(block, equivocators));
+        let packed = |block: &'a VerifiedBlock| (block, Form::of(block, offenders));
         if let Message::RequestRounds { first, count } = request {
             return match rounds(dag, *first, *count)? {
                 None => Ok(vec![Message::RoundsGone { first: *first }]),
@@ -174,12 +174,12 @@ fn within_an_answer<'a>(
     blocks.take(MAX_BLOCKS_PER_ANSWER).take_while(within).collect()
 }
 
-/// A block as it travels. Parents of authors that fill slots twice are named in full: who has the
-/// other block of such a slot could not tell which one is meant, and would lose a round trip for
-/// every round.
+/// A block as it travels. Parents of authors that are proven to have offended are named in full:
+/// they may fill a slot twice, and who has the other block could not tell which one is meant, and
+/// would lose a round trip for every round.
 #[must_use]
-pub fn wire_form(block: &Block, equivocators: &AuthorSet) -> Arc<CompactBlock> {
-    Form::of(block, equivocators).take(block)
+pub fn wire_form(block: &Block, offenders: &AuthorSet) -> Arc<CompactBlock> {
+    Form::of(block, offenders).take(block)
 }
 
 /// How a block is sent.
@@ -192,11 +192,11 @@ enum Form {
 }
 
 impl Form {
-    fn of(block: &Block, equivocators: &AuthorSet) -> Self {
-        if equivocators.is_empty() {
+    fn of(block: &Block, offenders: &AuthorSet) -> Self {
+        if offenders.is_empty() {
             return Self::Packed;
         }
-        let ambiguous = |parent: &BlockRef| equivocators.contains(parent.author);
+        let ambiguous = |parent: &BlockRef| offenders.contains(parent.author);
         if block.body.parents.iter().any(ambiguous) { Self::InFull } else { Self::Packed }
     }
 
