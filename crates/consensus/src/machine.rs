@@ -803,8 +803,23 @@ impl Machine {
     }
 
     fn readiness(&self) -> Readiness {
-        let leaders_here = self.absent_leaders(self.proposer.round().previous()).next().is_none();
-        self.proposer.readiness(self.now, &self.config, leaders_here, self.is_busy())
+        let below = self.proposer.round().previous();
+        let all_here = self.absent_leaders(below).next().is_none()
+            && self.may_leave_out(below) == *self.schedule.isolated();
+        self.proposer.readiness(self.now, &self.config, all_here, self.is_busy())
+    }
+
+    /// The isolated, if the others' blocks of this round are enough to build on. What nobody builds
+    /// on is not sequenced, and no block has to say which of two in a slot it means.
+    fn may_leave_out(&self, round: Round) -> AuthorSet {
+        let isolated = self.schedule.isolated();
+        let here = self.dag.layer(round).map_or(AuthorSet::EMPTY, |layer| *layer.present());
+        let mut others = here.difference(isolated);
+        if here.contains(self.own) {
+            others.insert(self.own);
+        }
+        let enough = self.thresholds.may_propose(self.dag.weight_of(&others));
+        if enough { *isolated } else { AuthorSet::EMPTY }
     }
 
     fn absent_leaders(&self, round: Round) -> impl Iterator<Item = ValidatorIndex> + '_ {
@@ -825,7 +840,8 @@ impl Machine {
             return;
         }
         let genesis = |author: ValidatorIndex| self.genesis[author.position()];
-        let parents = self.proposer.parents(&self.dag, round, genesis);
+        let left_out = self.may_leave_out(round.previous());
+        let parents = self.proposer.parents(&self.dag, round, &left_out, genesis);
         let body = BlockBody {
             chain: self.keys.chain(),
             shard: self.committee().shard(),

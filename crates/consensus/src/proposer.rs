@@ -181,17 +181,18 @@ impl Proposer {
 
     /// The parents of an own block of `round`: the own previous block (or the genesis reference,
     /// once that is too far below), all blocks of the round before, and of everybody else the
-    /// newest block not referenced yet.
+    /// newest block not referenced yet. Nothing of those who are `left_out`.
     #[must_use]
     pub fn parents<B>(
         &self,
         dag: &Dag<B>,
         round: Round,
+        left_out: &AuthorSet,
         genesis: impl Fn(ValidatorIndex) -> BlockRef,
     ) -> Vec<BlockRef> {
         let lowest = round.minus(MAX_PARENT_DEPTH).max(dag.floor().next());
         let own_previous = if self.last.round >= lowest { self.last } else { genesis(self.own) };
-        let mut covered = AuthorSet::from_iter([self.own]);
+        let mut covered = left_out.union(&AuthorSet::from_iter([self.own]));
         let mut others: Vec<BlockRef> = Vec::new();
         let mut below = round.previous();
         while below >= lowest && below > Round::GENESIS {

@@ -194,7 +194,12 @@ impl Lab {
     }
 
     fn parents(&self, round: u64) -> Vec<BlockRef> {
-        self.proposer.parents(&self.dag, Round(round), |author| genesis(author.0))
+        self.parents_without(round, &[])
+    }
+
+    fn parents_without(&self, round: u64, left_out: &[u16]) -> Vec<BlockRef> {
+        let left_out = left_out.iter().copied().map(author).collect();
+        self.proposer.parents(&self.dag, Round(round), &left_out, |author| genesis(author.0))
     }
 }
 
@@ -231,6 +236,17 @@ fn of_an_equivocator_the_first_block_is_named() {
     lab.put(named(1, 2, "first"));
     lab.put(named(1, 2, "second"));
     assert_eq!(lab.parents(2), [genesis(1), named(1, 2, "first")]);
+}
+
+/// Neither of the round before nor of what came late; oneself, though isolated, one does not leave out.
+#[test]
+fn who_is_left_out_is_not_named() {
+    let mut lab = Lab::new();
+    lab.layer(1, &[0, 2, 3]);
+    let first = lab.sign(1);
+    lab.layer(2, &[0, 2]);
+    assert_eq!(lab.parents_without(3, &[3]), [first, name(2, 0), name(2, 2)]);
+    assert_eq!(lab.parents_without(3, &[1, 2]), [first, name(2, 0), name(1, 3)]);
 }
 
 /// What lies too deep, or at the floor, is not named; the own chain then begins at genesis again.

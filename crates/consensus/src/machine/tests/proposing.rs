@@ -268,3 +268,31 @@ fn committed_evidence_isolates() {
     assert!(schedule.isolated().contains(author(3)));
     assert!((1..50).all(|round| !schedule.leaders(Round(round)).contains(&author(3))));
 }
+
+/// What the isolated say is built on only where the others are no quorum by the leader timeout.
+#[test]
+fn the_isolated_are_built_on_only_in_need() {
+    let mut hands = Hands::signing(4);
+    hands.handle(Input::Busy(true));
+    hands.machine.schedule.isolate(author(3));
+    let mut below = origin(4);
+    let mut named = Vec::new();
+    for (round, others) in (1..).zip([&[1, 2, 3][..], &[1, 3], &[1, 2, 3], &[1, 2, 3]]) {
+        hands.tick(10);
+        if hands.signed_rounds() != [round] {
+            hands.tick(200);
+            assert_eq!(hands.signed_rounds(), [round], "no timeout lasts longer");
+            named.push((round, "late"));
+        }
+        let own = hands.machine.proposer.last();
+        let vertex = hands.machine.dag.find(&own).unwrap();
+        let parents = &hands.machine.dag.node(vertex).unwrap().content.body.parents;
+        let of_isolated = |parent: &BlockRef| parent.author == author(3) && parent.round.0 > 0;
+        if parents.iter().any(of_isolated) {
+            named.push((round, "named"));
+        }
+        below = hands.grow(others, round, round, &below);
+        below.push(own);
+    }
+    assert_eq!(named, [(3, "late"), (3, "named")]);
+}
