@@ -474,7 +474,9 @@ impl Machine {
             VerifyError::BlockSignature | VerifyError::ForeignBlock => {
                 self.reject(from, Rejection::BadSignature);
             }
-            VerifyError::TransactionSignature { .. } | VerifyError::TransactionScheme { .. } => {
+            VerifyError::TransactionSignature { .. }
+            | VerifyError::TransactionScheme { .. }
+            | VerifyError::Delivery { .. } => {
                 self.reject(from, Rejection::InvalidBlock);
                 let dag = &self.dag;
                 let parents =

@@ -97,7 +97,8 @@ fn some_key(number: usize) -> PublicKey {
 
 fn restore(ledger: &Ledger) {
     let start = Instant::now();
-    let mut restored = Restore::new(ChainId::default(), ledger.state_root());
+    let mut restored =
+        Restore::new(ChainId::default(), ledger.territory().clone(), ledger.state_root());
     let mut chunks = 0;
     while let Some(chunk) = restored.missing().first().and_then(|region| ledger.chunk_in(region)) {
         restored.accept(&chunk).expect("an honest chunk");

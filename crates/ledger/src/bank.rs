@@ -9,26 +9,63 @@ use qcn_types::{Address, Amount, Transaction};
 /// The least fee of a transaction.
 pub const MIN_FEE: Amount = Amount(1);
 
-/// Where all units of the currency are. Always: balances + in flight + fees = genesis.
+/// Where all units of the currency are. Always, in each shard: balances + fees + sent + burned
+/// = genesis + received. What all shards have sent and not received is in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Supply {
     /// On accounts.
     pub balances: Amount,
     /// Paid as fees.
     pub fees: Amount,
-    /// Sent to other shards and not yet credited there; nothing while there is one shard.
-    pub in_flight: Amount,
     /// What there was at genesis.
     pub genesis: Amount,
+    /// Ever sent to other shards.
+    pub sent: u128,
+    /// Ever received from other shards.
+    pub received: u128,
+    /// Of that, what no account could hold.
+    pub burned: u128,
 }
 
 impl Supply {
     /// Whether nothing was created or destroyed.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        let now = [self.balances, self.fees, self.in_flight];
-        let sum = now.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.0));
-        sum == Some(self.genesis.0)
+        let here = u128::from(self.balances.0) + u128::from(self.fees.0);
+        let had = self.received.checked_add(u128::from(self.genesis.0));
+        let gone = self.sent.checked_add(self.burned);
+        gone.and_then(|gone| here.checked_add(gone)).is_some_and(|all| Some(all) == had)
+    }
+
+    /// An amount leaves an account for another shard.
+    pub(crate) fn send(&mut self, amount: Amount) {
+        self.balances = minus(self.balances, amount);
+        self.sent += u128::from(amount.0);
+    }
+
+    /// An amount from another shard arrives on an account, or `false` where no 64 bits hold it: a
+    /// shard whose committee is captured may send what never existed.
+    pub(crate) fn receive(&mut self, amount: Amount) -> bool {
+        let held =
+            self.balances.0.checked_add(self.fees.0).and_then(|sum| sum.checked_add(amount.0));
+        if held.is_none() {
+            return false;
+        }
+        self.balances = plus(self.balances, amount);
+        self.received += u128::from(amount.0);
+        true
+    }
+
+    /// An amount from another shard that nobody can hold.
+    pub(crate) fn burn(&mut self, amount: Amount) {
+        self.received += u128::from(amount.0);
+        self.burned += u128::from(amount.0);
+    }
+
+    /// An amount from another shard goes on, or back, without having been credited.
+    pub(crate) fn pass_on(&mut self, amount: Amount) {
+        self.received += u128::from(amount.0);
+        self.sent += u128::from(amount.0);
     }
 
     /// Where the state keeps it.

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use qcn_crypto::{ChainId, Digest, MerkleTree};
-use qcn_light::{Account, Failure, Outcome, TransactionProof, transaction_leaf};
-use qcn_types::{Action, Address, Transaction, TransactionId, decode, encode};
+use qcn_light::{Account, Failure, Outcome, Refusal, TransactionProof, transaction_leaf};
+use qcn_types::{
+    Action, Address, Amount, Delivery, LaneBatch, LaneLink, Receipt, ReceiptKind, ShardId,
+    Transaction, TransactionId, decode, encode,
+};
 
 use crate::bank::{self, Supply};
+use crate::lanes::{self, Lane, Territory};
 use crate::tree::{StateTree, Update};
 
 /// What executing a commit gave, for its checkpoint.
@@ -18,10 +22,36 @@ pub struct Execution {
     pub outbox_root: Digest,
     /// What became of each transaction, in order.
     pub outcomes: Vec<(TransactionId, Outcome)>,
+    /// What became of each receipt from another shard, in order.
+    pub received: Vec<Received>,
     /// How many records of the state changed.
     pub state_updates: u32,
     /// How many hashes were computed: what execution costs a CPU besides signatures.
     pub hashes: u32,
+}
+
+/// A receipt that was applied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// The shard that sent it.
+    pub source: ShardId,
+    /// What it says.
+    pub receipt: Receipt,
+    /// What became of it.
+    pub reception: Reception,
+}
+
+/// What became of a receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reception {
+    /// The amount is on the account.
+    Credited,
+    /// It cannot be credited here: the amount is on its way back to the sender's shard.
+    Bounced(ShardId),
+    /// It was on its way back, and the sender's account is in another shard now.
+    Forwarded(ShardId),
+    /// No account could hold it: only a captured shard sends what never existed.
+    Burned,
 }
 
 impl Execution {
@@ -40,19 +70,53 @@ pub(crate) fn outcome_tree(outcomes: &[(TransactionId, Outcome)]) -> MerkleTree 
     MerkleTree::from_bytes(&leaves)
 }
 
-/// The accounts that an execution has touched, over a state that it leaves alone.
+/// What an execution has touched, over a state that it leaves alone.
 pub(crate) struct Overlay<'a> {
     chain: ChainId,
+    territory: &'a Territory,
     tree: &'a StateTree,
     /// Sorted as the batch of updates must be.
     changed: BTreeMap<Address, Account>,
+    supply: Supply,
+    lanes: BTreeMap<ShardId, Lane>,
+    /// What is to go on each lane, in order.
+    outgoing: BTreeMap<ShardId, Vec<Receipt>>,
+    received: Vec<Received>,
+    /// Changes of records that are no accounts.
+    lane_updates: Vec<Update>,
+    hashes: u32,
+}
+
+/// What an execution leads to.
+pub(crate) struct Done {
+    /// Sorted by key.
+    pub(crate) updates: Vec<Update>,
     pub(crate) supply: Supply,
+    pub(crate) lanes: BTreeMap<ShardId, Lane>,
+    pub(crate) received: Vec<Received>,
     pub(crate) hashes: u32,
 }
 
 impl<'a> Overlay<'a> {
-    pub(crate) const fn new(chain: ChainId, tree: &'a StateTree, supply: Supply) -> Self {
-        Self { chain, tree, changed: BTreeMap::new(), supply, hashes: 0 }
+    pub(crate) fn new(
+        chain: ChainId,
+        territory: &'a Territory,
+        tree: &'a StateTree,
+        supply: Supply,
+        lanes: &BTreeMap<ShardId, Lane>,
+    ) -> Self {
+        Self {
+            chain,
+            territory,
+            tree,
+            changed: BTreeMap::new(),
+            supply,
+            lanes: lanes.clone(),
+            outgoing: BTreeMap::new(),
+            received: Vec::new(),
+            lane_updates: Vec::new(),
+            hashes: 0,
+        }
     }
 
     /// Executes one transaction; what it may not do, it does not do at all.
@@ -60,32 +124,58 @@ impl<'a> Overlay<'a> {
         let address = transaction.body.sender;
         // The digest of the key that signed.
         self.hashes += 1;
-        let mut sender = match bank::check(transaction, self.account(address)) {
+        let checked = bank::check(transaction, self.account(address))
+            .and_then(|sender| self.check_lane(&transaction.body.action).map(|()| sender));
+        let mut sender = match checked {
             Ok(sender) => sender,
             Err(refusal) => return Outcome::Skipped(refusal),
         };
         bank::charge(transaction, &mut sender, &mut self.supply);
         self.changed.insert(address, sender);
-        match self.act(address, sender, &transaction.body.action) {
-            Ok(()) => Outcome::Applied,
-            Err(failure) => Outcome::Failed(failure),
-        }
+        self.act(transaction, sender).unwrap_or_else(Outcome::Failed)
     }
 
-    fn act(
-        &mut self,
-        address: Address,
-        mut sender: Account,
-        action: &Action,
-    ) -> Result<(), Failure> {
-        match action {
+    /// Whether there is room on the lane that an action needs.
+    fn check_lane(&self, action: &Action) -> Result<(), Refusal> {
+        let Action::Transfer { to, .. } = action else {
+            return Ok(());
+        };
+        let Some(destination) = self.territory.elsewhere(to) else {
+            return Ok(());
+        };
+        let lane = self.lanes.get(&destination).copied().unwrap_or_else(|| Lane::new(destination));
+        if lane.is_full(self.unbatched(destination)) {
+            return Err(Refusal::LaneFull { destination });
+        }
+        Ok(())
+    }
+
+    fn unbatched(&self, peer: ShardId) -> usize {
+        self.outgoing.get(&peer).map_or(0, Vec::len)
+    }
+
+    fn act(&mut self, transaction: &Transaction, mut sender: Account) -> Result<Outcome, Failure> {
+        let body = &transaction.body;
+        let address = body.sender;
+        match &body.action {
             Action::Transfer { to, amount } => {
                 bank::check_transfer(&sender, *amount)?;
                 bank::debit(&mut sender, *amount);
                 self.changed.insert(address, sender);
+                if let Some(destination) = self.territory.elsewhere(to) {
+                    self.supply.send(*amount);
+                    let receipt = Receipt {
+                        kind: ReceiptKind::Transfer,
+                        transaction: body.id(),
+                        sender: address,
+                        receiver: *to,
+                        amount: *amount,
+                    };
+                    self.outgoing.entry(destination).or_default().push(receipt);
+                    return Ok(Outcome::Sent(destination));
+                }
                 // Read after the debit, so that paying oneself changes nothing.
-                let receiver = bank::credit(*to, self.account(*to), *amount);
-                self.changed.insert(*to, receiver);
+                self.credit(*to, *amount);
             }
             Action::RotateKey { key, possession } => {
                 self.hashes += 2;
@@ -93,26 +183,114 @@ impl<'a> Overlay<'a> {
                 self.changed.insert(address, sender);
             }
         }
-        Ok(())
+        Ok(Outcome::Applied)
+    }
+
+    fn credit(&mut self, to: Address, amount: Amount) {
+        let receiver = bank::credit(to, self.account(to), amount);
+        self.changed.insert(to, receiver);
+    }
+
+    /// Applies what a verified delivery carries and was not applied before, as far as it goes on
+    /// from there.
+    pub(crate) fn deliver(&mut self, delivery: &Delivery) {
+        let source = delivery.source();
+        let mut lane = self.lanes.get(&source).copied().unwrap_or_else(|| Lane::new(source));
+        let acknowledged = &delivery.end.received;
+        lanes::acknowledge(self.tree, &mut lane, acknowledged, &mut self.lane_updates);
+        self.lanes.insert(source, lane);
+        let mut head = delivery.before;
+        for batch in &delivery.batches {
+            let link = LaneLink::of(batch);
+            self.hashes += 2 * link.receipts + 2;
+            // The batch's chain was checked when the block that carries it was.
+            let Some(next) = head.after(&link) else {
+                return;
+            };
+            let applied = lane.end.received;
+            if head.batches >= applied.batches {
+                // Another head at the same place is a second history: its source has forked.
+                if head != applied || !self.has_room_for(batch) {
+                    return;
+                }
+                for receipt in batch {
+                    let reception = self.receive(receipt);
+                    self.received.push(Received { source, receipt: *receipt, reception });
+                }
+                // Receiving may have put something on other lanes, not on this record.
+                lane.end.received = next;
+                self.lanes.insert(source, lane);
+            }
+            head = next;
+        }
+    }
+
+    /// Whether everything in a batch that cannot be credited here can go on.
+    fn has_room_for(&self, batch: &LaneBatch) -> bool {
+        let mut onward: BTreeMap<ShardId, usize> = BTreeMap::new();
+        let strays =
+            batch.iter().filter(|it| self.territory.elsewhere(&it.beneficiary()).is_some());
+        for peer in strays.filter_map(|receipt| self.territory.elsewhere(&receipt.sender)) {
+            *onward.entry(peer).or_default() += 1;
+        }
+        onward.iter().all(|(peer, more)| {
+            let lane = self.lanes.get(peer).copied().unwrap_or_else(|| Lane::new(*peer));
+            lane.takes_back(self.unbatched(*peer) + more)
+        })
+    }
+
+    fn receive(&mut self, receipt: &Receipt) -> Reception {
+        match (self.territory.elsewhere(&receipt.beneficiary()), receipt.kind) {
+            (None, _) if self.supply.receive(receipt.amount) => {
+                self.credit(receipt.beneficiary(), receipt.amount);
+                Reception::Credited
+            }
+            (None, _) => {
+                self.supply.burn(receipt.amount);
+                Reception::Burned
+            }
+            (Some(_), ReceiptKind::Transfer) => {
+                let back = Receipt { kind: ReceiptKind::Bounce, ..*receipt };
+                match self.receive(&back) {
+                    Reception::Credited => Reception::Bounced(self.territory.shard()),
+                    Reception::Forwarded(home) => Reception::Bounced(home),
+                    other => other,
+                }
+            }
+            (Some(home), ReceiptKind::Bounce) => {
+                self.supply.pass_on(receipt.amount);
+                self.outgoing.entry(home).or_default().push(*receipt);
+                Reception::Forwarded(home)
+            }
+        }
     }
 
     fn account(&self, address: Address) -> Option<Account> {
         self.changed.get(&address).copied().or_else(|| read_account(self.tree, address))
     }
 
-    /// What the execution changes in the state, sorted by key.
-    pub(crate) fn into_updates(self) -> Vec<Update> {
-        let supply = (Supply::state_key(), Some(encode(&self.supply).into()));
-        let mut updates: Vec<Update> = self
-            .changed
-            .into_iter()
-            .map(|(address, account)| (Account::state_key(address), Some(encode(&account).into())))
-            .collect();
-        if !updates.is_empty() {
-            let at = updates.partition_point(|(key, _)| *key < supply.0);
-            updates.insert(at, supply);
+    /// Puts what is outgoing on its lanes.
+    pub(crate) fn finish(mut self, before: &BTreeMap<ShardId, Lane>) -> Done {
+        let mut updates = self.lane_updates;
+        for (peer, receipts) in &self.outgoing {
+            let lane = self.lanes.entry(*peer).or_insert_with(|| Lane::new(*peer));
+            self.hashes += 3 * receipts.len() as u32 + 2;
+            lanes::send(lane, receipts, &mut updates);
         }
-        updates
+        for (peer, lane) in self.lanes.iter().filter(|(peer, lane)| before.get(peer) != Some(lane))
+        {
+            updates.push((Lane::state_key(*peer), Some(encode(lane).into())));
+        }
+        let accounts = self.changed.into_iter();
+        updates.extend(accounts.map(|(address, account)| {
+            (Account::state_key(address), Some(encode(&account).into()))
+        }));
+        if !updates.is_empty() {
+            updates.push((Supply::state_key(), Some(encode(&self.supply).into())));
+        }
+        updates.sort_unstable_by_key(|(key, _)| *key);
+        let Self { supply, lanes, received, hashes, .. } = self;
+        Done { updates, supply, lanes, received, hashes }
     }
 }
 
@@ -124,3 +302,6 @@ pub(crate) fn read_account(tree: &StateTree, address: Address) -> Option<Account
     let value = tree.get(&Account::state_key(address))?;
     Some(decode(value).expect("the ledger wrote the record, or checked it when it was restored"))
 }
+
+#[cfg(test)]
+mod tests;

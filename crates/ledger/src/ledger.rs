@@ -1,13 +1,20 @@
 //! The ledger's public face: state, execution, admission, proofs, chunks.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use qcn_crypto::{ChainId, Digest};
 use qcn_light::state::RecordKind;
 use qcn_light::{Account, AccountProof, Refusal};
-use qcn_types::{Address, Amount, Transaction, decode, encode};
+use qcn_types::{
+    Action, Address, Amount, Delivery, LaneHead, Payload, ShardId, Transaction, decode, encode,
+    outbox_root,
+};
 
 use crate::bank::{self, Supply};
 use crate::chunks::{self, StateChunk, StateRegion};
 use crate::execution::{Execution, Overlay, outcome_tree, read_account};
+use crate::lanes::{self, Cargo, Lane, Outbox, Territory};
 use crate::tree::{StateTree, Update};
 
 /// What an address has at genesis.
@@ -31,6 +38,9 @@ pub enum GenesisError {
     /// The balances do not fit 64 bits.
     #[error("the balances add up to more than {limit}: scale all of them down", limit = u64::MAX)]
     SupplyOverflow,
+    /// An address of another shard.
+    #[error("the account {0} belongs to shard {1}")]
+    Elsewhere(Address, ShardId),
 }
 
 /// Why a state is not one that executions can have led to.
@@ -50,7 +60,10 @@ pub enum AuditError {
         /// What the record says.
         recorded: Amount,
     },
-    /// Balances, fees and what is in flight are not the genesis supply.
+    /// The lanes have moved something else than the supply says.
+    #[error("the lanes have moved something else than the supply says")]
+    WrongLanes,
+    /// Balances, fees and what was sent are not the genesis supply and what was received.
     #[error("the supply is not conserved: {0:?}")]
     NotConserved(Supply),
 }
@@ -59,16 +72,36 @@ pub enum AuditError {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     chain: ChainId,
+    territory: Territory,
     tree: StateTree,
     supply: Supply,
+    /// As the state has them.
+    lanes: Arc<BTreeMap<ShardId, Lane>>,
 }
 
 impl Ledger {
-    /// The state before the first transaction.
+    /// The state of a shard that has all addresses, before the first transaction.
     ///
     /// # Errors
     /// [`GenesisError`], naming the account at fault.
     pub fn genesis(chain: ChainId, accounts: &[GenesisAccount]) -> Result<Self, GenesisError> {
+        Self::genesis_of(chain, Territory::whole(ShardId(0)), accounts)
+    }
+
+    /// The state of one shard before the first transaction. The accounts are all its own.
+    ///
+    /// # Errors
+    /// [`GenesisError`], naming the account at fault.
+    pub fn genesis_of(
+        chain: ChainId,
+        territory: Territory,
+        accounts: &[GenesisAccount],
+    ) -> Result<Self, GenesisError> {
+        for GenesisAccount { address, .. } in accounts {
+            if let Some(shard) = territory.elsewhere(address) {
+                return Err(GenesisError::Elsewhere(*address, shard));
+            }
+        }
         let mut sorted = accounts.to_vec();
         sorted.sort_unstable_by_key(|account| account.address);
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].address == pair[1].address) {
@@ -89,7 +122,7 @@ impl Ledger {
         updates.insert(at, (key, Some(encode(&supply).into())));
         let mut tree = StateTree::default();
         tree.apply(updates);
-        Ok(Self { chain, tree, supply })
+        Ok(Self { chain, territory, tree, supply, lanes: Arc::default() })
     }
 
     /// The digest that commits to the whole state.
@@ -106,23 +139,51 @@ impl Ledger {
         &mut self,
         transactions: impl IntoIterator<Item = &'a Transaction>,
     ) -> Execution {
-        let mut overlay = Overlay::new(self.chain, &self.tree, self.supply);
+        self.execute_steps(transactions.into_iter().map(Step::Transaction))
+    }
+
+    /// Executes what verified blocks carry, in order; in each the deliveries come first.
+    ///
+    /// # Panics
+    /// If the supply is not conserved, which no input can bring about.
+    pub fn execute_payloads<'a>(
+        &mut self,
+        payloads: impl IntoIterator<Item = &'a Payload>,
+    ) -> Execution {
+        self.execute_steps(payloads.into_iter().flat_map(|payload| {
+            let deliveries = payload.deliveries.iter().map(Step::Delivery);
+            deliveries.chain(payload.transactions.iter().map(Step::Transaction))
+        }))
+    }
+
+    fn execute_steps<'a>(&mut self, steps: impl Iterator<Item = Step<'a>>) -> Execution {
+        let mut overlay =
+            Overlay::new(self.chain, &self.territory, &self.tree, self.supply, &self.lanes);
         let mut outcomes = Vec::new();
-        for transaction in transactions {
-            outcomes.push((transaction.body.id(), overlay.run(transaction)));
+        for step in steps {
+            match step {
+                Step::Transaction(transaction) => {
+                    outcomes.push((transaction.body.id(), overlay.run(transaction)));
+                }
+                Step::Delivery(delivery) => overlay.deliver(delivery),
+            }
         }
         // A name and a leaf for each transaction, and the nodes above the leaves.
         let listing = 3 * outcomes.len() as u32;
-        let (supply, checking) = (overlay.supply, overlay.hashes);
+        let done = overlay.finish(&self.lanes);
+        let supply = done.supply;
         assert!(supply.is_conserved(), "execution must not change the supply: {supply:?}");
-        let updates = overlay.into_updates();
-        let state_updates = updates.len() as u32;
-        let hashes = checking + listing + self.tree.apply(updates);
+        let state_updates = done.updates.len() as u32;
+        let hashes = done.hashes + listing + self.tree.apply(done.updates);
         self.supply = supply;
+        if done.lanes != *self.lanes {
+            self.lanes = Arc::new(done.lanes);
+        }
         Execution {
             transactions_root: outcome_tree(&outcomes).root(),
-            outbox_root: Digest::ZERO,
+            outbox_root: outbox_root(self.outbox().ends()),
             outcomes,
+            received: done.received,
             state_updates,
             hashes,
         }
@@ -133,7 +194,65 @@ impl Ledger {
     /// # Errors
     /// The reason for which it would be skipped.
     pub fn admit(&self, transaction: &Transaction) -> Result<(), Refusal> {
-        bank::check(transaction, self.account(&transaction.body.sender)).map(|_| ())
+        bank::check(transaction, self.account(&transaction.body.sender))?;
+        match self.destination(transaction) {
+            Some(destination) if self.lane_is_full(destination) => {
+                Err(Refusal::LaneFull { destination })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The shard to which a transaction moves something, if it is another one.
+    #[must_use]
+    pub fn destination(&self, transaction: &Transaction) -> Option<ShardId> {
+        match &transaction.body.action {
+            Action::Transfer { to, .. } => self.territory.elsewhere(to),
+            Action::RotateKey { .. } => None,
+        }
+    }
+
+    /// Whether a transfer to another shard would have to wait.
+    #[must_use]
+    pub fn lane_is_full(&self, destination: ShardId) -> bool {
+        self.lanes.get(&destination).is_some_and(|lane| lane.is_full(0))
+    }
+
+    /// The lanes as they are now.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::of(&self.lanes)
+    }
+
+    /// How far what a peer has sent is applied here.
+    #[must_use]
+    pub fn received_from(&self, peer: ShardId) -> LaneHead {
+        self.lanes.get(&peer).map_or_else(LaneHead::default, |lane| lane.end.received)
+    }
+
+    /// How far a peer has acknowledged what was sent to it.
+    #[must_use]
+    pub fn acknowledged_by(&self, peer: ShardId) -> LaneHead {
+        self.lanes.get(&peer).map_or_else(LaneHead::default, |lane| lane.acknowledged)
+    }
+
+    /// What to hand over to a peer that has applied the lane up to `applied`, out of an outbox
+    /// that this state or an earlier one had.
+    #[must_use]
+    pub fn cargo(&self, outbox: &Outbox, peer: ShardId, applied: &LaneHead) -> Option<Cargo> {
+        outbox.cargo(&self.tree, peer, applied)
+    }
+
+    /// The lane to a peer after so many batches, while the next one is not acknowledged.
+    #[must_use]
+    pub fn lane_head(&self, peer: ShardId, number: u64) -> Option<LaneHead> {
+        lanes::head_before(&self.tree, self.lanes.get(&peer)?, number)
+    }
+
+    /// The shard, and where all others are.
+    #[must_use]
+    pub const fn territory(&self) -> &Territory {
+        &self.territory
     }
 
     /// The account of an address, if it was ever paid.
@@ -176,7 +295,16 @@ impl Ledger {
                 }
                 RecordKind::Bank if *key == Supply::state_key() => {}
                 RecordKind::Bank => return Err(AuditError::MalformedRecord),
+                RecordKind::Lane | RecordKind::Batch | RecordKind::Receipt => {}
             }
+        }
+        let lanes = lanes::read_lanes(&self.tree).ok_or(AuditError::MalformedRecord)?;
+        let moved = |head: fn(&Lane) -> LaneHead| -> Option<u128> {
+            lanes.values().try_fold(0_u128, |sum, lane| sum.checked_add(head(lane).moved))
+        };
+        let (sent, received) = (moved(|lane| lane.end.sent), moved(|lane| lane.end.received));
+        if sent != Some(supply.sent) || received != Some(supply.received) || lanes != *self.lanes {
+            return Err(AuditError::WrongLanes);
         }
         if counted != u128::from(supply.balances.0) {
             return Err(AuditError::WrongBalances { counted, recorded: supply.balances });
@@ -206,11 +334,23 @@ impl Ledger {
     }
 
     /// A ledger over a complete state.
-    pub(crate) fn over(chain: ChainId, tree: StateTree) -> Result<Self, AuditError> {
-        let ledger = Self { chain, supply: read_supply(&tree)?, tree };
+    pub(crate) fn over(
+        chain: ChainId,
+        territory: Territory,
+        tree: StateTree,
+    ) -> Result<Self, AuditError> {
+        let supply = read_supply(&tree)?;
+        let lanes = Arc::new(lanes::read_lanes(&tree).ok_or(AuditError::MalformedRecord)?);
+        let ledger = Self { chain, territory, tree, supply, lanes };
         ledger.audit()?;
         Ok(ledger)
     }
+}
+
+/// One thing to execute.
+enum Step<'a> {
+    Transaction(&'a Transaction),
+    Delivery(&'a Delivery),
 }
 
 fn opening(account: &GenesisAccount) -> Update {

@@ -6,7 +6,8 @@
 //! was restored from verified chunks ([`Restore`]) goes on exactly like the original.
 //!
 //! **Invariants**
-//! - balances + in flight + fees = genesis supply, asserted after every execution;
+//! - balances + fees + sent = genesis + received, asserted after every execution;
+//! - a receipt is applied once, in the order of its lane;
 //! - a nonce is used once, in order; a refused transaction changes nothing;
 //! - the state root follows from the records alone, not from how they came about;
 //! - a clone costs nothing and never sees what happens to the original.
@@ -16,13 +17,15 @@
 mod bank;
 mod chunks;
 mod execution;
+mod lanes;
 mod ledger;
 mod restore;
 mod tree;
 
 pub use bank::{MIN_FEE, Supply};
 pub use chunks::{MAX_CHUNK_ENTRIES, StateChunk, StateRegion};
-pub use execution::Execution;
+pub use execution::{Execution, Received, Reception};
+pub use lanes::{Cargo, MAX_LANE_RECEIPTS, Outbox, Territory};
 pub use ledger::{AuditError, GenesisAccount, GenesisError, Ledger};
 pub use qcn_light::{Account, AccountProof, Failure, Outcome, Refusal, TransactionProof};
 pub use restore::{ChunkError, Restore, RestoreError};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use qcn_crypto::{ChainId, Digest};
 
 use crate::chunks::{StateChunk, StateRegion};
+use crate::lanes::Territory;
 use crate::ledger::{AuditError, Ledger};
 use crate::tree::{Link, StateTree};
 
@@ -45,6 +46,7 @@ pub enum RestoreError {
 #[derive(Clone, Debug)]
 pub struct Restore {
     chain: ChainId,
+    territory: Territory,
     root: Digest,
     /// Disjoint regions with all of their records.
     held: BTreeMap<StateRegion, Link>,
@@ -55,9 +57,9 @@ pub struct Restore {
 impl Restore {
     /// Begins with nothing but the root.
     #[must_use]
-    pub fn new(chain: ChainId, state_root: Digest) -> Self {
+    pub fn new(chain: ChainId, territory: Territory, state_root: Digest) -> Self {
         let missing = BTreeSet::from([StateRegion::WHOLE]);
-        Self { chain, root: state_root, held: BTreeMap::new(), missing }
+        Self { chain, territory, root: state_root, held: BTreeMap::new(), missing }
     }
 
     /// Takes a chunk that is part of the state.
@@ -114,7 +116,7 @@ impl Restore {
         let parts: Vec<(StateRegion, Link)> = self.held.into_iter().collect();
         let tree = StateTree::from_link(join(0, &parts));
         assert_eq!(tree.root(), self.root, "checked parts make up the whole");
-        Ok(Ledger::over(self.chain, tree)?)
+        Ok(Ledger::over(self.chain, self.territory, tree)?)
     }
 }
 

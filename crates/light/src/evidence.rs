@@ -7,8 +7,8 @@
 
 use qcn_crypto::{Digest, Signature};
 use qcn_types::{
-    AccusedBlock, Block, BlockHeader, CommitteeKeys, CompactParents, DecodeError, Evidence, Height,
-    Offence, SignedAttestations, SignedHeader, Slot, ValidatorIndex,
+    AccusedBlock, Block, BlockHeader, CommitteeKeys, CompactParents, DecodeError, DeliveryError,
+    Evidence, Height, Offence, SignedAttestations, SignedHeader, Slot, ValidatorIndex,
 };
 
 use crate::block_rules::check_block;
@@ -127,9 +127,15 @@ fn invalid_block(accused: &AccusedBlock, keys: &CommitteeKeys) -> Result<Offence
     let parents = parents.to_vec();
     let Block { body, signature } = compact.with_parents(keys.chain(), keys.committee(), parents);
     signed(body.author, &body.digest(), &signature, keys)?;
-    let transactions = &body.payload.transactions;
-    let accepted = || transactions.iter().all(|transaction| keys.accepts(transaction));
-    if check_block(&body, keys.committee()).is_ok() && accepted() {
+    let payload = &body.payload;
+    let accepted = || payload.transactions.iter().all(|transaction| keys.accepts(transaction));
+    // What cannot be judged without another committee's keys counts against nobody.
+    let refuted = |delivery| {
+        let result = keys.check_delivery(delivery);
+        result.is_err_and(|error| error != DeliveryError::UnknownCommittee)
+    };
+    let delivered = || !payload.deliveries.iter().any(refuted);
+    if check_block(&body, keys.committee()).is_ok() && accepted() && delivered() {
         return Err(EvidenceError::ValidBlock);
     }
     Ok(Offence::InvalidBlock(body.slot()))

@@ -2,7 +2,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{Digest, InclusionProof};
-use qcn_types::{Amount, TransactionId, encode};
+use qcn_types::{Amount, ShardId, TransactionId, encode};
 
 /// Why a transaction changes nothing, not even its sender's nonce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize, thiserror::Error)]
@@ -40,6 +40,12 @@ pub enum Refusal {
         /// What the sender has.
         balance: Amount,
     },
+    /// The lane to the receiver's shard holds as much as it may: the transfer waits.
+    #[error("shard {destination} does not keep up: the transfer waits for room on the lane to it")]
+    LaneFull {
+        /// The receiver's shard.
+        destination: ShardId,
+    },
 }
 
 /// Why an action did nothing. Its sender has paid the fee and used the nonce.
@@ -64,6 +70,8 @@ pub enum Failure {
 pub enum Outcome {
     /// The fee is paid and the action done.
     Applied,
+    /// The fee and the amount are paid, and a receipt is on the lane to the receiver's shard.
+    Sent(ShardId),
     /// The fee is paid, the action is not done.
     Failed(Failure),
     /// Nothing changed.

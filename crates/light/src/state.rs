@@ -42,6 +42,12 @@ pub enum RecordKind {
     Account = 0,
     /// A record of the bank, under a fixed digest.
     Bank = 1,
+    /// A lane to another shard.
+    Lane = 2,
+    /// A batch on a lane that is not acknowledged.
+    Batch = 3,
+    /// A receipt on a lane that is not acknowledged.
+    Receipt = 4,
 }
 
 /// The name of a record. Sorts as its bits do: a subtree is a range of keys.

@@ -482,6 +482,7 @@ fn account_claims(
 fn transaction_claims(certified: CertifiedClaims, proof: &TransactionProof) -> TransactionClaims {
     let (result, reason) = match proof.outcome {
         Outcome::Applied => ("applied", None),
+        Outcome::Sent(_) => ("sent", None),
         Outcome::Failed(failure) => ("failed", Some(failure.to_string())),
         Outcome::Skipped(refusal) => ("skipped", Some(refusal.to_string())),
     };

@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use qcn_crypto::{PublicKey, Role, Scheme, SigningKey};
+use qcn_ledger::Territory;
 use qcn_shard::{Message, Shard, ShardConfig, Start};
 use qcn_types::{CommitteeKeys, Transaction, ValidatorIndex, Verified, decode};
 use rayon::prelude::*;
@@ -379,6 +380,7 @@ fn shard_config(
     aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| std::io::Error::other("no entropy for the recovery nonce"))?;
     Ok(ShardConfig {
+        territory: Territory::whole(keys.committee().shard()),
         keys,
         own,
         seed: genesis.seed(),

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use qcn_consensus::Config;
 use qcn_crypto::{ChainId, Digest, Scheme, SeededRandomness, SigningKey};
-use qcn_ledger::{GenesisAccount, Ledger};
+use qcn_ledger::{GenesisAccount, Ledger, Territory};
 use qcn_shard::{Event, Input, Message, Output, Record, Shard, ShardConfig, Start};
 use qcn_types::{
     Action, Address, Amount, Block, BlockBody, BlockHeader, Bounded, Certificate, Committee,
@@ -214,6 +214,7 @@ impl Lab {
         for index in 0..self.keys.len() {
             let config = ShardConfig {
                 keys: self.committee_keys.clone(),
+                territory: Territory::whole(self.committee_keys.committee().shard()),
                 own: ValidatorIndex(index as u16),
                 seed: Digest([9; 32]),
                 consensus: Config { min_round_interval_us: 40_000, ..Config::default() },

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use qcn_consensus::{Rejection, Suspicion};
 use qcn_crypto::Digest;
-use qcn_ledger::{Ledger, Outcome};
+use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_types::{
-    BlockBody, BlockRef, Checkpoint, CompactBlock, Evidence, Height, Offence, Round, Slot, Time,
-    Transaction, TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
+    BlockBody, BlockRef, Checkpoint, CompactBlock, Delivery, Evidence, Height, Offence, Round,
+    Slot, Time, Transaction, TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
 };
 
 use crate::{Message, Refused, SyncPackage};
@@ -77,6 +77,9 @@ pub enum Input {
     },
     /// A client hands in a transaction whose signature the driver has checked.
     Submit(Verified<Transaction>),
+    /// A relayer hands over receipts of another shard, whose certificate the driver has checked
+    /// (`CommitteeKeys::verify_delivery`).
+    Deliver(Box<Verified<Delivery>>),
 }
 
 /// What the driver is asked to do, in order.
@@ -148,6 +151,8 @@ pub enum Event {
         blocks: Vec<BlockRef>,
         /// What became of each transaction, in order.
         outcomes: Vec<(TransactionId, Outcome)>,
+        /// What became of each receipt from another shard, in order.
+        received: Vec<Received>,
         /// How many state entries were written.
         state_updates: u32,
         /// How many hashes execution took.
@@ -160,6 +165,8 @@ pub enum Event {
         /// The checkpoint's digest.
         checkpoint: Digest,
     },
+    /// There is something new for other shards to fetch (`Shard::delivery`).
+    Outgoing,
     /// A leader slot was decided to stay empty.
     Skipped(Slot),
     /// A peer's fault was proven.

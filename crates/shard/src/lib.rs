@@ -7,12 +7,14 @@
 //! **Invariants**
 //! - a transaction is executed only out of a committed block, in commit order;
 //! - a checkpoint is attested only after it was executed here, once per height;
+//! - a receipt is proposed only with a certificate of its source, and applied once, in order;
 //! - a validator whose own checkpoint differs from a certified one stops ([`Event::Diverged`]).
 
 #![deny(clippy::float_arithmetic)]
 
 mod checkpoints;
 mod door;
+mod exchange;
 mod mempool;
 mod message;
 mod shard;

@@ -32,7 +32,9 @@ pub struct Mempool {
     /// By own block, until it is committed or falls below the floor.
     proposed: BTreeMap<Round, Vec<Transaction>>,
     /// What own committed blocks carried and the ledger has not executed yet.
-    settling: Vec<(Address, u64)>,
+    settling: Vec<Transaction>,
+    /// Senders whose next transfer waits for room on a lane.
+    parked: Vec<Address>,
 }
 
 /// What the pool knows of one sender.
@@ -69,6 +71,7 @@ impl Mempool {
             Ok(()) => {}
             Err(Refusal::NonceTooHigh { expected })
                 if transaction.body.nonce <= expected.saturating_add(MAX_NONCE_AHEAD) => {}
+            Err(Refusal::LaneFull { .. }) => {}
             Err(refusal) => return Err(Refused::ByLedger(refusal)),
         }
         let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
@@ -87,17 +90,21 @@ impl Mempool {
         Ok(())
     }
 
-    /// Takes transactions for the own block of `round`: one of each sender in turn, each
-    /// sender's in order of nonces.
-    pub fn take(&mut self, round: Round, ledger: &Ledger) -> Vec<Transaction> {
+    /// Takes transactions for the own block of `round`, which has so many bytes already: one of
+    /// each sender in turn, each sender's in order of nonces. Who would send on a full lane waits.
+    pub fn take(&mut self, round: Round, ledger: &Ledger, mut bytes: usize) -> Vec<Transaction> {
         let mut taken: Vec<Transaction> = Vec::new();
-        let mut bytes = 0;
         while let Some(address) = self.ready.pop_front() {
             let Some(sender) = self.senders.get_mut(&address) else {
                 continue;
             };
             let next = sender.next.max(executed_nonce(ledger, &address));
             if let Some(transaction) = sender.waiting.get(&next) {
+                let lane = ledger.destination(transaction);
+                if lane.is_some_and(|destination| ledger.lane_is_full(destination)) {
+                    self.parked.push(address);
+                    continue;
+                }
                 let size = approximate_bytes(transaction);
                 if taken.len() == MAX_BLOCK_TRANSACTIONS || bytes + size > MAX_PAYLOAD_BYTES {
                     self.ready.push_front(address);
@@ -119,14 +126,18 @@ impl Mempool {
 
     /// An own block was committed: it will not come back.
     pub fn committed(&mut self, round: Round) {
-        let transactions = self.proposed.remove(&round).unwrap_or_default();
-        let settling = transactions.iter().map(|it| (it.body.sender, it.body.nonce));
-        self.settling.extend(settling);
+        self.settling.extend(self.proposed.remove(&round).unwrap_or_default());
     }
 
     /// The ledger has executed transactions of these senders.
     pub fn executed(&mut self, senders: impl Iterator<Item = Address>, ledger: &Ledger) {
-        for (address, nonce) in std::mem::take(&mut self.settling) {
+        for transaction in std::mem::take(&mut self.settling) {
+            let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
+            let skipped = nonce >= executed_nonce(ledger, &address);
+            if skipped && ledger.destination(&transaction).is_some() {
+                // Most likely its lane was full: it is deferred, not dropped.
+                self.wait_again(transaction);
+            }
             // Whatever became of the last one proposed, the ledger now says what comes next.
             if let Some(sender) = self.senders.get_mut(&address)
                 && sender.next == nonce.saturating_add(1)
@@ -138,6 +149,26 @@ impl Mempool {
         for address in senders {
             self.settle(address, ledger);
         }
+        self.unpark(ledger);
+    }
+
+    fn wait_again(&mut self, transaction: Transaction) {
+        let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
+        let sender = self.senders.entry(address).or_default();
+        sender.next = 0;
+        if sender.waiting.insert(nonce, transaction).is_none() {
+            self.waiting += 1;
+        }
+    }
+
+    /// Those who waited for room on a lane stand in the queue again.
+    fn unpark(&mut self, ledger: &Ledger) {
+        for address in std::mem::take(&mut self.parked) {
+            if let Some(sender) = self.senders.get_mut(&address) {
+                sender.is_queued = false;
+            }
+            self.settle(address, ledger);
+        }
     }
 
     /// Own blocks at or below the floor will never be committed: their transactions wait again.
@@ -147,12 +178,8 @@ impl Mempool {
                 break;
             }
             for transaction in entry.remove() {
-                let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
-                let sender = self.senders.entry(address).or_default();
-                sender.next = 0;
-                if sender.waiting.insert(nonce, transaction).is_none() {
-                    self.waiting += 1;
-                }
+                let address = transaction.body.sender;
+                self.wait_again(transaction);
                 self.settle(address, ledger);
             }
         }
@@ -164,6 +191,7 @@ impl Mempool {
         for address in senders {
             self.settle(address, ledger);
         }
+        self.unpark(ledger);
     }
 
     /// Drops what the ledger has gone past, queues the sender if its next nonce waits, and

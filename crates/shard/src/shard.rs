@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use qcn_consensus::{Commit, Config, ConfigError, Load, Machine};
 use qcn_crypto::Digest;
-use qcn_ledger::{GenesisAccount, GenesisError, Ledger};
+use qcn_ledger::{GenesisAccount, GenesisError, Ledger, Territory};
 use qcn_types::{
-    AuthorSet, Bounded, Certificate, Checkpoint, CommitteeKeys, Evidence, Height,
-    MAX_BLOCK_EVIDENCE, Payload, Round, Time, Transaction, ValidatorIndex, Verified, VerifiedBlock,
+    AuthorSet, Bounded, Certificate, Checkpoint, CommitteeKeys, Delivery, Evidence, Height,
+    LaneEnd, LaneHead, MAX_BLOCK_EVIDENCE, Payload, Round, ShardId, Time, Transaction,
+    ValidatorIndex, Verified, VerifiedBlock,
 };
 
 use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contradiction};
+use crate::exchange::Exchange;
 use crate::mempool::Mempool;
 use crate::snapshots::Snapshots;
 use crate::statesync::{BadOffer, ChunkResult, Requests, StateSync, check_offer};
@@ -34,6 +36,8 @@ pub struct ShardConfig {
     pub seed: Digest,
     /// The parameters of consensus.
     pub consensus: Config,
+    /// Which addresses the shard has, and where all others are.
+    pub territory: Territory,
     /// The balances at genesis.
     pub accounts: Arc<[GenesisAccount]>,
     /// A snapshot is taken every so many schedule windows. The blocks since the one before the
@@ -94,6 +98,7 @@ pub struct Shard {
     ledger: Ledger,
     checkpoints: Checkpoints,
     mempool: Mempool,
+    exchange: Exchange,
     snapshots: Snapshots,
     sync: StateSync,
     /// Commits of a round whose last leader is not decided yet.
@@ -123,7 +128,8 @@ impl Shard {
         if !committee.contains(config.own) {
             return Err(StartError::NotAMember(config.own));
         }
-        let ledger = Ledger::genesis(config.keys.chain(), &config.accounts)?;
+        let territory = config.territory.clone();
+        let ledger = Ledger::genesis_of(config.keys.chain(), territory, &config.accounts)?;
         let genesis = Checkpoint {
             shard: committee.shard(),
             epoch: committee.epoch(),
@@ -138,9 +144,15 @@ impl Shard {
             config.seed,
         );
         let mut shard = Self {
-            sync: StateSync::new(config.own, committee.len(), config.keys.chain()),
+            sync: StateSync::new(
+                config.own,
+                committee.len(),
+                config.keys.chain(),
+                config.territory.clone(),
+            ),
             checkpoints: Checkpoints::new(genesis),
             mempool: Mempool::default(),
+            exchange: Exchange::default(),
             snapshots: Snapshots::default(),
             batch: Vec::new(),
             evidence: VecDeque::new(),
@@ -204,6 +216,28 @@ impl Shard {
         collect_certificate(self.machine.dag(), self.config.keys.committee(), checkpoint)
     }
 
+    /// How far the lane from another shard will be applied once the blocks in the DAG are
+    /// executed, and how much of the lane to it is known to be acknowledged: what a relayer asks
+    /// the destination before it asks the source.
+    #[must_use]
+    pub fn expected(&self, source: ShardId) -> (LaneHead, u64) {
+        self.exchange.expected(source, &self.ledger, self.machine.round())
+    }
+
+    /// The end of the lane to another shard in the newest certified outbox.
+    #[must_use]
+    pub fn lane_end(&self, peer: ShardId) -> Option<&LaneEnd> {
+        self.exchange.certified_end(peer)
+    }
+
+    /// What a relayer is to carry to a destination that expects this; `None` while there is
+    /// nothing new that is certified.
+    pub fn delivery(&mut self, to: ShardId, expected: (LaneHead, u64)) -> Option<Delivery> {
+        let (dag, committee) = (self.machine.dag(), self.config.keys.committee());
+        let certify = |checkpoint| collect_certificate(dag, committee, checkpoint);
+        self.exchange.delivery(&self.ledger, to, &expected.0, expected.1, certify)
+    }
+
     /// Consensus, for invariants and drawings.
     #[must_use]
     pub const fn consensus(&self) -> &Machine {
@@ -231,6 +265,10 @@ impl Shard {
                 self.offer_checked(from, package, valid)
             }
             Input::Submit(transaction) => self.submit(transaction),
+            Input::Deliver(delivery) => {
+                let round = self.machine.round();
+                self.exchange.offer(delivery.into_inner(), &self.ledger, round);
+            }
         }
         self.say_busy();
         self.say_resumed();
@@ -289,6 +327,7 @@ impl Shard {
         self.checkpoints = Checkpoints::new(package.certificate.checkpoint);
         self.mempool.raise_floor(self.machine.floor(), &ledger);
         self.mempool.synchronised(&ledger);
+        self.exchange.synchronised(&ledger);
         self.isolated = *self.machine.schedule().isolated();
         self.batch.clear();
         self.newest_used_height = Height(0);
@@ -438,7 +477,9 @@ impl Shard {
     }
 
     fn give_payload(&mut self, round: Round) {
-        let transactions = self.mempool.take(round, &self.ledger);
+        let deliveries = self.exchange.take(round, &self.ledger);
+        let carried = deliveries.iter().map(qcn_types::encoded_bytes).sum();
+        let transactions = self.mempool.take(round, &self.ledger, carried);
         let mut evidence: Vec<Evidence> = Vec::new();
         for (due, proof) in &mut self.evidence {
             if *due <= round && evidence.len() < MAX_BLOCK_EVIDENCE {
@@ -449,6 +490,7 @@ impl Shard {
         let payload = Payload {
             transactions: Bounded::truncated(transactions),
             evidence: Bounded::truncated(evidence),
+            deliveries: Bounded::truncated(deliveries),
         };
         let attestations = self.checkpoints.take_attestations();
         self.feed(qcn_consensus::Input::Payload { round, payload, attestations });
@@ -467,6 +509,10 @@ impl Shard {
     fn accepted(&mut self, block: &VerifiedBlock) {
         let reference = block.reference();
         self.event(Event::Accepted(reference));
+        if !self.isolated.contains(reference.author) {
+            let deliveries = &block.body.payload.deliveries;
+            self.exchange.seen(deliveries, &self.ledger, reference.round);
+        }
         for attestation in &block.body.attestations {
             let committee = Arc::clone(self.config.keys.committee());
             match self.checkpoints.count(reference.author, *attestation, &committee) {
@@ -495,6 +541,9 @@ impl Shard {
         }
         if self.checkpoints.certify(height) {
             self.event(Event::Certified { height, checkpoint: certified });
+            if self.exchange.certified(height) {
+                self.event(Event::Outgoing);
+            }
         }
         self.certify_snapshot(height);
     }
@@ -547,8 +596,8 @@ impl Shard {
             return;
         };
         let blocks = || batch.iter().flat_map(|commit| &commit.blocks);
-        let execution =
-            self.ledger.execute(blocks().flat_map(|block| &block.body.payload.transactions));
+        let payloads = blocks().map(|block| &block.body.payload);
+        let execution = self.ledger.execute_payloads(payloads);
         let transactions = blocks().flat_map(|block| &block.body.payload.transactions);
         let senders = transactions.map(|transaction| transaction.body.sender);
         self.mempool.executed(senders, &self.ledger);
@@ -567,7 +616,8 @@ impl Shard {
             commit: last.digest,
         };
         let quorum = self.checkpoints.append(checkpoint);
-        if !execution.outcomes.is_empty() {
+        self.exchange.executed(checkpoint, &self.ledger);
+        if !execution.outcomes.is_empty() || !execution.received.is_empty() {
             self.newest_used_height = checkpoint.height;
         }
         if let Some(schedule) = last.window_end.clone() {
@@ -583,6 +633,7 @@ impl Shard {
             leaders: batch.iter().map(|commit| commit.leader).collect(),
             blocks: blocks().map(VerifiedBlock::reference).collect(),
             outcomes: execution.outcomes,
+            received: execution.received,
             state_updates: execution.state_updates,
             hashes: execution.hashes,
         });
@@ -595,7 +646,11 @@ impl Shard {
 
     fn say_busy(&mut self) {
         let uncertified = self.newest_used_height > self.checkpoints.certified();
-        let busy = self.mempool.is_ready() || !self.evidence.is_empty() || uncertified;
+        let round = self.machine.round();
+        let busy = self.mempool.is_ready()
+            || !self.evidence.is_empty()
+            || uncertified
+            || self.exchange.is_ready(&self.ledger, round);
         if busy != self.busy {
             self.busy = busy;
             self.feed(qcn_consensus::Input::Busy(busy));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use qcn_consensus::rules::collection_floor;
 use qcn_crypto::{ChainId, Digest};
-use qcn_ledger::{Ledger, Restore};
+use qcn_ledger::{Ledger, Restore, Territory};
 use qcn_types::{Height, Time, ValidatorIndex};
 
 use crate::{Message, SyncPackage};
@@ -103,6 +103,7 @@ pub struct StateSync {
     own: ValidatorIndex,
     members: u16,
     chain: ChainId,
+    territory: Territory,
     phase: Phase,
     next_peer: u16,
     deadline: Time,
@@ -115,11 +116,12 @@ pub struct StateSync {
 impl StateSync {
     /// Nothing to synchronise.
     #[must_use]
-    pub fn new(own: ValidatorIndex, members: usize, chain: ChainId) -> Self {
+    pub fn new(own: ValidatorIndex, members: usize, chain: ChainId, territory: Territory) -> Self {
         Self {
             own,
             members: members as u16,
             chain,
+            territory,
             phase: Phase::Idle,
             next_peer: own.0,
             deadline: Time::ZERO,
@@ -194,7 +196,7 @@ impl StateSync {
         }
         let root = package.certificate.checkpoint.state_root;
         self.phase = Phase::Downloading(Box::new(Download {
-            restore: Restore::new(self.chain, root),
+            restore: Restore::new(self.chain, self.territory.clone(), root),
             wanted: (0..package.chunks).collect(),
             in_flight: BTreeMap::new(),
             stalls: 0,

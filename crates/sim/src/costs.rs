@@ -5,6 +5,8 @@
 //! the p-th part. Constants, not measurements of the host, so that a run is the same
 //! everywhere.
 
+use qcn_types::Delivery;
+
 /// Making a Falcon-512 signature.
 pub const SIGN_NS: u64 = 193_000;
 /// Checking the Falcon-512 signature of a block with its author's key, and finding that key.
@@ -27,6 +29,16 @@ pub const HASH_64_BYTES_NS: u64 = 100;
 pub const fn hash_ns(bytes: u64) -> u64 {
     bytes.div_ceil(64) * HASH_64_BYTES_NS
 }
+
+/// Checking what a delivery carries: its certificate, and two hashes over each receipt.
+#[must_use]
+pub fn delivery_ns(delivery: &Delivery) -> u64 {
+    let signatures = delivery.certificate.attestations.len() as u64 * VERIFY_BLOCK_NS;
+    signatures + delivery.receipts() as u64 * RECEIPT_NS
+}
+
+/// Hashing a receipt into its batch: a leaf of 105 bytes and a node above it.
+pub const RECEIPT_NS: u64 = 3 * HASH_64_BYTES_NS;
 
 /// The kinds of work that a validator's processor time is told apart by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use qcn_consensus::Config;
 use qcn_crypto::{Digest, SigningKey};
-use qcn_ledger::GenesisAccount;
+use qcn_ledger::{GenesisAccount, Territory};
 use qcn_types::{AuthorSet, CommitteeKeys, ValidatorIndex};
 
 pub(crate) use clients::Clients;
@@ -35,6 +35,7 @@ use crate::queue::EventQueue;
 use crate::random::Random;
 use crate::trace::{Kind, Trace};
 
+use crate::sharding::Notice;
 use parcel::Parcels;
 
 /// What every validator of a run starts from.
@@ -45,7 +46,10 @@ pub(crate) struct Setup {
     pub(crate) signing: Vec<SigningKey>,
     pub(crate) epoch_seed: Digest,
     pub(crate) consensus: Config,
+    pub(crate) territory: Territory,
     pub(crate) accounts: Arc<[GenesisAccount]>,
+    /// The numbers of their keys.
+    pub(crate) account_numbers: Arc<[usize]>,
     pub(crate) snapshot_interval: u64,
     pub(crate) powers_permille: Vec<u64>,
     pub(crate) disk: DiskModel,
@@ -98,6 +102,8 @@ pub(crate) struct Engine {
     pub(crate) metrics: Metrics,
     pub(crate) invariants: Invariants,
     pub(crate) clients: Clients,
+    /// What other shards should know, if there are any.
+    pub(crate) notices: Option<Vec<Notice>>,
     faults: Vec<Fault>,
     fault_times: Vec<u64>,
     /// How many of the faults were scheduled before the run.
@@ -141,6 +147,7 @@ impl Engine {
             metrics: Metrics::new(members),
             invariants: Invariants::new(&setup, faulty, processes.len()),
             clients: Clients::new(&setup, load),
+            notices: None,
             faults: Vec::new(),
             fault_times: Vec::new(),
             announced_faults: faults.len(),
@@ -185,13 +192,23 @@ impl Engine {
         self.instances.get(validator).map_or(&[], Vec::as_slice)
     }
 
+    /// When the next thing happens.
+    pub(crate) fn next_time(&mut self) -> Option<u64> {
+        self.queue.next_time()
+    }
+
+    /// Lets the next thing happen.
+    pub(crate) fn step(&mut self) {
+        if let Some((time, happening)) = self.queue.pop() {
+            self.now = time;
+            self.happen(happening);
+        }
+    }
+
     /// Runs everything that happens up to and including `until`.
     pub(crate) fn run_to(&mut self, until: u64) {
         while self.queue.next_time().is_some_and(|next| next <= until) {
-            if let Some((time, happening)) = self.queue.pop() {
-                self.now = time;
-                self.happen(happening);
-            }
+            self.step();
         }
         self.now = self.now.max(until);
     }

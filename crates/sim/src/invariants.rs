@@ -171,7 +171,8 @@ impl Invariants {
             Event::Rejected { .. }
             | Event::Suspicion { .. }
             | Event::Refused { .. }
-            | Event::Resumed { .. } => {}
+            | Event::Resumed { .. }
+            | Event::Outgoing => {}
         }
     }
 

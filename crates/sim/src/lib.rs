@@ -19,6 +19,7 @@ pub mod random;
 pub mod report;
 pub mod result;
 pub mod scenario;
+pub mod sharding;
 mod simulator;
 mod trace;
 

@@ -226,7 +226,7 @@ impl Metrics {
             if matches!(outcome, Outcome::Skipped(_)) {
                 continue;
             }
-            life.outcome = Some(matches!(outcome, Outcome::Applied));
+            life.outcome = Some(matches!(outcome, Outcome::Applied | Outcome::Sent(_)));
             if life.validator == validator && life.executed.is_none() {
                 life.executed = Some(now);
                 let own = &mut self.validators[validator.position()];

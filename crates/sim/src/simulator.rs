@@ -12,6 +12,7 @@ use qcn_types::{
     ValidatorIndex,
 };
 
+pub(crate) use builder::ShardPlace;
 pub use builder::{BuildError, SimulatorBuilder};
 
 use crate::adversary::Adversary;
@@ -52,7 +53,7 @@ pub const fn milliseconds(milliseconds: u64) -> u64 {
 /// ```
 #[derive(Debug)]
 pub struct QuantumNetworkSimulator {
-    engine: Engine,
+    pub(crate) engine: Engine,
     names: Vec<String>,
     weights: Vec<u64>,
     powers_permille: Vec<u64>,

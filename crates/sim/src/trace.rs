@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Synchronised,
     Resumed,
     Diverged,
+    Outgoing,
+    Relay,
 }
 
 /// The hash and its buffer of small fixed records.

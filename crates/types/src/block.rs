@@ -8,7 +8,8 @@ use qcn_crypto::{
 };
 
 use crate::{
-    Bounded, Epoch, Evidence, Height, Round, ShardId, Transaction, ValidatorIndex, encode,
+    Bounded, Delivery, Epoch, Evidence, Height, MAX_BLOCK_DELIVERIES, Round, ShardId, Transaction,
+    ValidatorIndex, encode,
 };
 
 /// The most transactions a block may carry.
@@ -114,13 +115,15 @@ pub struct Payload {
     pub transactions: Bounded<Transaction, MAX_BLOCK_TRANSACTIONS>,
     /// Proofs of misbehaviour.
     pub evidence: Bounded<Evidence, MAX_BLOCK_EVIDENCE>,
+    /// Receipts from other shards, applied before the transactions of the same block.
+    pub deliveries: Bounded<Delivery, MAX_BLOCK_DELIVERIES>,
 }
 
 impl Payload {
     /// Whether the block has nothing to say besides its place.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.transactions.is_empty() && self.evidence.is_empty()
+        self.transactions.is_empty() && self.evidence.is_empty() && self.deliveries.is_empty()
     }
 
     /// The digest by which the block's header commits to the payload.
@@ -229,7 +232,7 @@ pub struct BlockBody {
     pub time_ms: u64,
     /// Own previous block first, then the others sorted by author; at most one per author.
     pub parents: Vec<BlockRef>,
-    /// Transactions and evidence.
+    /// Transactions, evidence and deliveries.
     pub payload: Payload,
     /// The checkpoints executed since the author's last block.
     pub attestations: Bounded<Attestation, MAX_ATTESTATIONS>,

@@ -33,6 +33,12 @@ pub fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// How many bytes [`encode`] makes of `value`.
+#[must_use]
+pub fn encoded_bytes<T: BorshSerialize>(value: &T) -> usize {
+    borsh::object_length(value).expect("counting")
+}
+
 /// Decodes one value that must use up `bytes`.
 ///
 /// # Errors

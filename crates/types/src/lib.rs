@@ -3,7 +3,8 @@
 //! Everything that is signed, hashed, stored or sent is defined here and encoded
 //! with Borsh in strict order; every sequence is bounded before it is allocated
 //! ([`Bounded`]). Nothing in this crate keeps state or takes a decision: the rules
-//! over these words live in `qcn-consensus`, `qcn-ledger` and `qcn-light`.
+//! over these words live in `qcn-consensus`, `qcn-ledger` and `qcn-light`, but for those that a
+//! block's verification needs (signatures, certificates, lanes).
 //!
 //! **Invariants**
 //! - one encoding per value: what decodes, encodes back to the same bytes;
@@ -15,6 +16,7 @@
 mod author_set;
 mod block;
 mod bounded;
+mod certificate;
 mod checkpoint;
 mod codec;
 mod committee;
@@ -22,6 +24,8 @@ mod compact;
 mod evidence;
 mod ids;
 mod key_cache;
+mod layout;
+mod receipt;
 mod transaction;
 mod verified;
 
@@ -31,12 +35,19 @@ pub use block::{
     MAX_BLOCK_TRANSACTIONS, Payload, Slot, attestations_digest, genesis_digest, genesis_ref,
 };
 pub use bounded::Bounded;
+pub use certificate::{CertificateError, certificate_weight, verify_certificate};
 pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
-pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode};
+pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode, encoded_bytes};
 pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member};
 pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
 pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
+pub use layout::{Layout, LayoutError, MAX_PREFIX_BITS, MAX_SHARDS, Prefix};
+pub use receipt::{
+    Delivery, DeliveryError, LaneBatch, LaneEnd, LaneHead, LaneLink, MAX_BATCH_RECEIPTS,
+    MAX_BLOCK_DELIVERIES, MAX_DELIVERY_BATCHES, MAX_LANE_BATCHES, Receipt, ReceiptKind,
+    outbox_root, outbox_tree, receipt_tree,
+};
 pub use transaction::{Action, Address, Amount, Transaction, TransactionBody, TransactionId};
 pub use verified::{CommitteeKeys, Culprit, Verified, VerifiedBlock, VerifyError};
 

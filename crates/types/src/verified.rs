@@ -3,6 +3,7 @@
 //! Checking costs most of a validator's time and needs no state, so it happens outside the
 //! machine, in a pool. The machine's door takes only [`Verified`] values.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use qcn_crypto::{ChainId, Digest, Scheme, VerifyingKey};
 
 use crate::key_cache::KeyCache;
 use crate::{
-    Action, Block, BlockHeader, BlockRef, Committee, Transaction, TransactionBody, ValidatorIndex,
+    Action, Block, BlockHeader, BlockRef, Committee, Delivery, DeliveryError, Epoch, ShardId,
+    Transaction, TransactionBody, ValidatorIndex, verify_certificate,
 };
 
 /// A value whose signatures were checked. Only this module makes one.
@@ -115,6 +117,14 @@ pub enum VerifyError {
         /// What it uses, or rotates to.
         scheme: Scheme,
     },
+    /// The author signed a block with a delivery that shows nothing.
+    #[error("delivery {index} in the block shows nothing: {error}")]
+    Delivery {
+        /// The position in the payload.
+        index: usize,
+        /// What is wrong with it.
+        error: DeliveryError,
+    },
 }
 
 impl VerifyError {
@@ -122,8 +132,12 @@ impl VerifyError {
     #[must_use]
     pub const fn culprit(&self) -> Culprit {
         match self {
-            Self::ForeignBlock | Self::BlockSignature => Culprit::Sender,
-            Self::TransactionSignature { .. } | Self::TransactionScheme { .. } => Culprit::Author,
+            Self::ForeignBlock
+            | Self::BlockSignature
+            // Who knows fewer committees than the author proves nothing against it.
+            | Self::Delivery { error: DeliveryError::UnknownCommittee, .. } => Culprit::Sender,
+            Self::Delivery { .. }
+            | Self::TransactionSignature { .. } | Self::TransactionScheme { .. } => Culprit::Author,
         }
     }
 }
@@ -137,6 +151,8 @@ pub struct CommitteeKeys {
     /// The schemes that accounts may use, one bit for the number of each.
     account_schemes: u16,
     accounts: Arc<KeyCache>,
+    /// The committees of other shards, whose certificates blocks may carry.
+    sources: Arc<BTreeMap<(ShardId, Epoch), Self>>,
 }
 
 impl fmt::Debug for CommitteeKeys {
@@ -159,7 +175,16 @@ impl CommitteeKeys {
             keys.push(VerifyingKey::decode(&member.key).map_err(|error| (index, error))?);
         }
         let accounts = Arc::new(KeyCache::new());
-        Ok(Self { chain, committee, keys: keys.into(), account_schemes: u16::MAX, accounts })
+        let (keys, sources) = (keys.into(), Arc::default());
+        Ok(Self { chain, committee, keys, account_schemes: u16::MAX, accounts, sources })
+    }
+
+    /// Lets blocks carry certificates of these committees of other shards.
+    #[must_use]
+    pub fn with_sources(self, sources: impl IntoIterator<Item = Self>) -> Self {
+        let place = |keys: &Self| (keys.committee.shard(), keys.committee.epoch());
+        let sources = sources.into_iter().map(|keys| (place(&keys), keys)).collect();
+        Self { sources: Arc::new(sources), ..self }
     }
 
     /// Lets accounts use these schemes only. It is a rule of the network: a block with another one
@@ -202,7 +227,31 @@ impl CommitteeKeys {
                 return Err(VerifyError::TransactionSignature { index });
             }
         }
+        for (index, delivery) in block.body.payload.deliveries.iter().enumerate() {
+            self.check_delivery(delivery)
+                .map_err(|error| VerifyError::Delivery { index, error })?;
+        }
         Ok(VerifiedBlock::new(block, reference, header))
+    }
+
+    /// Checks that a delivery carries what a quorum of its source certified for this shard.
+    ///
+    /// # Errors
+    /// The first defect; the certificate's signatures come last.
+    pub fn check_delivery(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
+        delivery.check_lane(self.committee.shard())?;
+        let place = (delivery.source(), delivery.certificate.checkpoint.epoch);
+        let source = self.sources.get(&place).ok_or(DeliveryError::UnknownCommittee)?;
+        Ok(verify_certificate(&delivery.certificate, source)?)
+    }
+
+    /// Takes in a delivery that a relayer hands over.
+    ///
+    /// # Errors
+    /// See [`CommitteeKeys::check_delivery`].
+    pub fn verify_delivery(&self, delivery: Delivery) -> Result<Verified<Delivery>, DeliveryError> {
+        self.check_delivery(&delivery)?;
+        Ok(Verified(delivery))
     }
 
     /// The scheme that a transaction uses, or rotates to, and that accounts may not use.
@@ -242,8 +291,8 @@ impl CommitteeKeys {
         key.is_ok_and(|key| has_signed(&key, transaction, self.chain))
     }
 
-    /// Checks the author's signature of a block that was composed here. The signatures of its
-    /// transactions were checked when they were submitted, and a block may carry thousands.
+    /// Checks the author's signature of a block that was composed here. Its transactions and
+    /// deliveries were checked when they were handed in, and a block may carry thousands.
     ///
     /// # Errors
     /// [`VerifyError`] if this key did not sign this block for this committee.

@@ -5,14 +5,14 @@ use std::fmt::Debug;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{Digest, InclusionProof, PublicKey, Role, Signature, VerifyingKey};
-use qcn_ledger::{Restore, StateChunk};
+use qcn_ledger::{Restore, StateChunk, Territory};
 use qcn_light::{
     AccountProof, certificate_weight, verify_account_proof, verify_certificate, verify_evidence,
 };
 use qcn_shard::SyncPackage;
 use qcn_types::{
-    Address, Certificate, Committee, CommitteeKeys, CompactBlock, Evidence, Transaction, Verified,
-    decode, encode,
+    Address, Certificate, Committee, CommitteeKeys, CompactBlock, Evidence, ShardId, Transaction,
+    Verified, decode, encode,
 };
 
 use crate::samples::{CHAIN, keys, known_root};
@@ -116,7 +116,7 @@ pub(crate) fn signature(bytes: &[u8]) {
 
 pub(crate) fn state_chunk(bytes: &[u8]) {
     if let Some(chunk) = one_encoding::<StateChunk>(bytes) {
-        let mut restore = Restore::new(CHAIN, known_root());
+        let mut restore = Restore::new(CHAIN, Territory::whole(ShardId(0)), known_root());
         if restore.accept(&chunk).is_ok() && restore.is_complete() {
             let ledger = restore.finish().expect("a complete state is one that was executed");
             assert_eq!(ledger.state_root(), known_root());

@@ -12,9 +12,10 @@ use qcn_shard::SyncPackage;
 use qcn_sim::scenario::BUILTIN;
 use qcn_types::{
     Action, Address, Amount, Attestation, AttestationProof, Block, BlockBody, BlockHeader,
-    BlockRef, Bounded, Certificate, Checkpoint, Committee, CommitteeKeys, CompactBlock, Epoch,
-    Evidence, Height, Member, Payload, Round, ShardId, Slot, Transaction, TransactionBody,
-    ValidatorIndex, Weight, encode, genesis_ref,
+    BlockRef, Bounded, Certificate, Checkpoint, Committee, CommitteeKeys, CompactBlock, Delivery,
+    Epoch, Evidence, Height, LaneEnd, LaneHead, LaneLink, Member, Payload, Receipt, ReceiptKind,
+    Round, ShardId, Slot, Transaction, TransactionBody, TransactionId, ValidatorIndex, Weight,
+    encode, genesis_ref, outbox_root, outbox_tree,
 };
 use serde_json::json;
 
@@ -134,9 +135,42 @@ fn evidence() -> Vec<Evidence> {
     ]
 }
 
+/// Receipts of another shard, with a certificate of a committee that the targets do not know.
+fn delivery() -> Delivery {
+    let receipt = Receipt {
+        kind: ReceiptKind::Transfer,
+        transaction: TransactionId::default(),
+        sender: Address::default(),
+        receiver: Address(Digest([9; 32])),
+        amount: Amount(5),
+    };
+    let batches = [vec![receipt; 2], vec![receipt]];
+    let links = batches.each_ref().map(|batch| LaneLink::of(batch));
+    let head = |head: LaneHead, link| head.after(link).expect("small counts");
+    let sent = links.iter().fold(LaneHead::default(), head);
+    let ends = [LaneEnd { peer: ShardId(0), sent, received: LaneHead::default() }];
+    let mut certificate = certificate();
+    certificate.checkpoint.shard = ShardId(1);
+    certificate.checkpoint.outbox_root = outbox_root(&ends);
+    let delivery = Delivery {
+        certificate,
+        end: ends[0],
+        inclusion: outbox_tree(&ends).prove(0).expect("the only leaf"),
+        before: LaneHead::default(),
+        batches: Bounded::truncated(vec![Bounded::truncated(batches[0].clone())]),
+        links: Bounded::truncated(vec![links[1]]),
+    };
+    assert_eq!(delivery.check_lane(ShardId(0)), Ok(()));
+    delivery
+}
+
 fn blocks() -> Vec<CompactBlock> {
     let transactions = Bounded::truncated(vec![transaction(0, false), transaction(1, true)]);
-    let payload = Payload { transactions, evidence: Bounded::truncated(evidence()) };
+    let payload = Payload {
+        transactions,
+        evidence: Bounded::truncated(evidence()),
+        deliveries: Bounded::truncated(vec![delivery()]),
+    };
     let block = first_block(1, 10, Digest::ZERO, payload);
     let empty = first_block(2, 10, Digest::ZERO, Payload::default());
     vec![CompactBlock::pack(&block), CompactBlock::in_full(&block), CompactBlock::pack(&empty)]

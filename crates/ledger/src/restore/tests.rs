@@ -35,7 +35,11 @@ fn used_ledger() -> Ledger {
 #[test]
 fn a_restored_ledger_is_the_original() {
     for (seed, mut original) in [large_ledger(5_000), used_ledger()].into_iter().enumerate() {
-        let mut restore = Restore::new(CHAIN, original.state_root());
+        let mut restore = Restore::new(
+            CHAIN,
+            crate::Territory::whole(qcn_types::ShardId(0)),
+            original.state_root(),
+        );
         for chunk in shuffled(chunks(&original), seed as u64) {
             assert!(!restore.is_complete());
             assert_eq!(restore.accept(&chunk), Ok(()));
@@ -55,7 +59,8 @@ fn a_restored_ledger_is_the_original() {
 #[test]
 fn what_is_missing_is_known_from_the_root_alone() {
     let original = large_ledger(5_000);
-    let mut restore = Restore::new(CHAIN, original.state_root());
+    let mut restore =
+        Restore::new(CHAIN, crate::Territory::whole(qcn_types::ShardId(0)), original.state_root());
     let mut asked = 0;
     while let Some(region) = restore.missing().last().copied() {
         let chunk = original.chunk_in(&region).expect("there are records in what is missing");
@@ -72,7 +77,11 @@ fn missing_and_repeated_chunks_are_noticed() {
     let original = large_ledger(5_000);
     let chunks = chunks(&original);
     for left_out in 0..chunks.len() {
-        let mut restore = Restore::new(CHAIN, original.state_root());
+        let mut restore = Restore::new(
+            CHAIN,
+            crate::Territory::whole(qcn_types::ShardId(0)),
+            original.state_root(),
+        );
         for (index, chunk) in chunks.iter().enumerate().filter(|(index, _)| *index != left_out) {
             assert_eq!(restore.accept(chunk), Ok(()), "{index}");
             assert_eq!(restore.accept(chunk), Err(ChunkError::Duplicate), "{index}");
@@ -100,7 +109,11 @@ fn every_flipped_bit_is_refused() {
                 let mut flipped = bytes.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 let Ok(other) = decode::<StateChunk>(&flipped) else { continue };
-                let mut restore = Restore::new(CHAIN, original.state_root());
+                let mut restore = Restore::new(
+                    CHAIN,
+                    crate::Territory::whole(qcn_types::ShardId(0)),
+                    original.state_root(),
+                );
                 assert_eq!(restore.accept(&other), Err(ChunkError::WrongRoot), "bit {bit}");
             }
         }
@@ -129,7 +142,8 @@ fn tampered_chunks_are_refused_one_by_one() {
         StateChunk { steps: Bounded::default(), ..chunks[1].clone() },
         large_ledger(4_999).chunk(1).expect("another state"),
     ];
-    let mut restore = Restore::new(CHAIN, original.state_root());
+    let mut restore =
+        Restore::new(CHAIN, crate::Territory::whole(qcn_types::ShardId(0)), original.state_root());
     assert_eq!(restore.accept(&chunks[0]), Ok(()));
     for chunk in &tampered {
         assert_eq!(restore.accept(chunk), Err(ChunkError::WrongRoot));
@@ -149,7 +163,8 @@ fn tampered_chunks_are_refused_one_by_one() {
 fn pieces_that_are_too_fine_are_replaced() {
     let original = large_ledger(5_000);
     let chunks = chunks(&original);
-    let mut restore = Restore::new(CHAIN, original.state_root());
+    let mut restore =
+        Restore::new(CHAIN, crate::Territory::whole(qcn_types::ShardId(0)), original.state_root());
     for entry in chunks.iter().flat_map(|chunk| chunk.entries.iter().step_by(100)) {
         let proof = original.prove(&Address(entry.key.id)).0;
         let entries = Bounded::truncated(proof.found.into_iter().collect());
@@ -170,7 +185,8 @@ fn pieces_that_are_too_fine_are_replaced() {
 #[test]
 fn a_state_that_contradicts_itself_is_refused() {
     let restored = |tree: &StateTree| {
-        let mut restore = Restore::new(CHAIN, tree.root());
+        let mut restore =
+            Restore::new(CHAIN, crate::Territory::whole(qcn_types::ShardId(0)), tree.root());
         let chunk = crate::chunks::chunk_at(tree, 0).expect("a small state");
         assert_eq!(restore.accept(&chunk), Ok(()));
         restore.finish().map(|_| ())
@@ -192,7 +208,8 @@ fn nothing_is_accepted_for_a_root_that_nobody_has() {
     let original = ledger(&[5]);
     let chunk = original.chunk(0).expect("the only one");
     for root in [Digest::ZERO, Digest([1; 32])] {
-        let mut restore = Restore::new(ChainId::default(), root);
+        let mut restore =
+            Restore::new(ChainId::default(), crate::Territory::whole(qcn_types::ShardId(0)), root);
         assert_eq!(restore.accept(&chunk), Err(ChunkError::WrongRoot));
         assert_eq!(restore.finish().err(), Some(RestoreError::Incomplete { regions: 1 }));
     }

@@ -41,7 +41,7 @@ pub struct SupplyBody {
     pub balances: String,
     /// Paid as fees.
     pub fees: String,
-    /// On the way to other shards.
+    /// Ever sent to other shards, less what was received from them.
     pub in_flight: String,
     /// At genesis.
     pub genesis: String,
@@ -109,7 +109,7 @@ pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
     Ok(SupplyBody {
         balances: supply.balances.to_string(),
         fees: supply.fees.to_string(),
-        in_flight: supply.in_flight.to_string(),
+        in_flight: (supply.sent as i128 - supply.received as i128).to_string(),
         genesis: supply.genesis.to_string(),
         height: state.certificate.checkpoint.height.0,
     })

@@ -49,7 +49,7 @@ pub fn refs(blocks: &[BlockRef]) -> Vec<RefBody> {
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutcomeBody {
-    /// `applied`, `failed` (the fee is paid, the action is not done) or `skipped` (nothing
+    /// `applied`, `sent` (on its way to another shard), `failed` (the fee is paid, the action is not done) or `skipped` (nothing
     /// changed).
     pub result: String,
     /// Why it was not applied.
@@ -61,6 +61,7 @@ impl From<Outcome> for OutcomeBody {
     fn from(outcome: Outcome) -> Self {
         let (result, reason) = match outcome {
             Outcome::Applied => ("applied", None),
+            Outcome::Sent(_) => ("sent", None),
             Outcome::Failed(failure) => ("failed", Some(failure.to_string())),
             Outcome::Skipped(refusal) => ("skipped", Some(refusal.to_string())),
         };

@@ -143,5 +143,6 @@ const fn refusal_code(refusal: Refusal) -> (&'static str, &'static str) {
         Refusal::InsufficientBalance { .. } => {
             ("insufficient_balance", "pay to the account first, or send less")
         }
+        Refusal::LaneFull { .. } => ("lane_full", "it waits for room on the lane"),
     }
 }

@@ -43,7 +43,7 @@ const MAX_STEP_BACK: Duration = Duration::from_secs(2);
 enum Held {
     Output(Output),
     /// An event, with the state after it if that was at hand when it happened.
-    Told(Event, Option<Ledger>),
+    Told(Event, Option<Box<Ledger>>),
 }
 
 /// What a core is made of.
@@ -362,6 +362,7 @@ impl Core {
             match self.held.pop_front() {
                 Some(Held::Output(output)) => self.carry_out(output),
                 Some(Held::Told(event, ledger)) => {
+                    let ledger = ledger.map(|ledger| *ledger);
                     self.parts.history.event(self.parts.machine.shard(), event, ledger);
                 }
                 None => break,
@@ -410,7 +411,7 @@ impl Core {
             _ => None,
         };
         if self.barrier.is_some() {
-            self.held.push_back(Held::Told(event, ledger));
+            self.held.push_back(Held::Told(event, ledger.map(Box::new)));
         } else {
             self.parts.history.event(shard, event, ledger);
         }

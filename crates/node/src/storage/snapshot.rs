@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use qcn_ledger::{Ledger, Restore, StateChunk};
+use qcn_ledger::{Ledger, Restore, StateChunk, Territory};
 use qcn_light::verify_certificate;
 use qcn_shard::SyncPackage;
 use qcn_types::{CommitteeKeys, Height, Round, decode, encode};
@@ -202,7 +202,9 @@ pub(super) fn read(
     let package: SyncPackage = borsh::from_slice(first.payload)
         .map_err(|error| format!("its package is malformed: {error}"))?;
     check_package(&package, &header, keys)?;
-    let mut restore = Restore::new(keys.chain(), package.certificate.checkpoint.state_root);
+    let territory = Territory::whole(keys.committee().shard());
+    let mut restore =
+        Restore::new(keys.chain(), territory, package.certificate.checkpoint.state_root);
     let decoded: Vec<_> =
         chunks.par_iter().map(|chunk| decode::<StateChunk>(chunk.payload)).collect();
     for chunk in decoded {

@@ -1,8 +1,10 @@
 //! The pool alone, over a ledger of a few accounts.
 
+use std::sync::Arc;
+
 use qcn_crypto::{ChainId, Digest, Scheme, SigningKey};
-use qcn_ledger::{GenesisAccount, MIN_FEE};
-use qcn_types::{Action, TransactionBody};
+use qcn_ledger::{GenesisAccount, MAX_LANE_RECEIPTS, MIN_FEE, Territory};
+use qcn_types::{Action, Layout, ShardId, TransactionBody};
 
 use super::*;
 
@@ -50,7 +52,7 @@ impl Bench {
 
     /// What goes into a block, as (sender, nonce).
     fn take(&mut self, round: u64) -> Vec<(usize, u64)> {
-        let taken = self.pool.take(Round(round), &self.ledger);
+        let taken = self.pool.take(Round(round), &self.ledger, 0);
         let number = |address| (0..self.keys.len()).find(|it| self.address(*it) == address);
         taken.iter().map(|it| (number(it.body.sender).unwrap(), it.body.nonce)).collect()
     }
@@ -171,7 +173,7 @@ fn the_same_transaction_waits_once_and_a_higher_fee_replaces_another() {
     bench.pool.submit(dearer.clone(), &bench.ledger).unwrap();
     assert_eq!(bench.pool.len(), 1);
     assert_eq!(bench.submit(0, 0), Err(Refused::NonceTaken { nonce: 0, fee }));
-    assert_eq!(bench.pool.take(Round(1), &bench.ledger), [dearer]);
+    assert_eq!(bench.pool.take(Round(1), &bench.ledger, 0), [dearer]);
 }
 
 #[test]
@@ -198,4 +200,59 @@ fn a_block_takes_no_more_bytes_than_it_may() {
     assert_eq!(first.len() + rest.len(), 2 * (MAX_NONCE_AHEAD as usize + 1));
     let mine = first.iter().chain(&rest).filter(|(sender, _)| *sender == 0);
     assert!(mine.map(|(_, nonce)| *nonce).eq(0..=MAX_NONCE_AHEAD));
+}
+
+/// A transfer waits for room on its lane, before it is proposed and after, and holds up nobody.
+#[test]
+fn transfers_on_a_full_lane_wait() {
+    let mut bench = Bench::new(3);
+    let layout = Arc::new(Layout::even(2).unwrap());
+    let here = ShardId(0);
+    let at_home = |ledger: &mut Ledger, addresses: Vec<Address>| {
+        let territory = Territory::new(Arc::clone(&layout), here).unwrap();
+        let accounts: Vec<GenesisAccount> = addresses
+            .into_iter()
+            .map(|address| GenesisAccount { address, balance: Amount(1_000_000) })
+            .collect();
+        *ledger = Ledger::genesis_of(CHAIN, territory, &accounts).unwrap();
+    };
+    // Keys whose accounts are here, in place of the bench's own.
+    let keys = (0..).map(|seed| SigningKey::from_seed(Scheme::MlDsa44, &[seed; 32]).unwrap());
+    let local = |key: &SigningKey| layout.shard_of(&Address::of(key.public_key())) == here;
+    bench.keys = keys.filter(local).take(3).collect();
+    let addresses = (0..3).map(|who| bench.address(who)).collect();
+    at_home(&mut bench.ledger, addresses);
+    let transfer = |bench: &Bench, who: usize, nonce, to| {
+        let mut paid = bench.paying(who, nonce, MIN_FEE);
+        paid.body.action = Action::Transfer { to, amount: Amount(1) };
+        paid
+    };
+    let away = Address(Digest([0xFF; 32]));
+    assert_eq!(layout.shard_of(&away), ShardId(1));
+
+    // The second sender's transfer is proposed just before the lane is full.
+    let proposed = transfer(&bench, 1, 0, away);
+    bench.pool.submit(proposed, &bench.ledger).unwrap();
+    assert_eq!(bench.take(1), [(1, 0)]);
+    let flood: Vec<Transaction> =
+        (0..MAX_LANE_RECEIPTS).map(|nonce| transfer(&bench, 0, nonce, away)).collect();
+    bench.ledger.execute(&flood);
+    bench.pool.committed(Round(1));
+    bench.execute(&[]);
+    let waits = transfer(&bench, 2, 0, away);
+    bench.pool.submit(waits, &bench.ledger).unwrap();
+    assert_eq!(bench.take(2), [], "both wait");
+    assert!(!bench.pool.is_ready(), "there is no hurry");
+    assert_eq!(bench.pool.len(), 2);
+    let stays = transfer(&bench, 0, MAX_LANE_RECEIPTS, bench.address(1));
+    bench.pool.submit(stays, &bench.ledger).unwrap();
+    assert_eq!(bench.take(3), [(0, MAX_LANE_RECEIPTS)]);
+
+    // The lane has room again: here, in a state that was fetched.
+    let addresses = (0..3).map(|who| bench.address(who)).collect();
+    at_home(&mut bench.ledger, addresses);
+    bench.pool.synchronised(&bench.ledger);
+    let mut taken = bench.take(4);
+    taken.sort_unstable();
+    assert_eq!(taken, [(1, 0), (2, 0)]);
 }

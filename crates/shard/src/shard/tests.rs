@@ -87,6 +87,7 @@ impl Lab {
             own: ValidatorIndex(index as u16),
             seed: Digest([9; 32]),
             consensus: self.config.clone(),
+            territory: Territory::whole(ShardId(0)),
             accounts: Arc::clone(&self.accounts),
             snapshot_interval: self.snapshot_interval,
             nonce: 5,

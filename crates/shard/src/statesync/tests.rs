@@ -63,7 +63,7 @@ impl Downloader {
     }
 
     fn offered(ledger: Ledger, chunks: u32) -> Self {
-        let mut sync = StateSync::new(peer(0), 4, CHAIN);
+        let mut sync = StateSync::new(peer(0), 4, CHAIN, Territory::whole(qcn_types::ShardId(0)));
         let now = Time::from_ms(1_000);
         assert_eq!(sync.start(now, Height(1)).len(), PEERS_ASKED);
         assert!(sync.wants(OFFERED, Height(1)));

@@ -1,4 +1,5 @@
-//! Signs blocks that carry a transaction whose signature is invalid.
+//! Signs blocks that carry a transaction whose signature is invalid, or receipts that another
+//! shard never certified where it has some to alter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,10 +26,10 @@ impl Behaviour for InvalidPayloadAuthor {
     fn output(&mut self, output: Output, hands: &mut Hands<'_>) {
         if let Output::SignBlock(body) = &output {
             let mut other = body.as_ref().clone();
-            other.payload = Payload {
+            other.payload = forged_receipts(&other.payload).unwrap_or_else(|| Payload {
                 transactions: Bounded::truncated(vec![forged_transaction()]),
-                evidence: Bounded::default(),
-            };
+                ..Payload::default()
+            });
             if let Some(block) = hands.sign(other) {
                 self.invalid.insert(block.body.round, Arc::new(CompactBlock::pack(&block)));
             }
@@ -49,6 +50,17 @@ impl Behaviour for InvalidPayloadAuthor {
 }
 
 /// Takes everything from an account whose key the author does not have.
+/// The payload with one more unit of money in its first receipt.
+fn forged_receipts(payload: &Payload) -> Option<Payload> {
+    let mut deliveries = payload.deliveries.to_vec();
+    let mut batches = deliveries.first()?.batches.to_vec();
+    let mut receipts = batches.first()?.to_vec();
+    receipts.first_mut()?.amount.0 += 1;
+    batches[0] = Bounded::truncated(receipts);
+    deliveries[0].batches = Bounded::truncated(batches);
+    Some(Payload { deliveries: Bounded::truncated(deliveries), ..Payload::default() })
+}
+
 fn forged_transaction() -> Transaction {
     let key = account_key(0);
     let action = Action::Transfer { to: Address::default(), amount: Amount(u64::MAX / 2) };

@@ -84,15 +84,16 @@ impl Clients {
         let mut random = Random::new(setup.seed, "clients");
         let committee = setup.keys.committee();
         let by_weight = load.is_some_and(|load| load.by_weight);
-        let clients = setup.accounts.iter().enumerate().map(|(number, account)| {
+        let numbered = setup.accounts.iter().zip(setup.account_numbers.iter()).enumerate();
+        let clients = numbered.map(|(place, (account, number))| {
             let validator = if by_weight {
                 by_weight_of(committee, random.below(committee.total_weight()))
             } else {
-                number % committee.len()
+                place % committee.len()
             };
             Client {
                 address: account.address,
-                number,
+                number: *number,
                 validator: ValidatorIndex(validator as u16),
                 next_nonce: 0,
                 under_way: BTreeMap::new(),
@@ -143,16 +144,27 @@ impl Clients {
         Some(Transaction { body, key: key.public_key().clone(), signature })
     }
 
+    /// How many accounts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// An account at random that has room for one more under way.
+    pub(crate) fn draw_sender(&mut self) -> Option<usize> {
+        let count = self.clients.len() as u64;
+        let first = self.random.below(count);
+        (0..count)
+            .map(|step| ((first + step) % count) as usize)
+            .find(|client| self.clients[*client].under_way.len() < MAX_UNDER_WAY)
+    }
+
     /// An account and another one, at random; the first has room for one more under way.
-    fn draw_pair(&mut self) -> Option<(usize, usize)> {
+    pub(crate) fn draw_pair(&mut self) -> Option<(usize, usize)> {
         let count = self.clients.len() as u64;
         if count < 2 {
             return None;
         }
-        let first = self.random.below(count);
-        let from = (0..count)
-            .map(|step| ((first + step) % count) as usize)
-            .find(|client| self.clients[*client].under_way.len() < MAX_UNDER_WAY)?;
+        let from = self.draw_sender()?;
         let to = (from as u64 + 1 + self.random.below(count - 1)) % count;
         Some((from, to as usize))
     }

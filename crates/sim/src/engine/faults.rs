@@ -190,6 +190,7 @@ impl Engine {
         let config = ShardConfig {
             keys: self.setup.keys.clone(),
             own: process.validator,
+            territory: self.setup.territory.clone(),
             seed: self.setup.epoch_seed,
             consensus: self.setup.consensus.clone(),
             accounts: self.setup.accounts.clone(),

@@ -9,6 +9,7 @@ use crate::adversary::Hands;
 use crate::costs::{self, Work};
 use crate::fault::{CrashMoment, OutputKind};
 use crate::network::Fate;
+use crate::sharding::Notice;
 use crate::trace::{Kind, short};
 
 /// The most messages that wait at cut links; the oldest are lost first.
@@ -298,6 +299,25 @@ impl Engine {
         self.metrics.event(self.now, process.validator, process.honest, &event);
         self.invariants.event(self.now, at, process.validator, process.honest, &event, shard);
         self.clients.event(process.validator, &event);
+        if self.notices.is_some() {
+            self.notice(at, event);
+        }
+    }
+
+    /// Notes what other shards should know.
+    fn notice(&mut self, at: u16, event: Event) {
+        let process = &self.processes[at as usize];
+        let (honest, validator) = (process.honest, process.validator);
+        let notice = match event {
+            Event::Executed { height, received, .. } => {
+                Notice::Executed { process: at, honest, validator, height, received }
+            }
+            Event::Certified { height, .. } => Notice::Certified { validator, height },
+            Event::Synchronised { .. } => Notice::Synchronised { process: at, honest },
+            Event::Outgoing => Notice::Outgoing { process: at },
+            _ => return,
+        };
+        self.notices.get_or_insert_default().push(notice);
     }
 
     fn trace_event(&mut self, at: u16, event: &Event) {
@@ -319,6 +339,7 @@ impl Engine {
             Event::Synchronised { checkpoint, .. } => (Kind::Synchronised, 0, short(checkpoint)),
             Event::Resumed { round } => (Kind::Resumed, 0, [round.0, 0]),
             Event::Diverged { own, .. } => (Kind::Diverged, 0, short(own)),
+            Event::Outgoing => (Kind::Outgoing, 0, [0; 2]),
         };
         self.record(kind, at, other, detail);
     }

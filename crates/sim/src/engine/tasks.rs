@@ -5,7 +5,7 @@ use std::sync::Arc;
 use qcn_light::verify_certificate;
 use qcn_shard::{Input, Message, SyncPackage};
 use qcn_types::{
-    Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Transaction, ValidatorIndex,
+    Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Delivery, Transaction, ValidatorIndex,
     VerifiedBlock,
 };
 
@@ -32,6 +32,8 @@ pub(crate) enum Task {
     Tick,
     /// Checking and taking in a client's transaction.
     Submit(Box<Transaction>),
+    /// Checking and taking in receipts from another shard.
+    Deliver(Box<Delivery>),
 }
 
 impl Engine {
@@ -78,7 +80,8 @@ impl Engine {
         let cpu = &mut self.processes[at as usize].cpu;
         let transactions = compact.payload.transactions.len() as u64;
         let signatures = costs::VERIFY_BLOCK_NS + transactions * costs::VERIFY_TRANSACTION_NS;
-        let cost = cpu.charge(Work::Verify, signatures)
+        let deliveries = compact.payload.deliveries.iter().map(costs::delivery_ns).sum::<u64>();
+        let cost = cpu.charge(Work::Verify, signatures + deliveries)
             + cpu.charge(Work::Hash, costs::hash_ns(parents.len() as u64 * REFERENCE_BYTES));
         self.submit_task(at, Task::Verify { from, compact, parents }, cost);
     }
@@ -93,6 +96,17 @@ impl Engine {
         let signatures = package.certificate.attestations.len() as u64;
         let cost = cpu.charge(Work::Verify, signatures * costs::VERIFY_BLOCK_NS);
         self.submit_task(at, Task::VerifySync { from, package }, cost);
+    }
+
+    /// A relayer hands receipts of another shard to a validator.
+    pub(crate) fn submit_delivery(&mut self, at: u16, delivery: Delivery) {
+        let process = &mut self.processes[at as usize];
+        if !process.is_up() {
+            return;
+        }
+        let cost = process.cpu.charge(Work::Verify, costs::delivery_ns(&delivery));
+        self.record(Kind::Relay, at, 0, [u64::from(delivery.source().0), delivery.before.receipts]);
+        self.submit_task(at, Task::Deliver(Box::new(delivery)), cost);
     }
 
     pub(super) fn submit_sign(&mut self, at: u16, body: Box<BlockBody>) {
@@ -140,6 +154,10 @@ impl Engine {
                 None => return,
             },
             Task::Tick => Input::Tick,
+            Task::Deliver(delivery) => match self.setup.keys.verify_delivery(*delivery) {
+                Ok(delivery) => Input::Deliver(Box::new(delivery)),
+                Err(_) => return,
+            },
             Task::Submit(transaction) => match self.setup.keys.verify_transaction(*transaction) {
                 Ok(transaction) => Input::Submit(transaction),
                 Err(_) => return,

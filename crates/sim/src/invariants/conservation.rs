@@ -1,4 +1,4 @@
-//! **Conservation** (DESIGN section 7): balances + in flight + fees = genesis supply.
+//! **Conservation** (DESIGN section 7): balances + fees + sent = genesis + received.
 
 use qcn_ledger::Supply;
 use qcn_types::{Height, ValidatorIndex};

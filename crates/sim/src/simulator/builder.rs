@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use qcn_consensus::{BrokenRule, Config, ConfigError};
 use qcn_crypto::{ChainId, Digest, SeededRandomness};
-use qcn_ledger::GenesisAccount;
+use qcn_ledger::{GenesisAccount, Territory};
 use qcn_types::{
     Address, Amount, Committee, CommitteeError, CommitteeKeys, Epoch, Member, ShardId, Time, Weight,
 };
@@ -78,6 +78,18 @@ pub struct SimulatorBuilder {
     clock_skew_us: u64,
     start_spread_us: u64,
     snapshot_interval: u64,
+    place: Option<ShardPlace>,
+}
+
+/// Where a network stands among the shards of a larger one.
+#[derive(Clone, Debug)]
+pub(crate) struct ShardPlace {
+    pub(crate) chain: ChainId,
+    pub(crate) territory: Territory,
+    /// The numbers of the members' keys.
+    pub(crate) validators: Vec<usize>,
+    /// The numbers of the accounts' keys.
+    pub(crate) accounts: Vec<usize>,
 }
 
 impl SimulatorBuilder {
@@ -100,6 +112,7 @@ impl SimulatorBuilder {
             clock_skew_us: 5_000,
             start_spread_us: 5_000,
             snapshot_interval: 1,
+            place: None,
         }
     }
 
@@ -242,6 +255,23 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Makes it one shard of several.
+    pub(crate) fn shard(mut self, place: ShardPlace) -> Self {
+        self.validators = place.validators.len();
+        self.accounts = place.accounts.len();
+        self.place = Some(place);
+        self
+    }
+
+    fn shard_id(&self) -> ShardId {
+        self.place.as_ref().map_or(ShardId(0), |place| place.territory.shard())
+    }
+
+    /// The number of the key of the member with this index.
+    fn validator_number(&self, index: usize) -> usize {
+        self.place.as_ref().and_then(|place| place.validators.get(index)).copied().unwrap_or(index)
+    }
+
     /// Breaks a rule of the protocol everywhere, to see the invariants notice.
     #[doc(hidden)]
     #[must_use]
@@ -318,10 +348,10 @@ impl SimulatorBuilder {
         };
         one_each("names", names.len(), validators)?;
         let members = names.into_iter().zip(weights).enumerate().map(|(index, (name, weight))| {
-            let key = validator_key(index).public_key().clone();
+            let key = validator_key(self.validator_number(index)).public_key().clone();
             Member { name, key, weight: Weight(weight) }
         });
-        Ok(Committee::form(ShardId(0), Epoch(0), members.collect())?)
+        Ok(Committee::form(self.shard_id(), Epoch(0), members.collect())?)
     }
 
     /// Whether every fault and adversary names a validator that exists.
@@ -346,19 +376,29 @@ impl SimulatorBuilder {
         let committee = Arc::new(committee);
         let keys = CommitteeKeys::decode(chain, Arc::clone(&committee))
             .expect("generated keys always decode");
-        let accounts = (0..self.accounts).map(|number| GenesisAccount {
-            address: Address::of(account_key(number).public_key()),
+        let account_numbers: Arc<[usize]> = match &self.place {
+            Some(place) => place.accounts.iter().copied().collect(),
+            None => (0..self.accounts).collect(),
+        };
+        let accounts = account_numbers.iter().map(|number| GenesisAccount {
+            address: Address::of(account_key(*number).public_key()),
             balance: Amount(GENESIS_BALANCE),
         });
+        let place = self.place.as_ref();
+        let territory = place.map(|place| place.territory.clone());
         let mut epoch_seed = [0; 32];
         SeededRandomness::from_u64(self.seed, "epoch").fill(&mut epoch_seed);
         Setup {
             seed: self.seed,
             keys,
-            signing: (0..committee.len()).map(validator_key).collect(),
+            signing: (0..committee.len())
+                .map(|index| validator_key(self.validator_number(index)))
+                .collect(),
             epoch_seed: Digest(epoch_seed),
             consensus: self.config.clone(),
+            territory: territory.unwrap_or_else(|| Territory::whole(ShardId(0))),
             accounts: accounts.collect(),
+            account_numbers,
             snapshot_interval: self.snapshot_interval,
             powers_permille,
             disk: self.disk,
@@ -369,6 +409,9 @@ impl SimulatorBuilder {
 
     /// Every run is a network of its own, so that nothing signed in one counts in another.
     fn chain(&self) -> ChainId {
+        if let Some(place) = &self.place {
+            return place.chain;
+        }
         let mut chain = [0; 32];
         SeededRandomness::from_u64(self.seed, "chain").fill(&mut chain);
         ChainId(Digest(chain))

@@ -2,6 +2,7 @@
 
 use qcn_consensus::Config;
 use qcn_crypto::{Digest, Scheme};
+use qcn_ledger::Territory;
 use qcn_shard::{Shard, ShardConfig, Start};
 use qcn_types::{Bounded, Evidence, Height, Round};
 use tokio::runtime::Runtime;
@@ -47,6 +48,7 @@ impl Bench {
             now(),
             ShardConfig {
                 keys: keys.clone(),
+                territory: Territory::whole(keys.committee().shard()),
                 own: OWN,
                 seed: Digest([9; 32]),
                 consensus: Config::default(),

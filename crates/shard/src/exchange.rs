@@ -1,0 +1,227 @@
+//! What goes to other shards and what comes from them (DESIGN section 7).
+//!
+//! Going out: every certified checkpoint commits to the ends of all lanes, so the newest one
+//! serves every destination. Coming in: a relayer hands over a verified delivery, the next own
+//! block proposes it, and once that block is executed the lane has moved on. Who relays asks
+//! first how far the lane will be once the blocks in the DAG are executed
+//! ([`Exchange::expected`]), so that receipts are not carried twice while a block is on its way.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use qcn_ledger::{Cargo, Ledger, Outbox};
+use qcn_types::{
+    Certificate, Checkpoint, Delivery, Height, LaneEnd, LaneHead, LaneLink, MAX_BATCH_RECEIPTS,
+    MAX_BLOCK_DELIVERIES, MAX_DELIVERY_BATCHES, Round, ShardId,
+};
+
+/// A delivery in a block that is not executed after so many rounds is proposed again.
+const PATIENCE_ROUNDS: u64 = 24;
+
+/// An acknowledgement alone is carried once it covers so many receipts.
+const ACKNOWLEDGED_AT_ONCE: u64 = 1_024;
+
+/// The most receipts in an own block, unless one delivery alone has more.
+const MAX_BLOCK_RECEIPTS: usize = MAX_DELIVERY_BATCHES * MAX_BATCH_RECEIPTS;
+
+/// Outboxes that wait for their certificate. Heights are certified in order, soon or all at once.
+const MAX_UNCERTIFIED: usize = 256;
+
+/// The lanes of one shard, as one validator handles them.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// Outboxes of executed checkpoints that are not certified, oldest first.
+    executed: VecDeque<(Checkpoint, Outbox)>,
+    /// The newest certified outbox.
+    certified: Option<(Checkpoint, Outbox)>,
+    /// Its certificate, once it was asked for.
+    certificate: Option<Certificate>,
+    /// What to propose, by source.
+    waiting: BTreeMap<ShardId, Delivery>,
+    /// What a block in the DAG carries, by source.
+    promised: BTreeMap<ShardId, Promise>,
+}
+
+/// How far a lane will be applied once a block is executed.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    head: LaneHead,
+    acknowledged: u64,
+    round: Round,
+}
+
+impl Exchange {
+    /// A checkpoint was executed.
+    pub fn executed(&mut self, checkpoint: Checkpoint, ledger: &Ledger) {
+        let outbox = ledger.outbox();
+        let newest = self.executed.back().or(self.certified.as_ref());
+        let is_new = newest.map_or(!outbox.ends().is_empty(), |(_, last)| *last != outbox);
+        if is_new {
+            self.executed.push_back((checkpoint, outbox));
+            if self.executed.len() > MAX_UNCERTIFIED {
+                self.executed.pop_front();
+            }
+        }
+        self.waiting.retain(|source, delivery| !is_stale(delivery, *source, ledger));
+    }
+
+    /// Everything up to a height is certified. Says whether there is a newer certified outbox.
+    pub fn certified(&mut self, height: Height) -> bool {
+        let before = self.certified.as_ref().map(|(checkpoint, _)| checkpoint.height);
+        while self.executed.front().is_some_and(|(checkpoint, _)| checkpoint.height <= height) {
+            self.certified = self.executed.pop_front();
+            self.certificate = None;
+        }
+        before != self.certified.as_ref().map(|(checkpoint, _)| checkpoint.height)
+    }
+
+    /// The state was replaced by a later one.
+    pub fn synchronised(&mut self, ledger: &Ledger) {
+        self.executed.clear();
+        self.certified = None;
+        self.certificate = None;
+        self.promised.clear();
+        self.waiting.retain(|source, delivery| !is_stale(delivery, *source, ledger));
+    }
+
+    /// The end of the lane to a peer in the newest certified outbox.
+    #[must_use]
+    pub fn certified_end(&self, peer: ShardId) -> Option<&LaneEnd> {
+        self.certified.as_ref().and_then(|(_, outbox)| outbox.end(peer))
+    }
+
+    /// What to hand over to a destination that expects its lane to be at `applied` and knows of
+    /// so many acknowledged receipts; `None` while there is nothing worth a way.
+    pub fn delivery(
+        &mut self,
+        ledger: &Ledger,
+        destination: ShardId,
+        applied: &LaneHead,
+        acknowledged: u64,
+        certify: impl FnOnce(Checkpoint) -> Option<Certificate>,
+    ) -> Option<Delivery> {
+        let (checkpoint, outbox) = self.certified.as_ref()?;
+        let end = outbox.end(destination)?;
+        let acknowledges = end.received.receipts >= acknowledged + ACKNOWLEDGED_AT_ONCE;
+        if end.sent.batches <= applied.batches && !acknowledges {
+            return None;
+        }
+        let cargo = ledger.cargo(outbox, destination, applied)?;
+        let Cargo { end, inclusion, before, batches, links } = cargo;
+        if self.certificate.is_none() {
+            self.certificate = certify(*checkpoint);
+        }
+        let certificate = self.certificate.clone()?;
+        Some(Delivery { certificate, end, inclusion, before, batches, links })
+    }
+
+    /// A relayer brings a verified delivery. Of each source one waits: one that goes on from where
+    /// the lane is expected to be rather than one that leaves a gap, and then the one that leads
+    /// furthest.
+    pub fn offer(&mut self, delivery: Delivery, ledger: &Ledger, round: Round) {
+        let source = delivery.source();
+        if is_stale(&delivery, source, ledger) {
+            return;
+        }
+        let (expected, _) = self.expected(source, ledger, round);
+        let merit = |it: &Delivery| {
+            let follows = it.before.batches <= expected.batches;
+            (follows, last_batch(it), it.end.received.receipts)
+        };
+        if self.waiting.get(&source).is_none_or(|other| merit(&delivery) > merit(other)) {
+            self.waiting.insert(source, delivery);
+        }
+    }
+
+    /// A block entered the DAG that will be executed, if its author is not isolated. What does
+    /// not go on from where the lane is expected to be promises nothing.
+    pub fn seen(&mut self, deliveries: &[Delivery], ledger: &Ledger, round: Round) {
+        for delivery in deliveries {
+            let (expected, _) = self.expected(delivery.source(), ledger, round);
+            if delivery.before.batches > expected.batches {
+                continue;
+            }
+            let promise = Promise {
+                head: carried_head(delivery),
+                acknowledged: delivery.end.received.receipts,
+                round,
+            };
+            let other = self.promised.get(&delivery.source());
+            if other.is_none_or(|other| !covers(other, &promise, round)) {
+                self.promised.insert(delivery.source(), promise);
+            }
+        }
+    }
+
+    /// How far the lane from a source will be applied, and acknowledged to be, once the blocks in
+    /// the DAG are executed.
+    #[must_use]
+    pub fn expected(&self, source: ShardId, ledger: &Ledger, round: Round) -> (LaneHead, u64) {
+        let (applied, known) = (ledger.received_from(source), ledger.acknowledged_by(source));
+        match self.promised.get(&source).filter(|it| is_fresh(it, round)) {
+            Some(promise) if promise.head.batches > applied.batches => {
+                (promise.head, known.receipts.max(promise.acknowledged))
+            }
+            Some(promise) => (applied, known.receipts.max(promise.acknowledged)),
+            None => (applied, known.receipts),
+        }
+    }
+
+    /// What the own block of a round proposes.
+    pub fn take(&mut self, round: Round, ledger: &Ledger) -> Vec<Delivery> {
+        let mut taken: Vec<Delivery> = Vec::new();
+        let mut receipts = 0;
+        for (source, delivery) in &self.waiting {
+            let (expected, acknowledged) = self.expected(*source, ledger, round);
+            let follows = delivery.before.batches <= expected.batches;
+            let brings = !delivery.brings_nothing(&expected, acknowledged);
+            let fits = taken.is_empty() || receipts + delivery.receipts() <= MAX_BLOCK_RECEIPTS;
+            if follows && brings && fits && taken.len() < MAX_BLOCK_DELIVERIES {
+                receipts += delivery.receipts();
+                taken.push(delivery.clone());
+            }
+        }
+        self.seen(&taken, ledger, round);
+        taken
+    }
+
+    /// Whether something waits that the next own block would propose.
+    #[must_use]
+    pub fn is_ready(&self, ledger: &Ledger, round: Round) -> bool {
+        self.waiting.iter().any(|(source, delivery)| {
+            let (expected, acknowledged) = self.expected(*source, ledger, round);
+            delivery.before.batches <= expected.batches
+                && !delivery.brings_nothing(&expected, acknowledged)
+        })
+    }
+}
+
+/// Whether a delivery brings the executed state nothing.
+fn is_stale(delivery: &Delivery, source: ShardId, ledger: &Ledger) -> bool {
+    let (applied, known) = (ledger.received_from(source), ledger.acknowledged_by(source));
+    delivery.brings_nothing(&applied, known.receipts)
+}
+
+fn last_batch(delivery: &Delivery) -> u64 {
+    delivery.before.batches.saturating_add(delivery.batches.len() as u64)
+}
+
+/// The lane after the batches that a verified delivery carries.
+fn carried_head(delivery: &Delivery) -> LaneHead {
+    let mut links = delivery.batches.iter().map(|batch| LaneLink::of(batch));
+    let head = links.try_fold(delivery.before, |head, link| head.after(&link));
+    head.unwrap_or(delivery.before)
+}
+
+/// Whether another promise makes one needless.
+const fn covers(other: &Promise, promise: &Promise, round: Round) -> bool {
+    is_fresh(other, round)
+        && other.head.batches >= promise.head.batches
+        && other.acknowledged >= promise.acknowledged
+}
+
+const fn is_fresh(promise: &Promise, round: Round) -> bool {
+    promise.round.0.saturating_add(PATIENCE_ROUNDS) > round.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Many shards in one virtual world (DESIGN sections 7 and 9).
+//!
+//! Each shard is an engine of its own with its committee, links, disks, faults and adversaries;
+//! here they share one virtual time, and relayers carry receipts between them. A validator with
+//! seats in two shards is a process in each with the same key; each seat has a processor of the
+//! given power. Whichever engine has the earliest event goes on, the lower shard first, so that
+//! a run is a function of its seed.
+
+mod builder;
+mod relay;
+pub mod sweep;
+mod traffic;
+mod watch;
+
+use std::sync::Arc;
+
+use qcn_crypto::{Digest, Domain, hash};
+use qcn_ledger::Received;
+use qcn_types::{Height, Layout, ShardId, Time, ValidatorIndex};
+
+pub use builder::{ShardedBuildError, ShardedBuilder};
+pub use relay::BadRelayer;
+
+use crate::engine::Engine;
+use crate::invariants::Violation;
+use crate::queue::EventQueue;
+use crate::simulator::QuantumNetworkSimulator;
+use relay::Links;
+use traffic::Traffic;
+use watch::Watch;
+
+/// What a shard's engine tells about itself.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A validator executed a checkpoint.
+    Executed {
+        process: u16,
+        honest: bool,
+        validator: ValidatorIndex,
+        height: Height,
+        received: Vec<Received>,
+    },
+    /// A validator has seen a certificate.
+    Certified { validator: ValidatorIndex, height: Height },
+    /// A validator took over a later state.
+    Synchronised { process: u16, honest: bool },
+    /// A validator has something new for other shards.
+    Outgoing { process: u16 },
+}
+
+/// What happens between shards.
+#[derive(Clone, Copy, Debug)]
+enum Between {
+    /// A client of a shard submits the next transfer.
+    Submit { shard: u16 },
+    /// A relayer looks whether there is something to carry.
+    Look { link: u32 },
+    /// What a relayer carries arrives.
+    Arrive { link: u32, number: u32 },
+}
+
+/// A network of several shards.
+#[derive(Debug)]
+pub struct ShardedNetwork {
+    layout: Arc<Layout>,
+    shards: Vec<QuantumNetworkSimulator>,
+    queue: EventQueue<Between>,
+    links: Links,
+    traffic: Traffic,
+    watch: Watch,
+    now: u64,
+}
+
+impl ShardedNetwork {
+    /// Begins to describe a network of shards; every random draw of its run comes from `seed`.
+    #[expect(clippy::new_ret_no_self, reason = "as with the simulator of one shard")]
+    #[must_use]
+    pub fn new(seed: u64) -> ShardedBuilder {
+        ShardedBuilder::new(seed)
+    }
+
+    /// Which addresses belong to which shard.
+    #[must_use]
+    pub const fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The virtual time since the start.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        Time(self.now)
+    }
+
+    /// One shard, to look at.
+    #[must_use]
+    pub fn shard(&self, shard: usize) -> Option<&QuantumNetworkSimulator> {
+        self.shards.get(shard)
+    }
+
+    /// One shard, to disturb.
+    pub fn shard_mut(&mut self, shard: usize) -> Option<&mut QuantumNetworkSimulator> {
+        self.shards.get_mut(shard)
+    }
+
+    /// Runs until this time.
+    pub fn run_to(&mut self, until: Time) {
+        while let Some((time, shard)) = self.next() {
+            if time > until.0 {
+                break;
+            }
+            self.now = time;
+            match shard {
+                Some(shard) => {
+                    self.shards[shard].engine.step();
+                    self.react(shard);
+                }
+                None => self.between(),
+            }
+        }
+        self.now = self.now.max(until.0);
+        for shard in &mut self.shards {
+            shard.run_to(until);
+        }
+    }
+
+    /// The next thing that happens: in a shard, or between them.
+    fn next(&mut self) -> Option<(u64, Option<usize>)> {
+        let engines = self.shards.iter_mut().enumerate();
+        let within = engines
+            .filter_map(|(shard, network)| Some((network.engine.next_time()?, Some(shard))))
+            .min();
+        let between = self.queue.next_time().map(|time| (time, None));
+        match (between, within) {
+            (Some(between), Some(within)) if within.0 < between.0 => Some(within),
+            (between, within) => between.or(within),
+        }
+    }
+
+    fn between(&mut self) {
+        let Some((_, happening)) = self.queue.pop() else {
+            return;
+        };
+        match happening {
+            Between::Submit { shard } => {
+                if let Some(next) = self.traffic.submit(self.now, shard, &mut self.shards) {
+                    self.queue.push(next, Between::Submit { shard });
+                }
+                self.react(usize::from(shard));
+            }
+            Between::Look { link } => {
+                self.links.look(self.now, link, &mut self.shards, &mut self.queue);
+                self.links.look_again(self.now, link, &mut self.queue);
+            }
+            Between::Arrive { link, number } => {
+                let to = self.links.arrive(link, number, &mut self.shards);
+                self.react(to);
+            }
+        }
+    }
+
+    /// Takes in what a shard told.
+    fn react(&mut self, shard: usize) {
+        let notices = self.shards[shard].engine.notices.as_mut().map(std::mem::take);
+        for notice in notices.unwrap_or_default() {
+            let place = ShardId(shard as u32);
+            match &notice {
+                Notice::Outgoing { process } => {
+                    for link in self.links.from(shard, *process) {
+                        self.links.look(self.now, link, &mut self.shards, &mut self.queue);
+                    }
+                }
+                Notice::Executed { process, validator, height, received, .. } => {
+                    self.traffic.executed(self.now, shard, *validator, *height, received);
+                    if !received.is_empty() {
+                        for link in self.links.to(shard, *process) {
+                            self.links.look(self.now, link, &mut self.shards, &mut self.queue);
+                        }
+                    }
+                }
+                Notice::Certified { validator, height } => {
+                    self.traffic.certified(self.now, shard, *validator, *height);
+                }
+                Notice::Synchronised { .. } => {}
+            }
+            self.watch.notice(self.now, place, &notice, &self.shards[shard].engine);
+        }
+    }
+
+    /// All broken invariants, of every shard and between them, judged as if the run ended here.
+    pub fn check_consensus(&mut self) -> Vec<Violation> {
+        let mut violations = self.watch.violations().to_vec();
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            violations.extend(shard.check_consensus().into_iter().map(|violation| Violation {
+                detail: format!("shard {index}: {}", violation.detail),
+                ..violation
+            }));
+        }
+        let engines: Vec<&Engine> = self.shards.iter().map(|shard| &shard.engine).collect();
+        violations.extend(self.watch.at_end(self.now, &engines, &self.traffic));
+        violations
+    }
+
+    /// The hash over everything that has happened in every shard.
+    #[must_use]
+    pub fn trace_hash(&self) -> Digest {
+        let hashes = self.shards.iter().map(QuantumNetworkSimulator::trace_hash);
+        let bytes: Vec<u8> = hashes.flat_map(|hash| hash.0).collect();
+        hash(Domain::Simulation, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! Describing a network of shards before it runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use qcn_consensus::Config;
+use qcn_crypto::{ChainId, Digest, SeededRandomness};
+use qcn_ledger::Territory;
+use qcn_types::{Address, CommitteeKeys, Layout, LayoutError, ShardId, Time};
+
+use super::relay::{BadRelayer, Links};
+use super::traffic::{Rate, Traffic};
+use super::watch::Watch;
+use super::{Between, ShardedNetwork};
+use crate::adversary::Adversary;
+use crate::fault::Fault;
+use crate::keys::account_key;
+use crate::network::LatencyModel;
+use crate::queue::EventQueue;
+use crate::random::Random;
+use crate::simulator::{BuildError, QuantumNetworkSimulator, ShardPlace, SimulatorBuilder};
+
+/// When clients begin, in microseconds: all validators are up then.
+const FIRST_SUBMISSION_US: u64 = 100_000;
+
+/// Why a network of shards cannot be built.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ShardedBuildError {
+    /// No layout has so many shards.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A committee is not one.
+    #[error("shard {0}: {1}")]
+    Shard(ShardId, BuildError),
+    /// A cross-validator needs a seat in each of two committees, and a committee others besides.
+    #[error("{0} validators a shard are too few for cross-validators: at least 2 are needed")]
+    TooFew(usize),
+    /// There is nobody to send to.
+    #[error("transfers need at least 2 accounts in each shard, not {0}")]
+    NoAccounts(usize),
+}
+
+/// A network of shards that is being described.
+#[derive(Clone, Debug)]
+pub struct ShardedBuilder {
+    seed: u64,
+    shards: usize,
+    validators: usize,
+    accounts: usize,
+    power_permille: u64,
+    latency: LatencyModel,
+    config: Config,
+    snapshot_interval: u64,
+    rate: Rate,
+    faults: Vec<(usize, u64, Fault)>,
+    adversaries: Vec<(usize, usize, Adversary)>,
+    bad_relayers: Vec<(usize, usize, BadRelayer)>,
+}
+
+impl ShardedBuilder {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            shards: 2,
+            validators: 4,
+            accounts: 8,
+            power_permille: 1_000,
+            latency: LatencyModel::Between { low: 10_000, high: 60_000 },
+            config: Config::default(),
+            snapshot_interval: 1,
+            rate: Rate { interval_us: 100_000, cross_permille: 100, until_us: u64::MAX },
+            faults: Vec::new(),
+            adversaries: Vec::new(),
+            bad_relayers: Vec::new(),
+        }
+    }
+
+    /// How many shards there are; 2 unless given.
+    #[must_use]
+    pub const fn shards(mut self, count: usize) -> Self {
+        self.shards = count;
+        self
+    }
+
+    /// How many seats each committee has; 4 unless given.
+    #[must_use]
+    pub const fn validators(mut self, count: usize) -> Self {
+        self.validators = count;
+        self
+    }
+
+    /// How many accounts each shard has at genesis; 8 unless given.
+    #[must_use]
+    pub const fn accounts(mut self, count: usize) -> Self {
+        self.accounts = count;
+        self
+    }
+
+    /// The processing power of each seat in thousandths; 1,000 unless given.
+    #[must_use]
+    pub const fn power_permille(mut self, power: u64) -> Self {
+        self.power_permille = power;
+        self
+    }
+
+    /// The one-way latencies within a shard, and between shards; 10 to 60 ms unless given.
+    #[must_use]
+    pub fn latency(mut self, latency: LatencyModel) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// The parameters of consensus.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Every how many schedule windows a snapshot is taken; 1 unless given.
+    #[must_use]
+    pub const fn snapshot_interval(mut self, windows: u64) -> Self {
+        self.snapshot_interval = windows;
+        self
+    }
+
+    /// How much clients of each shard submit, and which part of it to other shards.
+    #[must_use]
+    pub const fn load(mut self, per_second: u64, cross_permille: u64, until: Time) -> Self {
+        let per_second = if per_second == 0 { 1 } else { per_second };
+        let interval_us = 1_000_000 / per_second;
+        let interval_us = if interval_us == 0 { 1 } else { interval_us };
+        self.rate = Rate { interval_us, cross_permille, until_us: until.0 };
+        self
+    }
+
+    /// Something that will go wrong in a shard.
+    #[must_use]
+    pub fn fault(mut self, shard: usize, at: Time, fault: Fault) -> Self {
+        self.faults.push((shard, at.0, fault));
+        self
+    }
+
+    /// Makes a validator of a shard an adversary.
+    #[must_use]
+    pub fn adversary(mut self, shard: usize, validator: usize, adversary: Adversary) -> Self {
+        self.adversaries.push((shard, validator, adversary));
+        self
+    }
+
+    /// Makes all relayers of a lane but the last bad ones.
+    #[must_use]
+    pub fn bad_relayers(mut self, from: usize, to: usize, bad: BadRelayer) -> Self {
+        self.bad_relayers.push((from, to, bad));
+        self
+    }
+
+    /// Builds the network.
+    ///
+    /// # Errors
+    /// [`ShardedBuildError`], naming what does not fit.
+    pub fn build(self) -> Result<ShardedNetwork, ShardedBuildError> {
+        if self.validators < 2 && self.shards > 1 {
+            return Err(ShardedBuildError::TooFew(self.validators));
+        }
+        if self.accounts < 2 {
+            return Err(ShardedBuildError::NoAccounts(self.accounts));
+        }
+        let layout = Arc::new(Layout::even(self.shards)?);
+        let accounts = self.accounts_of(&layout);
+        let mut chain = [0; 32];
+        SeededRandomness::from_u64(self.seed, "chain").fill(&mut chain);
+        let chain = ChainId(Digest(chain));
+        let mut shards = Vec::with_capacity(self.shards);
+        for (index, (_, shard)) in layout.shards().iter().enumerate() {
+            let place = ShardPlace {
+                chain,
+                territory: Territory::new(Arc::clone(&layout), *shard)
+                    .expect("the shard is one of the layout's"),
+                validators: (0..self.validators).map(|seat| self.number(index, seat)).collect(),
+                accounts: accounts[index].clone(),
+            };
+            let network = self
+                .one(index, place)
+                .build()
+                .map_err(|error| ShardedBuildError::Shard(*shard, error))?;
+            shards.push(network);
+        }
+        let keys: Vec<CommitteeKeys> =
+            shards.iter().map(|network| network.engine.setup.keys.clone()).collect();
+        for network in &mut shards {
+            let engine = &mut network.engine;
+            let own = engine.setup.keys.committee().shard();
+            let others = keys.iter().filter(|other| other.committee().shard() != own);
+            engine.setup.keys = engine.setup.keys.clone().with_sources(others.cloned());
+            engine.notices = Some(Vec::new());
+        }
+        let mut queue = EventQueue::new();
+        for shard in 0..self.shards {
+            queue.push(FIRST_SUBMISSION_US, Between::Submit { shard: shard as u16 });
+        }
+        let links = self.links();
+        for link in 0..links.len() {
+            links.look_again(0, link as u32, &mut queue);
+        }
+        let traffic = Traffic::new(self.seed, self.rate, &shards);
+        Ok(ShardedNetwork {
+            layout,
+            watch: Watch::new(self.shards),
+            shards,
+            queue,
+            links,
+            traffic,
+            now: 0,
+        })
+    }
+
+    /// The number of the key of a seat. Neighbouring shards share one validator: the last seat of
+    /// the one is the first of the next.
+    const fn number(&self, shard: usize, seat: usize) -> usize {
+        if seat + 1 == self.validators && shard + 1 < self.shards {
+            (shard + 1) * self.validators
+        } else {
+            shard * self.validators + seat
+        }
+    }
+
+    /// The lowest numbers of accounts that fall into each shard.
+    fn accounts_of(&self, layout: &Layout) -> Vec<Vec<usize>> {
+        let mut by_shard: BTreeMap<ShardId, Vec<usize>> = BTreeMap::new();
+        let mut number = 0;
+        while by_shard.len() < self.shards
+            || by_shard.values().any(|numbers| numbers.len() < self.accounts)
+        {
+            let address = Address::of(account_key(number).public_key());
+            let numbers = by_shard.entry(layout.shard_of(&address)).or_default();
+            if numbers.len() < self.accounts {
+                numbers.push(number);
+            }
+            number += 1;
+        }
+        layout.shards().iter().filter_map(|(_, shard)| by_shard.remove(shard)).collect()
+    }
+
+    fn one(&self, shard: usize, place: ShardPlace) -> SimulatorBuilder {
+        let seed = Random::new(self.seed, &format!("shard {shard}")).next_u64();
+        let mut one = QuantumNetworkSimulator::new(seed)
+            .shard(place)
+            .processing_powers_permille(vec![self.power_permille; self.validators])
+            .weights(vec![1_000; self.validators])
+            .latency(self.latency.clone())
+            .config(self.config.clone())
+            .snapshot_interval(self.snapshot_interval);
+        for (_, at, fault) in self.faults.iter().filter(|(place, ..)| *place == shard) {
+            one = one.fault(Time(*at), fault.clone());
+        }
+        for (_, validator, adversary) in self.adversaries.iter().filter(|it| it.0 == shard) {
+            one = one.adversary(*validator, *adversary);
+        }
+        one
+    }
+
+    /// The relayers of every lane. Latencies between shards are drawn as those within one.
+    fn links(&self) -> Links {
+        let mut random = Random::new(self.seed, "relayers");
+        let mut latency_us = |from: usize, to: usize| match &self.latency {
+            LatencyModel::Constant(us) => u64::from(*us),
+            LatencyModel::Between { low, high } => {
+                random.between(u64::from(*low), u64::from(*high))
+            }
+            LatencyModel::Matrix(matrix) => {
+                matrix.get(from * self.validators + to).copied().map_or(0, u64::from)
+            }
+        };
+        let mut links = Links::default();
+        for (from, to) in
+            (0..self.shards).flat_map(|from| (0..self.shards).map(move |to| (from, to)))
+        {
+            if from != to {
+                let shared = self.shared_seats(from, to);
+                links.connect([from, to], self.validators, shared, &mut latency_us);
+            }
+        }
+        for (from, to, bad) in &self.bad_relayers {
+            links.corrupt(*from, *to, *bad);
+        }
+        links
+    }
+
+    /// The seats of the validator that two shards share.
+    const fn shared_seats(&self, from: usize, to: usize) -> Option<[usize; 2]> {
+        if from + 1 == to {
+            Some([self.validators - 1, 0])
+        } else if to + 1 == from {
+            Some([0, self.validators - 1])
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Relayers: who carries receipts from shard to shard, and when.
+//!
+//! A relayer has a validator in the source and one in the destination. It asks the destination
+//! how far the lane is, counting the blocks that are on their way, and the source for what is
+//! certified beyond that. A cross-validator is both and goes first; others wait for a while and
+//! step in only where the lane does not move, so that receipts are carried once and nobody can
+//! hold them back.
+
+use std::collections::BTreeMap;
+
+use qcn_shard::Shard;
+use qcn_types::{Bounded, Delivery, LaneHead, LaneLink, ShardId};
+
+use super::Between;
+use crate::engine::Engine;
+use crate::queue::EventQueue;
+use crate::simulator::QuantumNetworkSimulator;
+
+/// Relayers of a lane besides a cross-validator.
+const RELAYERS: usize = 2;
+/// How often a relayer looks without being told, in microseconds.
+const LOOK_INTERVAL_US: u64 = 100_000;
+/// How long each relayer leaves a lane to the one before it, in microseconds.
+const PATIENCE_US: u64 = 600_000;
+
+/// How a relayer departs from what it should do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum BadRelayer {
+    /// Carries nothing.
+    Withholds,
+    /// Brings what it once brought, again and again, and nothing else.
+    Replays,
+    /// Alters an amount.
+    Forges,
+    /// Leaves out the first batch.
+    Skips,
+    /// Says that its source acknowledges what it does not.
+    Acknowledges,
+}
+
+impl BadRelayer {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Withholds, Self::Replays, Self::Forges, Self::Skips, Self::Acknowledges];
+
+    /// What it brings instead of a delivery.
+    fn instead(self, mut delivery: Delivery, first: &mut Option<Delivery>) -> Option<Delivery> {
+        match self {
+            Self::Withholds => return None,
+            Self::Replays => return Some(first.get_or_insert(delivery).clone()),
+            Self::Forges => {
+                let mut batches = delivery.batches.to_vec();
+                let mut receipts = batches.first()?.to_vec();
+                receipts.first_mut()?.amount.0 += 1;
+                batches[0] = Bounded::truncated(receipts);
+                delivery.batches = Bounded::truncated(batches);
+            }
+            Self::Skips => {
+                let (skipped, rest) = delivery.batches.split_first()?;
+                delivery.before = delivery.before.after(&LaneLink::of(skipped))?;
+                delivery.batches = Bounded::truncated(rest.to_vec());
+            }
+            Self::Acknowledges => {
+                delivery.end.received = LaneHead { receipts: u64::MAX, ..delivery.end.sent };
+            }
+        }
+        Some(delivery)
+    }
+}
+
+/// One relayer of one lane.
+#[derive(Debug)]
+struct Link {
+    shards: [usize; 2],
+    /// The seats in the source and in the destination.
+    seats: [u16; 2],
+    latency_us: u64,
+    /// How many others go first.
+    rank: u64,
+    /// How far the lane was expected to be when it was last seen to lag, and since when.
+    lags: Option<(u64, u64)>,
+    /// Nothing is carried before this time, unless the lane has moved.
+    rests_until: u64,
+    bad: Option<BadRelayer>,
+    /// The first that it carried, if it keeps bringing that.
+    first: Option<Delivery>,
+}
+
+/// All relayers.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    links: Vec<Link>,
+    by_source: BTreeMap<(usize, u16), Vec<u32>>,
+    by_destination: BTreeMap<(usize, u16), Vec<u32>>,
+    carried: BTreeMap<u32, Delivery>,
+    /// How many deliveries were handed over, with how many receipts and bytes.
+    pub(super) deliveries: u64,
+    pub(super) receipts: u64,
+    pub(super) bytes: u64,
+    pub(super) certificate_bytes: u64,
+}
+
+impl Links {
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Gives a lane its relayers.
+    pub(super) fn connect(
+        &mut self,
+        shards: [usize; 2],
+        validators: usize,
+        shared: Option<[usize; 2]>,
+        latency_us: &mut impl FnMut(usize, usize) -> u64,
+    ) {
+        let [from, to] = shards;
+        let others = (0..RELAYERS.min(validators)).map(|number| {
+            let seats = [(to + number) % validators, (from + number) % validators];
+            (seats, latency_us(seats[0], seats[1]))
+        });
+        let all = shared.map(|seats| (seats, 0)).into_iter().chain(others);
+        for (rank, (seats, latency_us)) in all.enumerate() {
+            let (number, seats) = (self.links.len() as u32, seats.map(|seat| seat as u16));
+            self.by_source.entry((from, seats[0])).or_default().push(number);
+            self.by_destination.entry((to, seats[1])).or_default().push(number);
+            let rank = rank as u64;
+            self.links.push(Link {
+                shards,
+                seats,
+                latency_us,
+                rank,
+                lags: None,
+                rests_until: 0,
+                bad: None,
+                first: None,
+            });
+        }
+    }
+
+    /// Makes the first relayers of a lane bad ones; the last one of each stays honest.
+    pub(super) fn corrupt(&mut self, from: usize, to: usize, bad: BadRelayer) {
+        let mut relayers: Vec<&mut Link> =
+            self.links.iter_mut().filter(|link| link.shards == [from, to]).collect();
+        relayers.pop();
+        for link in relayers {
+            link.bad = Some(bad);
+        }
+    }
+
+    /// The relayers that take from a seat.
+    pub(super) fn from(&self, shard: usize, seat: u16) -> Vec<u32> {
+        self.by_source.get(&(shard, seat)).cloned().unwrap_or_default()
+    }
+
+    /// The relayers that bring to a seat.
+    pub(super) fn to(&self, shard: usize, seat: u16) -> Vec<u32> {
+        self.by_destination.get(&(shard, seat)).cloned().unwrap_or_default()
+    }
+
+    /// Has a relayer look again after a while; not all at the same time.
+    pub(super) fn look_again(&self, now: u64, link: u32, queue: &mut EventQueue<Between>) {
+        let first = if now == 0 { u64::from(link) * 1_009 % LOOK_INTERVAL_US } else { 0 };
+        queue.push(now + first + LOOK_INTERVAL_US, Between::Look { link });
+    }
+
+    /// A relayer looks whether it should carry something now.
+    pub(super) fn look(
+        &mut self,
+        now: u64,
+        number: u32,
+        shards: &mut [QuantumNetworkSimulator],
+        queue: &mut EventQueue<Between>,
+    ) {
+        let link = &mut self.links[number as usize];
+        let [from, to] = link.shards;
+        let (source, destination) = (ShardId(from as u32), ShardId(to as u32));
+        let Some(expected) =
+            machine(&mut shards[to].engine, link.seats[1]).map(|shard| shard.expected(source))
+        else {
+            return;
+        };
+        let Some(shard) = machine(&mut shards[from].engine, link.seats[0]) else {
+            return;
+        };
+        let at = expected.0.batches;
+        let is_behind = shard.lane_end(destination).is_some_and(|end| end.sent.batches > at);
+        let since = match link.lags.filter(|(lagged, _)| *lagged == at) {
+            Some((_, since)) if is_behind => since,
+            _ => {
+                link.rests_until = 0;
+                now
+            }
+        };
+        link.lags = is_behind.then_some((at, since));
+        if now < since + link.rank * PATIENCE_US || now < link.rests_until {
+            return;
+        }
+        let Some(delivery) = shard.delivery(destination, expected) else {
+            return;
+        };
+        link.rests_until = now + PATIENCE_US;
+        let delivery = match link.bad {
+            None => delivery,
+            Some(bad) => match bad.instead(delivery, &mut link.first) {
+                Some(other) => other,
+                None => return,
+            },
+        };
+        self.deliveries += 1;
+        self.receipts += delivery.receipts() as u64;
+        self.bytes += qcn_types::encoded_bytes(&delivery) as u64;
+        self.certificate_bytes += qcn_types::encoded_bytes(&delivery.certificate) as u64;
+        let carried = self.deliveries as u32;
+        self.carried.insert(carried, delivery);
+        let arrive = Between::Arrive { link: number, number: carried };
+        queue.push(now + link.latency_us, arrive);
+    }
+
+    /// What was carried arrives. Says in which shard.
+    pub(super) fn arrive(
+        &mut self,
+        link: u32,
+        number: u32,
+        shards: &mut [QuantumNetworkSimulator],
+    ) -> usize {
+        let link = &self.links[link as usize];
+        let to = link.shards[1];
+        if let Some(delivery) = self.carried.remove(&number) {
+            shards[to].engine.submit_delivery(link.seats[1], delivery);
+        }
+        to
+    }
+}
+
+fn machine(engine: &mut Engine, seat: u16) -> Option<&mut Shard> {
+    let process = engine.processes.get_mut(seat as usize)?;
+    if process.state != crate::engine::State::Up {
+        return None;
+    }
+    process.shard.as_deref_mut()
+}

@@ -1,0 +1,1 @@
+//! Throughput and latency against the number of shards and the share that crosses them.

@@ -1,0 +1,160 @@
+//! Clients of a network of shards: what they send within and across, and what became of it.
+
+use std::collections::BTreeMap;
+
+use qcn_ledger::Received;
+use qcn_types::{Address, Height, ReceiptKind, TransactionId, ValidatorIndex};
+
+use crate::random::Random;
+use crate::simulator::QuantumNetworkSimulator;
+
+/// How much a generated transfer moves.
+const TRANSFER_AMOUNT: u64 = 1;
+
+/// What the clients of each shard submit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Rate {
+    /// The time from one transfer to the next, in microseconds.
+    pub(super) interval_us: u64,
+    /// How many of a thousand go to another shard.
+    pub(super) cross_permille: u64,
+    /// When no more are submitted, in microseconds.
+    pub(super) until_us: u64,
+}
+
+/// A transfer to another shard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crossing {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// The sender's validator and the receiver's.
+    pub(super) validators: [ValidatorIndex; 2],
+    pub(super) submitted: u64,
+    /// Executed at its receiver's validator.
+    pub(super) applied: Option<u64>,
+    /// Certified there.
+    pub(super) certified: Option<u64>,
+}
+
+/// All clients.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    rate: Rate,
+    random: Random,
+    /// The accounts of each shard, with the validators that their clients look at.
+    accounts: Vec<Vec<(Address, ValidatorIndex)>>,
+    validators: BTreeMap<Address, ValidatorIndex>,
+    pub(super) crossings: BTreeMap<TransactionId, Crossing>,
+    /// Applied and not yet certified, by shard, validator and height.
+    uncertified: BTreeMap<(usize, ValidatorIndex), BTreeMap<Height, Vec<TransactionId>>>,
+}
+
+impl Traffic {
+    pub(super) fn new(seed: u64, rate: Rate, shards: &[QuantumNetworkSimulator]) -> Self {
+        let accounts: Vec<Vec<(Address, ValidatorIndex)>> = shards
+            .iter()
+            .map(|network| {
+                let clients = &network.engine.clients;
+                let account =
+                    |number| Some((clients.address(number)?, clients.validator_of(number)?));
+                (0..clients.len()).filter_map(account).collect()
+            })
+            .collect();
+        Self {
+            rate,
+            random: Random::new(seed, "traffic"),
+            validators: accounts.iter().flatten().copied().collect(),
+            accounts,
+            crossings: BTreeMap::new(),
+            uncertified: BTreeMap::new(),
+        }
+    }
+
+    /// A client of a shard submits a transfer. Says when the next one is due.
+    pub(super) fn submit(
+        &mut self,
+        now: u64,
+        shard: u16,
+        shards: &mut [QuantumNetworkSimulator],
+    ) -> Option<u64> {
+        if now >= self.rate.until_us {
+            return None;
+        }
+        let from = usize::from(shard);
+        let crosses = shards.len() > 1 && self.random.below(1_000) < self.rate.cross_permille;
+        let engine = &mut shards[from].engine;
+        engine.now = now;
+        if crosses {
+            let others = shards.len() as u64 - 1;
+            let to = (from + 1 + self.random.below(others) as usize) % shards.len();
+            let account = self.random.pick(&self.accounts[to]).copied();
+            let engine = &mut shards[from].engine;
+            if let (Some((account, receiving)), Some(sender)) =
+                (account, engine.clients.draw_sender())
+                && let Some(sending) = engine.clients.validator_of(sender)
+                && let Some(id) = engine.submit_transfer(sender, account, TRANSFER_AMOUNT)
+            {
+                let crossing = Crossing {
+                    from,
+                    to,
+                    validators: [sending, receiving],
+                    submitted: now,
+                    applied: None,
+                    certified: None,
+                };
+                self.crossings.insert(id, crossing);
+            }
+        } else {
+            engine.submit_generated();
+        }
+        Some(now + self.rate.interval_us)
+    }
+
+    /// A validator has executed receipts.
+    pub(super) fn executed(
+        &mut self,
+        now: u64,
+        shard: usize,
+        validator: ValidatorIndex,
+        height: Height,
+        received: &[Received],
+    ) {
+        for received in received.iter().filter(|it| it.receipt.kind == ReceiptKind::Transfer) {
+            let id = received.receipt.transaction;
+            if self.validators.get(&received.receipt.receiver) != Some(&validator) {
+                continue;
+            }
+            if let Some(crossing) = self.crossings.get_mut(&id)
+                && crossing.to == shard
+                && crossing.applied.is_none()
+            {
+                crossing.applied = Some(now);
+                let heights = self.uncertified.entry((shard, validator)).or_default();
+                heights.entry(height).or_default().push(id);
+            }
+        }
+    }
+
+    /// A validator has seen a certificate, which vouches for everything up to its height.
+    pub(super) fn certified(
+        &mut self,
+        now: u64,
+        shard: usize,
+        validator: ValidatorIndex,
+        height: Height,
+    ) {
+        let Some(heights) = self.uncertified.get_mut(&(shard, validator)) else {
+            return;
+        };
+        while let Some(entry) = heights.first_entry() {
+            if *entry.key() > height {
+                return;
+            }
+            for id in entry.remove() {
+                if let Some(crossing) = self.crossings.get_mut(&id) {
+                    crossing.certified = Some(now);
+                }
+            }
+        }
+    }
+}

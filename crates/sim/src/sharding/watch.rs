@@ -1,0 +1,185 @@
+//! What must hold between shards, after every event (DESIGN section 9).
+//!
+//! Only honest validators are judged, and only their own words count: what a shard has sent is
+//! what an honest validator of it executed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use qcn_ledger::Reception;
+use qcn_types::{Height, LaneHead, ReceiptKind, ShardId, TransactionId, ValidatorIndex};
+
+use super::Notice;
+use super::traffic::Traffic;
+use crate::engine::Engine;
+use crate::invariants::Violation;
+
+const ONCE_AND_IN_ORDER: &str = "receipts_once_and_in_order";
+const CONSERVATION: &str = "supply_across_shards";
+const ARRIVAL: &str = "receipts_arrive";
+
+/// A transfer that was submitted so long before the end has arrived, in microseconds.
+const ARRIVES_WITHIN_US: u64 = 10_000_000;
+
+/// The most violations kept.
+const MAX_VIOLATIONS: usize = 20;
+
+/// The invariants between shards.
+#[derive(Debug)]
+pub(super) struct Watch {
+    violations: Vec<Violation>,
+    /// Every head that a lane ever had, at some honest validator of its source.
+    heads: BTreeMap<(ShardId, ShardId), BTreeMap<u64, LaneHead>>,
+    /// The highest height of each shard whose receipts were judged one by one.
+    judged: BTreeMap<ShardId, Height>,
+    /// What was credited to a receiver, and given back to a sender.
+    credited: BTreeSet<(ShardId, TransactionId)>,
+    returned: BTreeSet<TransactionId>,
+}
+
+impl Watch {
+    pub(super) fn new(shards: usize) -> Self {
+        Self {
+            violations: Vec::new(),
+            heads: BTreeMap::new(),
+            judged: (0..shards as u32).map(|shard| (ShardId(shard), Height(0))).collect(),
+            credited: BTreeSet::new(),
+            returned: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    fn report(&mut self, now: u64, invariant: &'static str, detail: String) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(Violation { invariant, time_us: now, validator: None, detail });
+        }
+    }
+
+    pub(super) fn notice(&mut self, now: u64, shard: ShardId, notice: &Notice, engine: &Engine) {
+        match notice {
+            Notice::Executed { process, honest: true, height, received, .. } => {
+                self.lanes(now, shard, *process, engine);
+                let first = self.judged.get(&shard).is_some_and(|judged| *height > *judged);
+                if first {
+                    self.judged.insert(shard, *height);
+                    for received in received {
+                        let id = received.receipt.transaction;
+                        let fresh = match (received.reception, received.receipt.kind) {
+                            (Reception::Credited, ReceiptKind::Transfer) => {
+                                self.credited.insert((shard, id))
+                            }
+                            (Reception::Credited, ReceiptKind::Bounce) => self.returned.insert(id),
+                            (_, _) => true,
+                        };
+                        if !fresh {
+                            let detail = format!("{shard} credits {id} twice, at height {height}");
+                            self.report(now, ONCE_AND_IN_ORDER, detail);
+                        }
+                    }
+                }
+            }
+            Notice::Synchronised { process, honest: true, .. } => {
+                self.lanes(now, shard, *process, engine);
+            }
+            _ => {}
+        }
+    }
+
+    /// Every lane that ends here is at a head that its source has had.
+    fn lanes(&mut self, now: u64, shard: ShardId, process: u16, engine: &Engine) {
+        let Some(machine) = engine.processes[process as usize].shard.as_deref() else {
+            return;
+        };
+        let ledger = machine.ledger();
+        let outbox = ledger.outbox();
+        for end in outbox.ends() {
+            let heads = self.heads.entry((shard, end.peer)).or_default();
+            let newest = heads.last_key_value().map_or(0, |(number, _)| *number);
+            // A checkpoint may have made several batches.
+            for number in newest + 1..end.sent.batches {
+                if let Some(head) = ledger.lane_head(end.peer, number) {
+                    heads.insert(number, head);
+                }
+            }
+            let known = *heads.entry(end.sent.batches).or_insert(end.sent);
+            if known != end.sent {
+                let detail = format!("shard {shard} has two lanes to {}", end.peer);
+                self.report(now, ONCE_AND_IN_ORDER, detail);
+            }
+            let sent = self.heads.get(&(end.peer, shard));
+            let known = sent.and_then(|heads| heads.get(&end.received.batches));
+            if end.received != LaneHead::default() && known != Some(&end.received) {
+                let detail = format!(
+                    "shard {shard} has applied {:?} from {}, which was never sent",
+                    end.received, end.peer
+                );
+                self.report(now, ONCE_AND_IN_ORDER, detail);
+            }
+        }
+        let supply = ledger.supply();
+        let moved = |head: fn(&qcn_types::LaneEnd) -> u128| -> u128 {
+            outbox.ends().iter().map(head).sum()
+        };
+        let (sent, received) = (moved(|end| end.sent.moved), moved(|end| end.received.moved));
+        if (sent, received) != (supply.sent, supply.received) || supply.burned != 0 {
+            let detail = format!(
+                "shard {shard}: the lanes have moved {sent} and {received}, the supply says {supply:?}"
+            );
+            self.report(now, CONSERVATION, detail);
+        }
+    }
+
+    /// What can be judged only at the end: everything is somewhere, and everything arrives.
+    pub(super) fn at_end(
+        &self,
+        now: u64,
+        engines: &[&Engine],
+        traffic: &Traffic,
+    ) -> Vec<Violation> {
+        let mut found = Vec::new();
+        let mut report = |invariant, detail| {
+            found.push(Violation { invariant, time_us: now, validator: None, detail });
+        };
+        let (mut here, mut genesis) = (0_i128, 0_i128);
+        for engine in engines {
+            let machines = engine.processes.iter().filter(|process| process.honest);
+            let newest = machines
+                .filter_map(|process| process.shard.as_deref())
+                .max_by_key(|machine| machine.status().height);
+            let Some(machine) = newest else {
+                continue;
+            };
+            match machine.ledger().audit() {
+                Ok(supply) => {
+                    here += i128::from(supply.balances.0) + i128::from(supply.fees.0);
+                    here += supply.sent as i128 - supply.received as i128;
+                    genesis += i128::from(supply.genesis.0);
+                }
+                Err(error) => report(CONSERVATION, error.to_string()),
+            }
+        }
+        if here != genesis {
+            report(CONSERVATION, format!("there is {here} in all shards, {genesis} at genesis"));
+        }
+        // Who is a client of an adversary may be kept waiting.
+        let is_honest = |shard: usize, validator: ValidatorIndex| {
+            engines[shard].processes[validator.position()].honest
+        };
+        let late = traffic.crossings.values().filter(|it| {
+            it.applied.is_none()
+                && it.submitted + ARRIVES_WITHIN_US < now
+                && is_honest(it.from, it.validators[0])
+                && is_honest(it.to, it.validators[1])
+        });
+        let mut lanes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for crossing in late {
+            *lanes.entry((crossing.from, crossing.to)).or_default() += 1;
+        }
+        for ((from, to), count) in lanes {
+            report(ARRIVAL, format!("{count} transfers from shard {from} to {to} do not arrive"));
+        }
+        found
+    }
+}

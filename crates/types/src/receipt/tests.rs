@@ -1,0 +1,145 @@
+use qcn_crypto::Digest;
+
+use super::*;
+use crate::{Checkpoint, decode};
+
+const SOURCE: ShardId = ShardId(1);
+const DESTINATION: ShardId = ShardId(4);
+
+fn receipt(number: u8) -> Receipt {
+    Receipt {
+        kind: ReceiptKind::Transfer,
+        transaction: TransactionId(Digest([number; 32])),
+        sender: Address(Digest([1; 32])),
+        receiver: Address(Digest([2; 32])),
+        amount: Amount(u64::from(number)),
+    }
+}
+
+/// A lane of five batches, of which the delivery carries the second and third, and the links of
+/// the others.
+fn delivery() -> Delivery {
+    let batches: Vec<Vec<Receipt>> =
+        (0..5).map(|batch| (0..=batch).map(|it| receipt(10 * batch + it)).collect()).collect();
+    let mut heads = vec![LaneHead::default()];
+    for batch in &batches {
+        heads.push(heads.last().unwrap().after(&LaneLink::of(batch)).unwrap());
+    }
+    let end = LaneEnd { peer: DESTINATION, sent: heads[5], received: LaneHead::default() };
+    let other = LaneEnd { peer: ShardId(9), sent: heads[2], received: heads[1] };
+    let ends = [end, other];
+    let checkpoint =
+        Checkpoint { shard: SOURCE, outbox_root: outbox_root(&ends), ..Checkpoint::default() };
+    let batch = |number: usize| Bounded::truncated(batches[number].clone());
+    Delivery {
+        certificate: Certificate { checkpoint, attestations: Bounded::default() },
+        end,
+        inclusion: outbox_tree(&ends).prove(0).unwrap(),
+        before: heads[1],
+        batches: Bounded::truncated(vec![batch(1), batch(2)]),
+        links: Bounded::truncated(batches[3..].iter().map(|it| LaneLink::of(it)).collect()),
+    }
+}
+
+#[test]
+fn a_delivery_leads_to_the_certified_head() {
+    let delivery = delivery();
+    assert_eq!(delivery.check_lane(DESTINATION), Ok(()));
+    assert_eq!((delivery.source(), delivery.receipts()), (SOURCE, 5));
+    assert_eq!((delivery.end.sent.receipts, delivery.end.sent.batches), (15, 5));
+    assert_eq!(
+        delivery.end.sent.moved,
+        (0..5).map(|b| (0..=b).map(|i| 10 * b + i).sum::<u128>()).sum()
+    );
+    assert_eq!(decode::<Delivery>(&encode(&delivery)).unwrap(), delivery);
+}
+
+/// Every part of it is bound by the certified root.
+#[test]
+fn a_delivery_that_was_touched_is_refused() {
+    type Touch = fn(&mut Delivery);
+    let cases: [(&str, Touch, DeliveryError); 12] = [
+        ("for another", |it| it.end.peer = ShardId(9), DeliveryError::OtherDestination),
+        (
+            "from itself",
+            |it| it.certificate.checkpoint.shard = DESTINATION,
+            DeliveryError::OwnShard,
+        ),
+        ("more sent", |it| it.end.sent.receipts += 1, DeliveryError::NotInOutbox),
+        ("more acknowledged", |it| it.end.received.batches += 1, DeliveryError::NotInOutbox),
+        ("another place", |it| it.inclusion.index = 1, DeliveryError::NotInOutbox),
+        (
+            "another root",
+            |it| it.certificate.checkpoint.outbox_root = Digest([3; 32]),
+            DeliveryError::NotInOutbox,
+        ),
+        ("a later start", |it| it.before.batches += 1, DeliveryError::BrokenChain),
+        (
+            "an amount",
+            |it| {
+                let mut batches = it.batches.to_vec();
+                let mut receipts = batches[1].to_vec();
+                receipts[0].amount.0 += 1;
+                batches[1] = Bounded::truncated(receipts);
+                it.batches = Bounded::truncated(batches);
+            },
+            DeliveryError::BrokenChain,
+        ),
+        (
+            "another order",
+            |it| {
+                let mut batches = it.batches.to_vec();
+                batches.swap(0, 1);
+                it.batches = Bounded::truncated(batches);
+            },
+            DeliveryError::BrokenChain,
+        ),
+        (
+            "a batch left out",
+            |it| it.batches = Bounded::truncated(it.batches[1..].to_vec()),
+            DeliveryError::BrokenChain,
+        ),
+        (
+            "an empty batch",
+            |it| it.batches = Bounded::truncated(vec![LaneBatch::default()]),
+            DeliveryError::EmptyBatch,
+        ),
+        ("a link left out", |it| it.links = Bounded::default(), DeliveryError::BrokenChain),
+    ];
+    for (what, touch, expected) in cases {
+        let mut touched = delivery();
+        touch(&mut touched);
+        assert_eq!(touched.check_lane(DESTINATION), Err(expected), "{what}");
+    }
+    assert_eq!(delivery().check_lane(ShardId(9)), Err(DeliveryError::OtherDestination));
+}
+
+/// Counts from another shard must not overflow here.
+#[test]
+fn impossible_counts_lead_nowhere() {
+    let link = LaneLink { receipts: u32::MAX, moved: u128::MAX, root: Digest::ZERO };
+    let full = LaneHead { receipts: u64::MAX - 5, ..LaneHead::default() };
+    assert_eq!(full.after(&link), None);
+    let moved = LaneHead { moved: 1, ..LaneHead::default() };
+    assert_eq!(moved.after(&link), None);
+    let batches = LaneHead { batches: u64::MAX, ..LaneHead::default() };
+    assert_eq!(batches.after(&link), None);
+    let mut hostile = delivery();
+    hostile.before = batches;
+    assert!(!hostile.brings_nothing(&LaneHead::default(), 0));
+    assert_eq!(hostile.check_lane(DESTINATION), Err(DeliveryError::BrokenChain));
+}
+
+#[test]
+fn what_is_old_brings_nothing() {
+    let delivery = delivery();
+    let at = |batches| LaneHead { batches, ..LaneHead::default() };
+    assert!(!delivery.brings_nothing(&at(2), 0));
+    assert!(delivery.brings_nothing(&at(3), 0));
+    let acknowledges = Delivery {
+        end: LaneEnd { received: LaneHead { receipts: 7, ..at(1) }, ..delivery.end },
+        ..delivery
+    };
+    assert!(!acknowledges.brings_nothing(&at(3), 6));
+    assert!(acknowledges.brings_nothing(&at(3), 7));
+}
