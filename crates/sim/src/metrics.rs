@@ -61,6 +61,8 @@ pub(crate) struct Life {
     pub(crate) certified: Option<u64>,
     /// Executed anywhere, and whether it took effect.
     pub(crate) outcome: Option<bool>,
+    /// Whether it went to another shard.
+    pub(crate) crosses: bool,
 }
 
 /// Everything a run counts.
@@ -126,7 +128,13 @@ impl Metrics {
             executed: None,
             certified: None,
             outcome: None,
+            crosses: false,
         });
+    }
+
+    /// The lives of the transactions that stayed in the shard.
+    pub(crate) fn lives_within(&self) -> impl Iterator<Item = &Life> {
+        self.transactions.iter().filter(|life| !life.crosses)
     }
 
     /// The life of a generated transaction.
@@ -226,6 +234,7 @@ impl Metrics {
             if matches!(outcome, Outcome::Skipped(_)) {
                 continue;
             }
+            life.crosses = matches!(outcome, Outcome::Sent(_));
             life.outcome = Some(matches!(outcome, Outcome::Applied | Outcome::Sent(_)));
             if life.validator == validator && life.executed.is_none() {
                 life.executed = Some(now);

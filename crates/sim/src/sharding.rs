@@ -200,6 +200,12 @@ impl ShardedNetwork {
         violations
     }
 
+    /// What the busiest seat's processor has spent, in nanoseconds.
+    pub(crate) fn busiest_ns(&self) -> u64 {
+        let seats = self.shards.iter().flat_map(|shard| &shard.engine.processes);
+        seats.map(|seat| seat.cpu.spent_ns.iter().sum()).max().unwrap_or(0)
+    }
+
     /// The hash over everything that has happened in every shard.
     #[must_use]
     pub fn trace_hash(&self) -> Digest {

@@ -20,8 +20,15 @@ use crate::simulator::QuantumNetworkSimulator;
 const RELAYERS: usize = 2;
 /// How often a relayer looks without being told, in microseconds.
 const LOOK_INTERVAL_US: u64 = 100_000;
+/// The least time between two deliveries by one relayer on one lane, in microseconds: every
+/// delivery costs all validators of the destination a certificate.
+const CARRY_INTERVAL_US: u64 = 100_000;
 /// How long each relayer leaves a lane to the one before it, in microseconds.
-const PATIENCE_US: u64 = 600_000;
+const PATIENCE_US: u64 = 2_000_000;
+/// How long a relayer that had to step in goes on as if it were the first, in microseconds.
+const STANDS_IN_US: u64 = 10_000_000;
+/// When what was carried and has not moved the lane is carried again, in microseconds.
+const CARRIED_AGAIN_US: u64 = 1_000_000;
 
 /// How a relayer departs from what it should do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -81,6 +88,8 @@ struct Link {
     lags: Option<(u64, u64)>,
     /// Nothing is carried before this time, unless the lane has moved.
     rests_until: u64,
+    carried_at: u64,
+    stands_in_until: u64,
     bad: Option<BadRelayer>,
     /// The first that it carried, if it keeps bringing that.
     first: Option<Delivery>,
@@ -96,6 +105,7 @@ pub(super) struct Links {
     /// How many deliveries were handed over, with how many receipts and bytes.
     pub(super) deliveries: u64,
     pub(super) receipts: u64,
+    pub(super) batches: u64,
     pub(super) bytes: u64,
     pub(super) certificate_bytes: u64,
 }
@@ -131,6 +141,8 @@ impl Links {
                 rank,
                 lags: None,
                 rests_until: 0,
+                carried_at: 0,
+                stands_in_until: 0,
                 bad: None,
                 first: None,
             });
@@ -187,18 +199,23 @@ impl Links {
         let since = match link.lags.filter(|(lagged, _)| *lagged == at) {
             Some((_, since)) if is_behind => since,
             _ => {
-                link.rests_until = 0;
+                link.rests_until = link.rests_until.min(link.carried_at + CARRY_INTERVAL_US);
                 now
             }
         };
         link.lags = is_behind.then_some((at, since));
-        if now < since + link.rank * PATIENCE_US || now < link.rests_until {
+        let patience = if now < link.stands_in_until { 0 } else { link.rank * PATIENCE_US };
+        if now < since + patience || now < link.rests_until {
             return;
         }
         let Some(delivery) = shard.delivery(destination, expected) else {
             return;
         };
-        link.rests_until = now + PATIENCE_US;
+        link.rests_until = now + CARRIED_AGAIN_US;
+        link.carried_at = now;
+        if patience > 0 {
+            link.stands_in_until = now + STANDS_IN_US;
+        }
         let delivery = match link.bad {
             None => delivery,
             Some(bad) => match bad.instead(delivery, &mut link.first) {
@@ -208,6 +225,7 @@ impl Links {
         };
         self.deliveries += 1;
         self.receipts += delivery.receipts() as u64;
+        self.batches += delivery.batches.len() as u64;
         self.bytes += qcn_types::encoded_bytes(&delivery) as u64;
         self.certificate_bytes += qcn_types::encoded_bytes(&delivery.certificate) as u64;
         let carried = self.deliveries as u32;
