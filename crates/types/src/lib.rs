@@ -33,7 +33,7 @@ pub use block::{
 pub use bounded::Bounded;
 pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
 pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode};
-pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member};
+pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member, cap_weights};
 pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
 pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
