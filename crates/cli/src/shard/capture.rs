@@ -59,9 +59,9 @@ pub enum Effort {
 impl Effort {
     const fn cells(self) -> usize {
         match self {
-            Self::Quick => 4_000_000,
-            Self::Medium => 30_000_000,
-            Self::Thorough => 200_000_000,
+            Self::Quick => 1_000_000,
+            Self::Medium => 5_000_000,
+            Self::Thorough => 25_000_000,
         }
     }
 }
@@ -304,12 +304,15 @@ impl Race {
 
 /// The weight that sums are counted in, and whether all weights are multiples of it.
 fn unit(classes: &[Class], seats: usize, effort: Effort) -> (u64, bool) {
+    /// Exact sums may cost so many times more than rounded ones.
+    const WORTH: u128 = 5;
     let weights = classes.iter().map(|class| (i128::from(class.weight), class.members));
     let heaviest = largest_sums(weights, seats).last().copied().unwrap_or(0) as u128;
     let steps: usize = classes.iter().map(|class| class.members.min(seats)).sum();
-    let units = (effort.cells() / (seats * steps)).max(4 * seats) as u128;
+    // About a quarter of the cells is in use: low rows are short, and each side has its table.
+    let units = (4 * effort.cells() / (seats * steps)).max(4 * seats) as u128;
     let divisor = classes.iter().fold(0, |divisor, class| gcd(divisor, class.weight));
-    if heaviest / u128::from(divisor) <= units {
+    if heaviest / u128::from(divisor) <= units * WORTH {
         return (divisor, true);
     }
     (u64::try_from(heaviest.div_ceil(units)).unwrap_or(u64::MAX), false)

@@ -137,7 +137,7 @@ impl Plan {
     }
 
     fn refusal(&self, layout: &Layout, most: usize) -> String {
-        const OTHERWISE: &str = "take fewer shards, shorten no epochs, make weights more equal, or \
+        const OTHERWISE: &str = "take fewer shards or longer epochs, make weights more equal, or \
                                  assume a smaller --corrupt";
         let worst = self.worst();
         let risk = format!(

@@ -71,7 +71,7 @@ fn conditions(layout: &Layout, plan: &Plan) -> String {
         "validators  {}, of weight {total} in total; the heaviest has {:.2} %\n\
          layout      {} {} of {} seats ({seats})\n\
          adversary   {} of the weight at most, chosen before the seed is known\n\
-         epochs      {} hours each, {:.1} in a year\n\
+         epochs      {} hours each, {:.2} in a year\n\
          captured    is a committee whose corrupt members weigh more than f, a third of it\n",
         layout.weights.len(),
         100.0 * heaviest as f64 / total as f64,
@@ -201,20 +201,29 @@ fn drawn(draw: &Draw, validators: &[Validator]) -> Value {
 
 /// Four digits that are not above a probability.
 fn rounded_down(probability: f64) -> String {
-    shown(probability, |shown| shown <= probability, 1.0 - 5e-4)
+    if probability < 1e-250 {
+        return "0".to_owned();
+    }
+    shown(probability, |shown| shown <= probability, -1.0)
 }
 
 /// Four digits that are not below a probability.
 fn rounded_up(probability: f64) -> String {
-    shown(probability, |shown| shown >= probability, 1.0 + 5e-4)
+    // Where no committee can be captured, the arithmetic still leaves a trace.
+    if probability < 1e-250 {
+        return "1e-250".to_owned();
+    }
+    shown(probability, |shown| shown >= probability, 1.0)
 }
 
-fn shown(probability: f64, fits: impl Fn(f64) -> bool, step: f64) -> String {
+/// The nearest four digits, or one more or less in the last of them.
+fn shown(probability: f64, fits: impl Fn(f64) -> bool, direction: f64) -> String {
     let text = format!("{probability:.3e}");
-    if text.parse::<f64>().is_ok_and(fits) {
+    if text.parse().is_ok_and(fits) {
         return text;
     }
-    format!("{:.3e}", probability * step)
+    let last_place = 10_f64.powf(probability.log10().floor() - 3.0);
+    format!("{:.3e}", probability + direction * last_place / 2.0)
 }
 
 #[cfg(test)]
@@ -235,6 +244,6 @@ mod tests {
             (rounded_down(9.9999e-3), rounded_up(9.9991e-3)),
             ("9.999e-3".into(), "1.000e-2".into())
         );
-        assert_eq!((rounded_down(0.0), rounded_up(1.0)), ("0.000e0".into(), "1.000e0".into()));
+        assert_eq!((rounded_down(0.0), rounded_up(1.0)), ("0".into(), "1.000e0".into()));
     }
 }

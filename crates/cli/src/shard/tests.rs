@@ -75,20 +75,25 @@ fn fewer_seats_than_found_are_refused_and_the_number_is_named() {
     assert!(refused.ends_with(&format!("give {seats} seats or more")), "{refused}");
 }
 
+/// A third of all weight is corrupt, so even the committee of everybody is captured.
 #[test]
 fn what_no_seats_make_safe_is_refused_with_what_else_would_help() {
-    // The heaviest alone is within the adversary's share and a third of nearly every committee.
-    let skewed: Vec<u64> = std::iter::once(24).chain([1; 76]).collect();
-    let refused = Plan::make(&layout(&skewed, 2, 1e-6), None);
-    assert_eq!((refused.seats, refused.assessed_seats), (None, 77));
-    // With everybody seated nothing is left to chance, and f is not exceeded.
-    assert!(Plan::make(&layout(&skewed, 2, 1e-6), Some(77)).refusal.is_none());
+    let mut hopeless = layout(&[3; 60], 2, 1e-6);
+    hopeless.corrupt = "0.34".parse().unwrap();
+    let refused = Plan::make(&hopeless, None);
+    assert_eq!((refused.seats, refused.assessed_seats), (None, 60));
+    assert_eq!(refused.worst().capture.probability.lower, 1.0);
+    let refusal = refused.refusal.unwrap();
+    assert!(refusal.starts_with("no number of seats up to 60 is within the bound"), "{refusal}");
+    assert!(refusal.contains("make weights more equal"), "{refusal}");
+    let asked = Plan::make(&hopeless, Some(10)).refusal.unwrap();
+    assert!(asked.contains("and no number of seats up to 60 is within it"), "{asked}");
 }
 
 #[test]
 fn years_and_shards_add_up() {
-    let one = layout(&[1; 60], 1, 0.5).assess(Strategy::Spread, 10, Effort::Thorough);
-    let ten = layout(&[1; 60], 10, 0.5).assess(Strategy::Spread, 10, Effort::Thorough);
+    let one = layout(&[1; 60], 1, 0.5).assess(Strategy::Spread, 31, Effort::Thorough);
+    let ten = layout(&[1; 60], 10, 0.5).assess(Strategy::Spread, 31, Effort::Thorough);
     let probability = one.capture.probability.upper;
     assert_eq!(one.any_shard.upper, probability);
     assert_eq!(ten.any_shard.upper, 10.0 * probability);
