@@ -93,11 +93,15 @@ pub struct Capture {
 /// # Panics
 /// If there are no seats, or more than candidates: the caller has checked that.
 pub fn capture(candidates: &[Candidate], seats: usize, effort: Effort) -> Capture {
+    capture_within(candidates, seats, effort.cells())
+}
+
+fn capture_within(candidates: &[Candidate], seats: usize, cells: usize) -> Capture {
     assert!((1..=candidates.len()).contains(&seats), "there are candidates for all seats");
     if seats == candidates.len() {
         return everybody(candidates);
     }
-    let race = Race::new(candidates, seats, effort);
+    let race = Race::new(candidates, seats, cells);
     let tolerance = if race.unit_is_exact { 1e-13 } else { 1e-6 };
     let found = Clock::new(&race.sizes, seats).integrate(tolerance, |time| race.density(time));
     let [lower, upper, heavy_honest, heavy_any] = found;
@@ -169,7 +173,7 @@ struct Race {
 }
 
 impl Race {
-    fn new(candidates: &[Candidate], seats: usize, effort: Effort) -> Self {
+    fn new(candidates: &[Candidate], seats: usize, cells: usize) -> Self {
         let mut order: Vec<(u64, bool)> =
             candidates.iter().map(|one| (one.weight, one.corrupt)).collect();
         order.sort_unstable();
@@ -181,7 +185,7 @@ impl Race {
             let members = group.len();
             classes.push(Class { weight, corrupt, members, size, units: 0, rest: 0 });
         }
-        let (unit, unit_is_exact) = unit(&classes, seats, effort);
+        let (unit, unit_is_exact) = unit(&classes, seats, cells);
         for class in &mut classes {
             class.units = ((class.weight + unit / 2) / unit) as usize;
             class.rest = i128::from(class.weight) - class.units as i128 * i128::from(unit);
@@ -303,14 +307,14 @@ impl Race {
 }
 
 /// The weight that sums are counted in, and whether all weights are multiples of it.
-fn unit(classes: &[Class], seats: usize, effort: Effort) -> (u64, bool) {
+fn unit(classes: &[Class], seats: usize, cells: usize) -> (u64, bool) {
     /// Exact sums may cost so many times more than rounded ones.
     const WORTH: u128 = 5;
     let weights = classes.iter().map(|class| (i128::from(class.weight), class.members));
     let heaviest = largest_sums(weights, seats).last().copied().unwrap_or(0) as u128;
     let steps: usize = classes.iter().map(|class| class.members.min(seats)).sum();
     // About a quarter of the cells is in use: low rows are short, and each side has its table.
-    let units = (4 * effort.cells() / (seats * steps)).max(4 * seats) as u128;
+    let units = (4 * cells / (seats * steps)).max(4 * seats) as u128;
     let divisor = classes.iter().fold(0, |divisor, class| gcd(divisor, class.weight));
     if heaviest / u128::from(divisor) <= units * WORTH {
         return (divisor, true);

@@ -146,6 +146,26 @@ fn equal_weights_agree_with_the_hypergeometric_tail() {
     }
 }
 
+/// However coarsely weights are rounded, the bounds hold.
+#[test]
+fn coarse_rounding_keeps_its_bounds() {
+    let mut rounded = 0;
+    for salt in 0..12_u64 {
+        let weight = |place: u64| 500 + (place * 7_919 + salt * 104_729) % 1_511;
+        let weights: Vec<u64> = (0..7).map(weight).collect();
+        let all = candidates(&weights[..5], &weights[5..]);
+        for seats in 3..7 {
+            let expected = exhaust(&all, seats).drawn;
+            let found = capture_within(&all, seats, 1);
+            rounded += usize::from(!found.exact_weights);
+            let Bounds { lower, upper } = found.uncapped;
+            let holds = lower <= expected * (1.0 + 1e-11) && expected * (1.0 - 1e-11) <= upper;
+            assert!(holds, "{weights:?}, {seats} seats: {lower:e} {expected:e} {upper:e}");
+        }
+    }
+    assert_eq!(rounded, 48);
+}
+
 /// Rounded weights bound what exact ones give.
 #[test]
 fn rounding_bounds_the_exact_probability() {
@@ -173,7 +193,7 @@ fn the_certificate_holds_for_an_integral_that_is_known() {
         ((0..16).map(|power| 1_u64 << (2 * power)).collect(), 8),
     ] {
         // Everybody is corrupt, so every committee is captured.
-        let race = Race::new(&candidates(&[], &weights), seats, Effort::Quick);
+        let race = Race::new(&candidates(&[], &weights), seats, Effort::Quick.cells());
         for tolerance in [1e-1, 1e-3, 1e-6, 1e-13] {
             let clock = Clock::new(&race.sizes, seats);
             let [_, measure, ..] = clock.integrate(tolerance, |time| race.density(time));
