@@ -14,6 +14,7 @@ mod load;
 pub mod node;
 mod output;
 mod query;
+mod shard;
 mod sim;
 mod transfer;
 mod tunnel;
@@ -42,6 +43,9 @@ enum Command {
     /// Simulate a network of validators in virtual time.
     #[command(subcommand)]
     Sim(sim::SimCommand),
+    /// Plan shards: how large their committees must be, and who would serve.
+    #[command(subcommand)]
+    Shard(shard::ShardCommand),
     /// Make, show, export and import key files.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -88,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Crypto(command) => crypto::run(command),
         Command::Dag(command) => dag::run(command),
         Command::Sim(command) => sim::run(command),
+        Command::Shard(command) => shard::run(command),
         Command::Key(command) => key::run(command),
         Command::Account(command) => account::run(command),
         Command::Genesis(command) => genesis::run(command),

@@ -94,6 +94,8 @@ domains! {
     Recovery => "recovery",
     /// The trace of a run, by which two runs are compared.
     Trace => "trace",
+    /// The draw of the shards' committees from the epoch's seed.
+    SeatDraw => "seat-draw",
 }
 
 /// One BLAKE3 key per domain, in the order of [`Domain::ALL`].

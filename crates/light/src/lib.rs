@@ -8,7 +8,8 @@
 //! - [`verify_evidence`] and [`guilty_of_fork`]: who misbehaved (DESIGN section 5.6);
 //! - [`verify_account_proof`] and [`TransactionProof`]: what a certified checkpoint's roots
 //!   commit to (DESIGN section 6). The hashing rules of the state tree live here, in
-//!   [`state`], and the ledger builds its tree with them.
+//!   [`state`], and the ledger builds its tree with them;
+//! - [`draw_committees`]: who serves which shard in an epoch (DESIGN section 7).
 //!
 //! **Invariants**
 //! - no input makes anything here panic, and every loop is bounded by its input's bound;
@@ -19,6 +20,7 @@
 mod account;
 mod block_rules;
 mod certificate;
+mod draw;
 mod evidence;
 mod fork;
 mod outcome;
@@ -27,6 +29,7 @@ pub mod state;
 pub use account::{Account, AccountProof, verify_account_proof};
 pub use block_rules::{BlockFault, check_block};
 pub use certificate::{CertificateError, certificate_weight, verify_certificate};
+pub use draw::{Draw, DrawError, DrawnCommittee, Link, draw_committees};
 pub use evidence::{EvidenceError, verify_evidence};
 pub use fork::{ForkError, guilty_of_fork, preferred};
 pub use outcome::{Failure, Outcome, Refusal, TransactionProof, transaction_leaf};

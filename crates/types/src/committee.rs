@@ -222,8 +222,12 @@ impl Committee {
 /// Lowers weights until none is above f of their own sum, for four members or more.
 ///
 /// Lowering one weight lowers f, so it repeats; every pass lowers the sum, so it ends. With
-/// four members or more the equal split is a fixpoint, so no weight falls to zero.
-fn cap_weights(weights: &mut [u64]) {
+/// four members or more the equal split is a fixpoint, so no weight falls to zero. This is what
+/// [`Committee::form`] does to the weights of its members.
+///
+/// # Panics
+/// If the sum of four weights or more is zero or does not fit 64 bits.
+pub fn cap_weights(weights: &mut [u64]) {
     if weights.len() < 4 {
         return;
     }

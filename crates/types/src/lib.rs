@@ -38,7 +38,7 @@ pub use bounded::Bounded;
 pub use certificate::{CertificateError, certificate_weight, verify_certificate};
 pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
 pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode, encoded_bytes};
-pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member};
+pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member, cap_weights};
 pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
 pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
