@@ -7,6 +7,7 @@ mod list;
 mod replay;
 mod rule;
 mod run;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ Exit code: 0 if every invariant held, 1 if one was broken, 2 for bad input.
 
 Examples:
   qcn sim run wan
+  qcn sim run shards                      1 to 16 shards, one after the other
   qcn sim run scenarios/partition.toml --seed 7 --html split.html
   qcn sim run scale --json - --quiet | jq .finality_ms";
 
@@ -36,7 +38,8 @@ Exit code: 0 if every invariant held, 1 if one was broken, 2 for bad input.
 Examples:
   qcn sim fuzz --seeds 0..10000
   qcn sim fuzz --minutes 30 --jobs 4
-  qcn sim fuzz --seeds 42..43";
+  qcn sim fuzz --seeds 42..43
+  qcn sim fuzz --shards --minutes 10      networks of shards with transfers between them";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

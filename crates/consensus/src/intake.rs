@@ -147,7 +147,9 @@ impl Intake {
         self.waiting_in(slot).any(|waiting| matches!(waiting.block, Pending::Verified(_)))
     }
 
-    fn is_waiting(&self, reference: &BlockRef) -> bool {
+    /// Whether this very block waits, verified.
+    #[must_use]
+    pub fn is_waiting(&self, reference: &BlockRef) -> bool {
         self.waiting_in(reference.slot()).any(|waiting| match &waiting.block {
             Pending::Verified(block) => block.reference() == *reference,
             Pending::Compact(_) => false,

@@ -22,6 +22,7 @@ mod format;
 mod plan;
 mod random;
 mod run;
+mod shards;
 mod shrink;
 mod words;
 
@@ -29,7 +30,7 @@ pub use builtin::{BUILTIN, Builtin, builtin};
 pub use error::ScenarioError;
 pub use format::{
     Adversary, Consensus, DiskSettings, Expect, Fault, FaultKind, LatencyKind, Load, Member,
-    Network, Preset, Run, Scenario,
+    Network, Preset, Run, Scenario, Shards,
 };
 pub use plan::{Plan, PlannedFault, PlannedLoad, PlannedMember};
 pub use random::random_scenario;

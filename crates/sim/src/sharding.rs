@@ -7,6 +7,7 @@
 //! a run is a function of its seed.
 
 mod builder;
+mod random;
 mod relay;
 pub mod sweep;
 mod traffic;
@@ -19,6 +20,7 @@ use qcn_ledger::Received;
 use qcn_types::{Height, Layout, ShardId, Time, ValidatorIndex};
 
 pub use builder::{ShardedBuildError, ShardedBuilder};
+pub use random::{RandomShards, random_shards};
 pub use relay::BadRelayer;
 
 use crate::engine::Engine;
@@ -184,6 +186,12 @@ impl ShardedNetwork {
             }
             self.watch.notice(self.now, place, &notice, &self.shards[shard].engine);
         }
+    }
+
+    /// How many transfers to another shard were submitted.
+    #[must_use]
+    pub fn crossings(&self) -> usize {
+        self.traffic.crossings.len()
     }
 
     /// All broken invariants, of every shard and between them, judged as if the run ended here.

@@ -2,6 +2,7 @@
 
 mod outcome;
 mod pool;
+mod shards;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -43,6 +44,9 @@ pub struct FuzzArgs {
     /// Where a scenario that breaks something goes.
     #[arg(long, value_name = "DIR", default_value = "out/fuzz")]
     out: PathBuf,
+    /// Networks of one to four shards with transfers between them, instead of single ones.
+    #[arg(long, conflicts_with_all = ["out", "rule"])]
+    shards: bool,
     #[command(flatten)]
     broken: BreakArgs,
 }
@@ -82,8 +86,12 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<ExitCode> {
         Some(0) => bail!("--jobs 0 would never begin; give at least 1"),
         jobs => jobs.or_else(|| std::thread::available_parallelism().ok().map(Into::into)),
     };
+    let jobs = jobs.unwrap_or(1);
+    if args.shards {
+        return shards::run(args, &seeds, limit, jobs);
+    }
     outcome::silence_panics();
-    let (totals, failure) = pool::search(seeds, limit, jobs.unwrap_or(1), args.broken.rule());
+    let (totals, failure) = pool::search(seeds, limit, jobs, args.broken.rule());
     let found = failure.map(|failure| report_failure(args, failure)).transpose()?;
     let summary = totals.json(found.as_ref());
     match &args.json {

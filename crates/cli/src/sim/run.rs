@@ -16,7 +16,7 @@ use super::host::Stopwatch;
 use super::rule::BreakArgs;
 
 /// Where results go unless something else is said.
-const FOLDER: &str = "out";
+pub(super) const FOLDER: &str = "out";
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -28,25 +28,28 @@ pub struct RunArgs {
     seed: Option<u64>,
     /// Write the result as JSON to this file; - prints it instead of the table.
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
     /// Write the report as a standalone page to this file.
     #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    pub(super) html: Option<PathBuf>,
     /// Write no files other than those named.
     #[arg(long)]
-    no_files: bool,
+    pub(super) no_files: bool,
     /// Show every validator and every event in the table.
     #[arg(long)]
     full: bool,
     /// Show no progress and no table.
     #[arg(long, short)]
-    quiet: bool,
+    pub(super) quiet: bool,
     #[command(flatten)]
-    broken: BreakArgs,
+    pub(super) broken: BreakArgs,
 }
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let scenario = files::scenario(&args.scenario)?;
+    if let Some(plan) = scenario.sweep(args.seed.unwrap_or(scenario.run.seed))? {
+        return super::sweep::run(args, &scenario.name, &plan);
+    }
     let options =
         RunOptions { seed: args.seed, broken_rule: args.broken.rule(), ..RunOptions::default() };
     let result = watched(&scenario, &options, args.quiet)?;
@@ -90,7 +93,7 @@ pub fn watched(
 }
 
 /// A bar on standard error; hidden where that is no terminal.
-fn progress_bar(name: &str) -> ProgressBar {
+pub(super) fn progress_bar(name: &str) -> ProgressBar {
     let bar = ProgressBar::new(1);
     let template = "{prefix} [{bar:36}] {percent:>3}%  {msg}  {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {

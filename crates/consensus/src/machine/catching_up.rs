@@ -1,12 +1,20 @@
 //! What the machine lacks, and how it gets it: single blocks, whole rounds, or word that only the
 //! state will do (DESIGN section 5.5).
 
+use std::collections::BTreeSet;
+
 use qcn_crypto::Digest;
 use qcn_types::{BlockRef, Bounded, Round, Slot, ValidatorIndex};
 
 use super::Machine;
 use crate::limits::{self, HORIZON_ROUNDS, MAX_REQUESTED_SLOTS, RETENTION_ROUNDS};
 use crate::{Message, Output};
+
+/// The blocks of a slot that others name and that are not in the DAG.
+fn named_in(wanted: &BTreeSet<BlockRef>, slot: Slot) -> impl Iterator<Item = BlockRef> + '_ {
+    let name = |digest| BlockRef { round: slot.round, author: slot.author, digest };
+    wanted.range(name(Digest::ZERO)..=name(Digest([u8::MAX; 32]))).copied()
+}
 
 impl Machine {
     /// Asks for a block with its parents in full, unless the answer may still be on its way.
@@ -19,20 +27,28 @@ impl Machine {
     pub(super) fn fetch_missing(&mut self) {
         let pause = self.config.sync_delay_us;
         let members = self.committee().len();
-        let (dag, intake) = (&self.dag, &self.intake);
-        // Where the DAG has a block already, another one of the slot is wanted.
-        let only_waits =
-            |slot: Slot| dag.in_slot(slot).next().is_none() && intake.has_verified(slot);
+        let (dag, intake, wanted) = (&self.dag, &self.intake, &self.wanted);
+        // Where the DAG has a block already, another one of the slot is wanted. So it is where one
+        // waits for parents that may not even exist, while others name another one.
+        let only_waits = |slot: Slot| {
+            dag.in_slot(slot).next().is_none()
+                && intake.has_verified(slot)
+                && named_in(wanted, slot).all(|reference| intake.is_waiting(&reference))
+        };
         for (to, slots) in self.fetch.requests(self.now, pause, self.own, members, only_waits) {
             for slot in &slots {
                 let withheld = &mut self.withheld[slot.author.position()];
                 *withheld = withheld.saturating_add(2).min(limits::MOST_WITHHELD);
             }
             // Who has a block of the slot lacks a certain other one; else any will do.
-            let (occupied, empty): (Vec<Slot>, Vec<Slot>) =
-                slots.into_iter().partition(|slot| self.dag.in_slot(*slot).next().is_some());
-            let exact: Vec<BlockRef> =
-                occupied.iter().flat_map(|slot| self.wanted_in(*slot)).collect();
+            let (occupied, empty): (Vec<Slot>, Vec<Slot>) = slots.into_iter().partition(|slot| {
+                self.dag.in_slot(*slot).next().is_some() || self.intake.has_verified(*slot)
+            });
+            let exact: Vec<BlockRef> = occupied
+                .iter()
+                .flat_map(|slot| named_in(&self.wanted, *slot))
+                .filter(|reference| !self.intake.is_waiting(reference))
+                .collect();
             for part in exact.chunks(MAX_REQUESTED_SLOTS) {
                 self.send(to, Message::RequestBlocks(Bounded::truncated(part.to_vec())));
             }
@@ -40,13 +56,6 @@ impl Machine {
                 self.send(to, Message::RequestSlots(Bounded::truncated(part.to_vec())));
             }
         }
-    }
-
-    /// The blocks of a slot that others name and that are not here.
-    fn wanted_in(&self, slot: Slot) -> impl Iterator<Item = BlockRef> + '_ {
-        let name = |digest| BlockRef { round: slot.round, author: slot.author, digest };
-        let names = name(Digest::ZERO)..=name(Digest([u8::MAX; 32]));
-        self.wanted.range(names).copied()
     }
 
     /// The least time between two requests for whole rounds.

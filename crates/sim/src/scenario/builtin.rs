@@ -19,8 +19,16 @@ macro_rules! builtin {
 }
 
 /// All of them, in the order in which they are listed.
-pub const BUILTIN: [Builtin; 7] =
-    builtin!["wan", "partition", "byzantine", "heterogeneous", "scale", "churn", "flaky-disks"];
+pub const BUILTIN: [Builtin; 8] = builtin![
+    "wan",
+    "partition",
+    "byzantine",
+    "heterogeneous",
+    "scale",
+    "churn",
+    "flaky-disks",
+    "shards"
+];
 
 /// The one of that name.
 #[must_use]

@@ -27,6 +27,9 @@ pub struct Scenario {
     pub disk: DiskSettings,
     /// How long, and from which seed.
     pub run: Run,
+    /// Several shards instead of one, again and again with other numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Shards>,
     /// What is expected besides the invariants.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expect: Expect,
@@ -188,6 +191,19 @@ impl Default for Load {
     fn default() -> Self {
         Self { transactions_per_second: 10.0, accounts: 16, to: Recipients::Weighted }
     }
+}
+
+/// A sweep over the number of shards and the share of transfers that cross them. Every shard has a
+/// committee, links, accounts and a load like those of the scenario.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shards {
+    /// The numbers of shards, in order; each is compared with the first.
+    pub counts: Vec<usize>,
+    /// The shares of transfers that cross, in percent.
+    pub cross_percents: Vec<u64>,
+    /// The load of one more run with two shards, small enough to tell latencies by.
+    pub latency_transactions_per_second: u64,
 }
 
 /// How fast the disks are.

@@ -138,7 +138,7 @@ impl Scenario {
         toml::to_string(self)
     }
 
-    fn resolve(&self, seed: u64) -> Result<Plan, Problem> {
+    pub(super) fn resolve(&self, seed: u64) -> Result<Plan, Problem> {
         check_name(&self.name)?;
         let committee = committee::resolve(&self.network, seed)?;
         let mut chooser = Chooser::new(&committee.members, seed);
@@ -156,6 +156,7 @@ impl Scenario {
         }
         let load = self.load()?;
         self.check_expectations()?;
+        self.check_shards()?;
         Ok(Plan {
             name: self.name.clone(),
             seed,

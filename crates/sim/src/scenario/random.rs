@@ -44,6 +44,7 @@ pub fn random_scenario(seed: u64) -> Scenario {
             calm_from_seconds: Some(calm_ms as f64 / 1000.0),
             allow_unsafe: false,
         },
+        shards: None,
         expect: Expect::default(),
         fault: Vec::new(),
         adversary: Vec::new(),

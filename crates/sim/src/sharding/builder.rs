@@ -148,7 +148,7 @@ impl ShardedBuilder {
         self
     }
 
-    /// Makes all relayers of a lane but the last bad ones.
+    /// Makes the first relayers of a lane bad ones.
     #[must_use]
     pub fn bad_relayers(mut self, from: usize, to: usize, bad: BadRelayer) -> Self {
         self.bad_relayers.push((from, to, bad));

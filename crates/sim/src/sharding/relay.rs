@@ -16,15 +16,18 @@ use crate::engine::Engine;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
 
-/// Relayers of a lane besides a cross-validator.
-const RELAYERS: usize = 2;
+/// Relayers of a lane besides a cross-validator. Each has other validators at both ends, so that
+/// one faulty validator in either shard leaves two.
+const RELAYERS: usize = 4;
+/// How many relayers of a lane are never bad: one faulty validator in either shard leaves one.
+const GOOD_RELAYERS: usize = 3;
 /// How often a relayer looks without being told, in microseconds.
 const LOOK_INTERVAL_US: u64 = 100_000;
 /// The least time between two deliveries by one relayer on one lane, in microseconds: every
 /// delivery costs all validators of the destination a certificate.
 const CARRY_INTERVAL_US: u64 = 100_000;
 /// How long each relayer leaves a lane to the one before it, in microseconds.
-const PATIENCE_US: u64 = 2_000_000;
+const PATIENCE_US: u64 = 1_500_000;
 /// How long a relayer that had to step in goes on as if it were the first, in microseconds.
 const STANDS_IN_US: u64 = 10_000_000;
 /// When what was carried and has not moved the lane is carried again, in microseconds.
@@ -149,11 +152,11 @@ impl Links {
         }
     }
 
-    /// Makes the first relayers of a lane bad ones; the last one of each stays honest.
+    /// Makes the first relayers of a lane bad ones; the last [`GOOD_RELAYERS`] stay honest.
     pub(super) fn corrupt(&mut self, from: usize, to: usize, bad: BadRelayer) {
         let mut relayers: Vec<&mut Link> =
             self.links.iter_mut().filter(|link| link.shards == [from, to]).collect();
-        relayers.pop();
+        relayers.truncate(relayers.len().saturating_sub(GOOD_RELAYERS));
         for link in relayers {
             link.bad = Some(bad);
         }

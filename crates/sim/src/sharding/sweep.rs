@@ -31,8 +31,12 @@ pub struct SweepPlan {
     pub accounts: usize,
     /// Transfers that clients of each shard offer in a second.
     pub offered_per_second: u64,
+    /// The same where latencies are to be told.
+    pub latency_per_second: u64,
     /// One-way latencies, within shards and between them.
     pub latency: LatencyModel,
+    /// Where they come from, for people.
+    pub latency_source: String,
     /// The parameters of consensus.
     pub consensus: Config,
     /// Not measured, in microseconds.
@@ -81,6 +85,18 @@ impl SweepPlan {
     pub fn points(&self) -> Vec<(usize, u64)> {
         let shares = self.cross_percents.iter();
         shares.flat_map(|share| self.shards.iter().map(move |shards| (*shards, *share))).collect()
+    }
+
+    /// Runs two shards under a small load, half of it across, to tell latencies.
+    ///
+    /// # Errors
+    /// [`ShardedBuildError`] for what cannot be built.
+    pub fn run_for_latency(
+        &self,
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Result<SweepPoint, ShardedBuildError> {
+        let calm = Self { offered_per_second: self.latency_per_second, ..self.clone() };
+        calm.run(2, 50, None, watch)
     }
 
     /// Runs one point. `single` is the throughput of the single shard, if it is known.

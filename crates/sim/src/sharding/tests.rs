@@ -42,7 +42,7 @@ fn the_same_seed_gives_the_same_world() {
     assert_ne!(hash(5), hash(6));
 }
 
-/// Whatever the relayers before it do, the last one brings everything, once.
+/// Whatever the first relayers do, others bring everything, once.
 #[test]
 fn bad_relayers_hold_nothing_back() {
     for bad in BadRelayer::ALL {

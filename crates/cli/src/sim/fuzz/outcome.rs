@@ -1,5 +1,6 @@
 //! What became of random scenarios.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use qcn_consensus::BrokenRule;
@@ -68,14 +69,15 @@ pub fn attempt(
             (Some(result), failure)
         }
         Ok(Err(error)) => (None, Some(failure(GENERATOR, error.to_string()))),
-        Err(panic) => {
-            let message = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            (None, Some(failure(PANIC, message.unwrap_or_else(|| "without a message".to_owned()))))
-        }
+        Err(panic) => (None, Some(failure(PANIC, message_of(panic.as_ref())))),
     }
+}
+
+/// What a panic says.
+pub fn message_of(panic: &(dyn Any + Send)) -> String {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    let text = owned.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("without a message").to_owned()
 }
 
 /// What all scenarios together amounted to.

@@ -1,8 +1,8 @@
 //! Many seeds at a time.
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,17 +14,6 @@ use super::outcome::{Failure, Totals, Until, attempt};
 /// How often the bar moves by itself.
 const TICK: Duration = Duration::from_millis(200);
 
-/// What the threads share.
-struct Search {
-    next: AtomicU64,
-    end: u64,
-    deadline: Option<Instant>,
-    found: AtomicBool,
-    totals: Mutex<(Totals, Option<Failure>)>,
-    bar: ProgressBar,
-    rule: Option<BrokenRule>,
-}
-
 /// Runs seeds in order until the end, the limit or the first failure. Seeds that are under way
 /// then are finished, and of several failures that of the lowest seed counts: so the outcome
 /// does not depend on how many run at a time.
@@ -35,61 +24,64 @@ pub fn search(
     rule: Option<BrokenRule>,
 ) -> (Totals, Option<Failure>) {
     let begun = Instant::now();
-    let search = Search {
-        next: AtomicU64::new(seeds.start),
-        end: seeds.end,
-        deadline: limit.map(|limit| begun + limit),
-        found: AtomicBool::new(false),
-        totals: Mutex::default(),
-        bar: progress_bar(&seeds, limit.is_some()),
-        rule,
-    };
-    search.bar.enable_steady_tick(TICK);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| search.work());
+    let mut totals = Totals::default();
+    let mut lowest: Option<Failure> = None;
+    let try_one = |seed| attempt(&random_scenario(seed), rule, Until::FirstViolation);
+    let last = each(&seeds, limit, jobs, try_one, |seed, (result, failure)| {
+        totals.seeds += 1;
+        if let Some(result) = &result {
+            totals.add(result);
         }
+        let failed = failure.is_some();
+        if let Some(failure) = failure
+            && lowest.as_ref().is_none_or(|lowest| seed < lowest.seed)
+        {
+            lowest = Some(failure);
+        }
+        failed
     });
-    search.bar.finish_and_clear();
-    let last = search.next.load(Ordering::Relaxed).min(seeds.end);
-    let totals = search.totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let (mut totals, failure) = totals;
     totals.range = (seeds.start, last);
     totals.wall_seconds = begun.elapsed().as_secs_f64();
-    (totals, failure)
+    (totals, lowest)
 }
 
-impl Search {
-    fn work(&self) {
-        while let Some(seed) = self.take() {
-            let (result, failure) =
-                attempt(&random_scenario(seed), self.rule, Until::FirstViolation);
-            self.found.fetch_or(failure.is_some(), Ordering::Relaxed);
-            let totals = self.totals.lock();
-            let mut totals = totals.unwrap_or_else(std::sync::PoisonError::into_inner);
-            let (totals, lowest) = &mut *totals;
-            totals.seeds += 1;
-            if let Some(result) = &result {
-                totals.add(result);
+/// Tries seeds in order, many at a time, until the end, the limit, or until `take_in` says that
+/// it is enough; those under way then are finished. Gives the first seed that was not tried.
+pub fn each<R: Send>(
+    seeds: &Range<u64>,
+    limit: Option<Duration>,
+    jobs: usize,
+    attempt: impl Fn(u64) -> R + Sync,
+    take_in: impl FnMut(u64, R) -> bool + Send,
+) -> u64 {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let bar = progress_bar(seeds, limit.is_some());
+    bar.enable_steady_tick(TICK);
+    let (next, enough) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let take_in = Mutex::new(take_in);
+    let work = || {
+        loop {
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if late || enough.load(Ordering::Relaxed) {
+                return;
             }
-            if let Some(failure) = failure
-                && lowest.as_ref().is_none_or(|lowest| seed < lowest.seed)
-            {
-                *lowest = Some(failure);
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
             }
-            self.bar.inc(1);
+            let result = attempt(seed);
+            let mut take_in = take_in.lock().unwrap_or_else(PoisonError::into_inner);
+            enough.fetch_or(take_in(seed, result), Ordering::Relaxed);
+            bar.inc(1);
         }
-    }
-
-    /// The next seed, unless it is time to stop.
-    fn take(&self) -> Option<u64> {
-        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        if late || self.found.load(Ordering::Relaxed) {
-            return None;
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(work);
         }
-        let seed = self.next.fetch_add(1, Ordering::Relaxed);
-        (seed < self.end).then_some(seed)
-    }
+    });
+    bar.finish_and_clear();
+    next.load(Ordering::Relaxed).min(seeds.end)
 }
 
 /// A bar on standard error, hidden where that is no terminal. A search that ends by the clock

@@ -1,5 +1,7 @@
 //! Two and more blocks of one slot.
 
+use std::collections::BTreeSet;
+
 use qcn_types::{CompactParents, Offence};
 
 use super::*;
@@ -290,4 +292,41 @@ fn a_median_is_that_of_the_parents_named() {
         hands.receive_full(1, &fork(0));
         assert!(hands.has(&above), "{first} first");
     }
+}
+
+/// A block of a slot that waits does not stand for another one that others name.
+///
+/// Given validator 1's block on top of validator 3's of round 2, which is not here,
+/// when validator 3's other block of that slot comes, whose own parent nobody has,
+/// then the named one is still asked for, by its name, and both are taken in.
+#[test]
+fn a_block_that_waits_does_not_stand_for_another() {
+    let mut hands = Hands::listening(4);
+    let first = first_blocks(4, &[1, 2, 3]);
+    first.iter().for_each(|block| hands.receive(block.body.author.0, block));
+    let below = references(&first);
+    let second = [1, 2].map(|index| block(index, 2, &ordered(index, &below)));
+    second.iter().for_each(|block| hands.receive(block.body.author.0, block));
+    let named = block(3, 2, &ordered(3, &below));
+    let mut parents = references(&second);
+    parents.push(reference(&named));
+    let above = block(1, 3, &ordered(1, &parents));
+    hands.receive_full(1, &above);
+    let unknown = block_at(3, 1, &origin(4), 77);
+    let mut elsewhere = vec![reference(&unknown)];
+    elsewhere.extend(&below[..2]);
+    hands.receive_full(3, &block_at(3, 2, &elsewhere, 78));
+    hands.drain();
+    let mut asked = BTreeSet::new();
+    for _ in 0..20 {
+        hands.tick(100);
+        for (_, message) in hands.sent() {
+            if let Message::RequestBlocks(names) = message {
+                asked.extend(names.iter().copied());
+            }
+        }
+    }
+    assert!(asked.contains(&reference(&named)), "{asked:?}");
+    hands.receive_full(2, &named);
+    assert!(hands.has(&named) && hands.has(&above));
 }

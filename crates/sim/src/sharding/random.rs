@@ -1,0 +1,136 @@
+//! Random networks of shards, one for each seed: what `qcn sim fuzz --shards` tries.
+//!
+//! First anything goes wrong, in every shard within what it tolerates, and between shards whatever
+//! relayers like; then all is calm, and everything that was sent must arrive.
+
+use qcn_consensus::Config;
+use qcn_types::Time;
+
+use super::{BadRelayer, ShardedBuilder, ShardedNetwork};
+use crate::adversary::Adversary;
+use crate::disk::DiskFault;
+use crate::fault::{CrashMoment, Fault, OutputKind};
+use crate::network::LatencyModel;
+use crate::random::Random;
+
+/// The most shards.
+const SHARDS_MAX: u64 = 4;
+/// The most faults in one shard.
+const FAULTS_MAX: u64 = 4;
+/// When all is calm at the earliest and the latest, in milliseconds.
+const CALM_MS: [u64; 2] = [3_000, 9_000];
+/// How long the run goes on after that, in milliseconds: long enough for clients to hand in
+/// again, for relayers to step in one after the other, and for a shard to catch up.
+const AFTER_CALM_MS: u64 = 24_000;
+
+/// A random network and what is special about it.
+#[derive(Debug)]
+pub struct RandomShards {
+    /// The network, ready to be built.
+    pub builder: ShardedBuilder,
+    /// When its run ends.
+    pub until: Time,
+    /// What it is, in words.
+    pub description: String,
+}
+
+/// The network of a seed.
+#[must_use]
+pub fn random_shards(seed: u64) -> RandomShards {
+    let mut random = Random::new(seed, "random shards");
+    let shards = random.between(1, SHARDS_MAX) as usize;
+    let validators = random.between(4, 7) as usize;
+    let calm_ms = random.between(CALM_MS[0], CALM_MS[1]);
+    let high = random.between(5_000, 120_000) as u32;
+    let per_second = random.between(2, 40);
+    let cross_permille = if random.chance(200_000) { 1_000 } else { random.below(1_001) };
+    let config = Config {
+        leaders_per_round: random.between(1, 4) as u16,
+        schedule_interval_commits: random.between(16, 64),
+        min_round_interval_us: random.between(5_000, 40_000),
+        ..Config::default()
+    };
+    let mut builder = ShardedNetwork::new(seed)
+        .shards(shards)
+        .validators(validators)
+        .accounts(random.between(2, 8) as usize)
+        .power_permille(random.between(200, 2_000))
+        .latency(LatencyModel::Between { low: high / 4, high })
+        .config(config)
+        .snapshot_interval(random.between(1, 4))
+        .load(per_second, cross_permille, Time::from_ms(calm_ms + 2_000));
+    let mut words = vec![format!(
+        "{shards} shards of {validators}, {per_second}/s, {cross_permille} permille across"
+    )];
+    for shard in 0..shards {
+        let faulty = random.below(validators as u64) as usize;
+        if random.chance(450_000)
+            && let Some(adversary) = random.pick(&Adversary::ALL).copied()
+        {
+            words.push(format!("shard {shard}: validator {faulty} is a {adversary}"));
+            builder = builder.adversary(shard, faulty, adversary);
+        }
+        for _ in 0..random.below(FAULTS_MAX + 1) {
+            let at = random.between(200, calm_ms - 500);
+            let fault = fault(&mut random, validators, faulty, calm_ms - at);
+            words.push(format!("shard {shard} at {at} ms: {}", fault.describe()));
+            builder = builder.fault(shard, Time::from_ms(at), fault);
+        }
+        builder = builder.fault(shard, Time::from_ms(calm_ms), Fault::Heal);
+        for validator in 0..validators {
+            builder = builder.fault(shard, Time::from_ms(calm_ms), Fault::Restart { validator });
+        }
+    }
+    for (from, to) in (0..shards).flat_map(|from| (0..shards).map(move |to| (from, to))) {
+        if from != to
+            && random.chance(300_000)
+            && let Some(bad) = random.pick(&BadRelayer::ALL).copied()
+        {
+            words.push(format!("relayers from {from} to {to}: {bad:?}"));
+            builder = builder.bad_relayers(from, to, bad);
+        }
+    }
+    let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
+    RandomShards { builder, until, description: words.join("; ") }
+}
+
+/// A fault that is over when all is calm. Only one validator of a shard may lose what it wrote.
+fn fault(random: &mut Random, validators: usize, faulty: usize, left_ms: u64) -> Fault {
+    let anybody = random.below(validators as u64) as usize;
+    let duration_us = random.between(100, left_ms.max(101)) * 1_000;
+    let restart_after_us = Some(random.between(1, left_ms.max(2)) * 1_000);
+    match random.below(8) {
+        0 | 1 => {
+            let mut all: Vec<usize> = (0..validators).collect();
+            random.shuffle(&mut all);
+            let rest = all.split_off(random.between(1, validators as u64 - 1) as usize);
+            Fault::Flapping { groups: vec![all, rest], period_us: duration_us, duration_us }
+        }
+        2 | 3 => {
+            let kinds = [
+                OutputKind::PersistBarrier,
+                OutputKind::Execute,
+                OutputKind::Send,
+                OutputKind::Sign,
+            ];
+            let moment = match random.pick(&kinds) {
+                Some(kind) if random.chance(500_000) => CrashMoment::After(*kind),
+                _ => CrashMoment::Now,
+            };
+            let disk =
+                if random.chance(500_000) { DiskFault::LoseUnsynced } else { DiskFault::Nothing };
+            Fault::Crash { validator: anybody, moment, disk, restart_after_us }
+        }
+        4 => {
+            let losses = [DiskFault::Wipe, DiskFault::TornTail, DiskFault::BitFlip];
+            let disk = random.pick(&losses).copied().unwrap_or_default();
+            Fault::Crash { validator: faulty, moment: CrashMoment::Now, disk, restart_after_us }
+        }
+        5 => Fault::Pause { validator: anybody, duration_us },
+        6 => Fault::LossBurst { per_million: random.between(10_000, 300_000) as u32, duration_us },
+        _ => {
+            let permille = random.between(1_500, 10_000) as u32;
+            Fault::LatencySpike { validators: vec![anybody], permille, duration_us }
+        }
+    }
+}
