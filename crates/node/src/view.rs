@@ -153,6 +153,9 @@ pub enum SubmitError {
     /// Too much waits already.
     #[error("the node is busy: try again in a moment")]
     Busy,
+    /// Committed evidence isolated the validator: nobody builds on its blocks any more.
+    #[error("this validator is isolated for misbehaviour: hand the transaction to another one")]
+    Isolated,
     /// The node is stopping or has stopped.
     #[error("the node is not running any more")]
     Stopped,
@@ -182,6 +185,7 @@ impl SubmitError {
             Self::Refused(qcn_shard::Refused::NonceTaken { .. }) => "nonce_taken",
             Self::Refused(qcn_shard::Refused::Full) => "mempool_full",
             Self::Busy => "busy",
+            Self::Isolated => "isolated",
             Self::Stopped => "stopped",
         }
     }
@@ -284,11 +288,15 @@ impl View {
     /// A transaction that was taken in is not final yet: follow it in the archive or the notices.
     ///
     /// # Errors
-    /// [`SubmitError::Busy`] or [`SubmitError::Stopped`] for all of them.
+    /// [`SubmitError::Busy`], [`SubmitError::Isolated`] or [`SubmitError::Stopped`] for all of
+    /// them.
     pub async fn submit(
         &self,
         transactions: Vec<Transaction>,
     ) -> Result<Vec<Result<TransactionId, SubmitError>>, SubmitError> {
+        if self.isolated().contains(self.own()) {
+            return Err(SubmitError::Isolated);
+        }
         let (reply, answers) = oneshot::channel();
         let submission = Submission { transactions, reply };
         self.0.submissions.try_send(submission).map_err(|error| match error {

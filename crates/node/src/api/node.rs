@@ -227,6 +227,9 @@ fn why_not_ready(shared: &Shared) -> Option<String> {
     if status.synchronising {
         return Some("synchronising state".to_owned());
     }
+    if shared.view.isolated().contains(shared.view.own()) {
+        return Some("isolated for misbehaviour".to_owned());
+    }
     let committee = shared.view.keys().committee();
     let peers = shared.view.peers();
     let connected = peers.iter().filter(|peer| peer.connected).map(|peer| peer.index);

@@ -125,6 +125,7 @@ impl From<SubmitError> for Problem {
             ),
             SubmitError::Refused(Refused::Full) => Self::unavailable("mempool_full", message),
             SubmitError::Busy => Self::unavailable("busy", message),
+            SubmitError::Isolated => Self::unavailable("isolated", message),
             SubmitError::Stopped => Self::unavailable("stopped", message),
         }
     }

@@ -248,6 +248,16 @@ fn probes_follow_the_node() {
     assert_eq!(answer.status, 503);
     assert!(answer.text.contains("waiting: the disk is full"), "{}", answer.text);
 
+    node.view.set_peers((0..4).map(|index| peer(index, true)).collect());
+    node.view.set_status(NodeStatus::default());
+    node.view.set_isolated([node.view.own()].into_iter().collect());
+    let answer = node.get("/ready");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text.contains("isolated for misbehaviour"), "{}", answer.text);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let taken = runtime.block_on(node.view.submit(Vec::new()));
+    assert_eq!(taken, Err(SubmitError::Isolated), "nobody would build on it");
+
     let stopped = Some("the log failed".to_owned());
     node.view.set_status(NodeStatus { stopped, ..NodeStatus::default() });
     let answer = node.get("/health");
