@@ -167,14 +167,17 @@ impl Watch {
         let is_honest = |shard: usize, validator: ValidatorIndex| {
             engines[shard].processes[validator.position()].honest
         };
-        let late = traffic.crossings.values().filter(|it| {
-            it.applied.is_none()
+        // The receiver's validator may have been down when others executed the receipt.
+        let has_arrived =
+            |id: &TransactionId, to: usize| self.credited.contains(&(ShardId(to as u32), *id));
+        let late = traffic.crossings.iter().filter(|(id, it)| {
+            !has_arrived(id, it.to)
                 && it.submitted + ARRIVES_WITHIN_US < now
                 && is_honest(it.from, it.validators[0])
                 && is_honest(it.to, it.validators[1])
         });
         let mut lanes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        for crossing in late {
+        for (_, crossing) in late {
             *lanes.entry((crossing.from, crossing.to)).or_default() += 1;
         }
         for ((from, to), count) in lanes {
