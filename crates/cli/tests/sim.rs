@@ -119,6 +119,42 @@ fn seeds_without_a_violation_are_in_order() {
 }
 
 #[test]
+fn networks_of_shards_are_tried_too() {
+    let folder = folder("fuzz-shards");
+    let arguments = ["fuzz", "--shards", "--seeds", "0..2", "--json", "summary.json"];
+    let tried = qcn(&folder, &arguments);
+    assert_eq!(tried.status.code(), Some(0), "{}", stderr(&tried));
+    let summary = std::fs::read_to_string(folder.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!((&summary["seeds"], &summary["failure"]), (&2.into(), &Value::Null), "{summary}");
+    assert!(stderr(&tried).contains("2 networks with "), "{}", stderr(&tried));
+}
+
+/// A sweep over shards prints its table, and the same as JSON.
+#[test]
+fn a_sweep_over_shards_compares_them() {
+    let folder = folder("sweep");
+    let sweep = r"
+        [shards]
+        counts = [1, 2]
+        cross_percents = [50]
+        latency_transactions_per_second = 5
+    ";
+    std::fs::write(folder.join("sweep.toml"), SMALL.to_owned() + sweep).unwrap();
+    let run = qcn(&folder, &["run", "sweep.toml"]);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    assert!(stdout(&run).contains("of one shard"), "{}", stdout(&run));
+    assert!(stdout(&run).contains("invariants    all held"), "{}", stdout(&run));
+    let written = std::fs::read_to_string(folder.join("out").join("small.json")).unwrap();
+    let written: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(written["points"].as_array().unwrap().len(), 2, "{written}");
+    assert!(written["points"][1]["across_ms"]["samples"].as_u64().unwrap() > 0, "{written}");
+    let page = qcn(&folder, &["run", "sweep.toml", "--html", "page.html"]);
+    assert_eq!(page.status.code(), Some(2));
+    assert!(stderr(&page).contains("no page yet"), "{}", stderr(&page));
+}
+
+#[test]
 fn bad_input_is_refused_with_its_place() {
     let folder = folder("bad");
     let unknown = SMALL.replace("virtual_seconds", "virtual_hours");

@@ -12,6 +12,7 @@ use qcn_crypto::{
     sha3_256, sha256, to_hex,
 };
 use qcn_ledger::MIN_FEE;
+use qcn_sim::sharding::sweep::SweepPlan;
 use qcn_sim::{
     Adversary, DiskFault, Fault, LatencyModel, LinkModel, QuantumNetworkSimulator, Violation,
     milliseconds, seconds,
@@ -370,6 +371,55 @@ fn test_scalability_with_increasing_nodes() {
         }
         before = Some((count, bytes, cpu, finality));
     }
+}
+
+/// Throughput grows with the number of shards, and transfers between them arrive.
+///
+/// Given shards of five seats with small processors, neighbours sharing a cross-validator, and
+/// clients that offer more than the processors can do,
+/// when there are one, two and four of them,
+/// then each does at least nine tenths of what a single one does where nothing crosses, and where
+/// a fifth crosses not less than the extra work on receipts explains; every receipt is applied
+/// once, and no money is made or lost.
+#[test]
+fn test_quantum_sharding_scalability() {
+    let plan = SweepPlan {
+        seed: 51,
+        shards: vec![1, 2, 4],
+        cross_percents: vec![0, 20],
+        validators: 5,
+        power_permille: 10,
+        accounts: 4,
+        offered_per_second: 1_000,
+        latency_per_second: 10,
+        latency: LatencyModel::Between { low: 10_000, high: 40_000 },
+        latency_source: "drawn".to_owned(),
+        consensus: qcn_consensus::Config::default(),
+        warm_up_us: seconds(5),
+        measured_us: seconds(6),
+    };
+    let mut single = None;
+    for (shards, across) in plan.points() {
+        let point = plan.run(shards, across, single, &mut |_, _| {}).unwrap();
+        assert!(point.violations.is_empty(), "{:#?}", point.violations);
+        println!(
+            "{shards} shards, {across:2}% across: {:7.1} transfers/s, {:6.1} each, {:.3} of one; \
+             by the model {:.3}",
+            point.final_per_second, point.per_shard, point.of_single_shard, point.model
+        );
+        single = single.or(Some(point.per_shard));
+        assert!(point.busiest_percent > 80.0, "the processors are the limit");
+        if shards == 1 {
+            continue;
+        }
+        let explained = if across == 0 { 1.0 } else { point.model };
+        assert!(point.of_single_shard > 0.9 * explained, "{}", point.of_single_shard);
+        assert_eq!(point.across_ms.samples > 0, across > 0);
+    }
+    let calm = plan.run_for_latency(&mut |_, _| {}).unwrap();
+    let (across, within) = (calm.applied_ms.p50.unwrap(), calm.within_ms.p50.unwrap());
+    println!("within a shard {within:.0} ms, applied across {across:.0} ms");
+    assert!(across < 2.5 * within, "{across} ms across, {within} ms within");
 }
 
 /// An attacker with a quantum computer gets nothing accepted.

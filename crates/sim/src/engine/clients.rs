@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qcn_crypto::{ChainId, SeededRandomness};
-use qcn_ledger::{MIN_FEE, Refusal};
+use qcn_ledger::{MIN_FEE, Outcome, Refusal};
 use qcn_shard::{Event, Refused};
 use qcn_types::{
     Action, Address, Amount, Transaction, TransactionBody, TransactionId, ValidatorIndex, encode,
@@ -180,7 +180,13 @@ impl Clients {
     pub(super) fn event(&mut self, validator: ValidatorIndex, event: &Event) {
         match event {
             Event::Executed { outcomes, .. } => {
-                outcomes.iter().for_each(|(id, _)| self.finished(validator, id));
+                // What came before those ahead of it was lost, say: it is handed in again.
+                let is_final = |outcome: &Outcome| {
+                    !matches!(outcome, Outcome::Skipped(refusal)
+                        if !matches!(refusal, Refusal::NonceTooLow { .. }))
+                };
+                let done = outcomes.iter().filter(|(_, outcome)| is_final(outcome));
+                done.for_each(|(id, _)| self.finished(validator, id));
             }
             // Executed while its validator was away.
             Event::Refused { id, refusal: Refused::ByLedger(Refusal::NonceTooLow { .. }) } => {

@@ -68,8 +68,9 @@ pub fn run(
         json!({ "seed": seed, "violations": outcome.broken, "network": outcome.description, "replay": replay })
     });
     let summary = json!({
-        "seeds": { "first": seeds.start, "end": last },
-        "networks": totals.seeds,
+        "seeds": totals.seeds,
+        "from": seeds.start,
+        "to": last,
         "shards": totals.shards,
         "transfers_across": totals.crossings,
         "virtual_seconds": totals.virtual_seconds,

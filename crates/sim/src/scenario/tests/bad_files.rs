@@ -224,4 +224,29 @@ pub const BAD: &[(&str, &str, &str)] = &[
         "[[adversary]]\nkind = \"equivocater\"\nweight = 0.1",
         "bad.toml:8:8: unknown variant `equivocater`, expected one of `equivocator`, `withholder`, `selective-sender`, `silent-leader`, `invalid-payload-author`, `lying-syncer`, `flooder`, `time-shifter`, `twins`, `conflicting-attester`\n  help: did you mean `equivocator`? If not, remove it",
     ),
+    (
+        "",
+        "[shards]\ncounts = []\ncross_percents = [0]\nlatency_transactions_per_second = 1",
+        "bad.toml:8:10: there is no number of shards\n  help: give some, such as [1, 2, 4]",
+    ),
+    (
+        "",
+        "[shards]\ncounts = [1, 300]\ncross_percents = [0]\nlatency_transactions_per_second = 1",
+        "bad.toml:8:14: no layout has 300 shards\n  help: give 1 to 256",
+    ),
+    (
+        "",
+        "[shards]\ncounts = [2]\ncross_percents = [101]\nlatency_transactions_per_second = 1",
+        "bad.toml:9:19: 101% of transfers cannot cross\n  help: give 0 to 100",
+    ),
+    (
+        "",
+        "[shards]\ncounts = [2]\ncross_percents = [5]\nlatency_transactions_per_second = 0",
+        "bad.toml:10:35: without transfers there is no latency\n  help: give 1 or more",
+    ),
+    (
+        "",
+        "[[fault]]\nat_ms = 5\nkind = \"heal\"\n[shards]\ncounts = [2]\ncross_percents = [5]\nlatency_transactions_per_second = 1",
+        "bad.toml:7:1: a sweep over shards measures an undisturbed network\n  help: remove it; `qcn sim fuzz --shards` disturbs networks of shards",
+    ),
 ];
