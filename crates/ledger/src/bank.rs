@@ -13,10 +13,10 @@ pub const MIN_FEE: Amount = Amount(1);
 /// = genesis + received. What all shards have sent and not received is in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Supply {
-    /// On accounts.
-    pub balances: Amount,
+    /// On accounts. A captured shard can send what never existed, so 64 bits may not do.
+    pub balances: u128,
     /// Paid as fees.
-    pub fees: Amount,
+    pub fees: u128,
     /// What there was at genesis.
     pub genesis: Amount,
     /// Ever sent to other shards.
@@ -31,29 +31,22 @@ impl Supply {
     /// Whether nothing was created or destroyed.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        let here = u128::from(self.balances.0) + u128::from(self.fees.0);
         let had = self.received.checked_add(u128::from(self.genesis.0));
-        let gone = self.sent.checked_add(self.burned);
-        gone.and_then(|gone| here.checked_add(gone)).is_some_and(|all| Some(all) == had)
+        let now = [self.balances, self.fees, self.sent, self.burned];
+        let all = now.iter().try_fold(0_u128, |sum, part| sum.checked_add(*part));
+        all.is_some() && all == had
     }
 
     /// An amount leaves an account for another shard.
     pub(crate) fn send(&mut self, amount: Amount) {
-        self.balances = minus(self.balances, amount);
+        self.balances -= u128::from(amount.0);
         self.sent += u128::from(amount.0);
     }
 
-    /// An amount from another shard arrives on an account, or `false` where no 64 bits hold it: a
-    /// shard whose committee is captured may send what never existed.
-    pub(crate) fn receive(&mut self, amount: Amount) -> bool {
-        let held =
-            self.balances.0.checked_add(self.fees.0).and_then(|sum| sum.checked_add(amount.0));
-        if held.is_none() {
-            return false;
-        }
-        self.balances = plus(self.balances, amount);
+    /// An amount from another shard arrives on an account.
+    pub(crate) fn receive(&mut self, amount: Amount) {
+        self.balances += u128::from(amount.0);
         self.received += u128::from(amount.0);
-        true
     }
 
     /// An amount from another shard that nobody can hold.
@@ -74,8 +67,8 @@ impl Supply {
     }
 
     fn collect_fee(&mut self, fee: Amount) {
-        self.balances = minus(self.balances, fee);
-        self.fees = plus(self.fees, fee);
+        self.balances -= u128::from(fee.0);
+        self.fees += u128::from(fee.0);
     }
 }
 
@@ -127,16 +120,26 @@ pub(crate) fn check_transfer(sender: &Account, amount: Amount) -> Result<(), Fai
     Ok(())
 }
 
+/// Puts an amount back that was debited just now.
+pub(crate) fn restore(sender: &mut Account, amount: Amount) {
+    sender.balance.0 += amount.0;
+}
+
 /// Moves an amount that was checked out of an account.
 pub(crate) fn debit(sender: &mut Account, amount: Amount) {
     sender.balance = minus(sender.balance, amount);
 }
 
-/// Moves an amount into an account, which it opens if there is none.
-pub(crate) fn credit(address: Address, account: Option<Account>, amount: Amount) -> Account {
+/// The account with an amount more, which opens it if there is none; `None` where its balance
+/// would not fit.
+pub(crate) fn credit(
+    address: Address,
+    account: Option<Account>,
+    amount: Amount,
+) -> Option<Account> {
     let mut account = account.unwrap_or_else(|| Account::new(address, Amount(0)));
-    account.balance = plus(account.balance, amount);
-    account
+    account.balance = Amount(account.balance.0.checked_add(amount.0)?);
+    Some(account)
 }
 
 /// The digest of a new key, if it proves its possession on this chain.
@@ -148,11 +151,6 @@ pub(crate) fn new_key(
     verify_possession(key, chain, Role::Account, possession)
         .map_err(|_| Failure::PossessionNotProven)?;
     Ok(Address::of(key).0)
-}
-
-/// All amounts are parts of one supply that fits 64 bits, so no sum of some overflows.
-fn plus(one: Amount, other: Amount) -> Amount {
-    Amount(one.0.checked_add(other.0).expect("parts of the supply fit where the supply fits"))
 }
 
 fn minus(from: Amount, amount: Amount) -> Amount {

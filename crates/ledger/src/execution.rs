@@ -50,7 +50,8 @@ pub enum Reception {
     Bounced(ShardId),
     /// It was on its way back, and the sender's account is in another shard now.
     Forwarded(ShardId),
-    /// No account could hold it: only a captured shard sends what never existed.
+    /// It came back, and its sender's account cannot hold it: only with money that a captured
+    /// shard made up can there be so much.
     Burned,
 }
 
@@ -175,7 +176,11 @@ impl<'a> Overlay<'a> {
                     return Ok(Outcome::Sent(destination));
                 }
                 // Read after the debit, so that paying oneself changes nothing.
-                self.credit(*to, *amount);
+                if !self.credit(*to, *amount) {
+                    bank::restore(&mut sender, *amount);
+                    self.changed.insert(address, sender);
+                    return Err(Failure::ReceiverFull);
+                }
             }
             Action::RotateKey { key, possession } => {
                 self.hashes += 2;
@@ -186,9 +191,11 @@ impl<'a> Overlay<'a> {
         Ok(Outcome::Applied)
     }
 
-    fn credit(&mut self, to: Address, amount: Amount) {
+    /// Puts an amount on an account; says whether it can hold it.
+    fn credit(&mut self, to: Address, amount: Amount) -> bool {
         let receiver = bank::credit(to, self.account(to), amount);
-        self.changed.insert(to, receiver);
+        self.changed.extend(receiver.map(|receiver| (to, receiver)));
+        receiver.is_some()
     }
 
     /// Applies what a verified delivery carries and was not applied before, as far as it goes on
@@ -228,8 +235,11 @@ impl<'a> Overlay<'a> {
     /// Whether everything in a batch that cannot be credited here can go on.
     fn has_room_for(&self, batch: &LaneBatch) -> bool {
         let mut onward: BTreeMap<ShardId, usize> = BTreeMap::new();
-        let strays =
-            batch.iter().filter(|it| self.territory.elsewhere(&it.beneficiary()).is_some());
+        let strays = batch.iter().filter(|it| {
+            let to = it.beneficiary();
+            self.territory.elsewhere(&to).is_some()
+                || bank::credit(to, self.account(to), it.amount).is_none()
+        });
         for peer in strays.filter_map(|receipt| self.territory.elsewhere(&receipt.sender)) {
             *onward.entry(peer).or_default() += 1;
         }
@@ -240,28 +250,35 @@ impl<'a> Overlay<'a> {
     }
 
     fn receive(&mut self, receipt: &Receipt) -> Reception {
-        match (self.territory.elsewhere(&receipt.beneficiary()), receipt.kind) {
-            (None, _) if self.supply.receive(receipt.amount) => {
-                self.credit(receipt.beneficiary(), receipt.amount);
-                Reception::Credited
-            }
-            (None, _) => {
+        let to = receipt.beneficiary();
+        match (self.territory.elsewhere(&to), receipt.kind) {
+            (None, kind) => {
+                if self.credit(to, receipt.amount) {
+                    self.supply.receive(receipt.amount);
+                    return Reception::Credited;
+                }
+                if kind == ReceiptKind::Transfer {
+                    return self.bounce(receipt);
+                }
                 self.supply.burn(receipt.amount);
                 Reception::Burned
             }
-            (Some(_), ReceiptKind::Transfer) => {
-                let back = Receipt { kind: ReceiptKind::Bounce, ..*receipt };
-                match self.receive(&back) {
-                    Reception::Credited => Reception::Bounced(self.territory.shard()),
-                    Reception::Forwarded(home) => Reception::Bounced(home),
-                    other => other,
-                }
-            }
+            (Some(_), ReceiptKind::Transfer) => self.bounce(receipt),
             (Some(home), ReceiptKind::Bounce) => {
                 self.supply.pass_on(receipt.amount);
                 self.outgoing.entry(home).or_default().push(*receipt);
                 Reception::Forwarded(home)
             }
+        }
+    }
+
+    /// Sends a transfer back to where its sender is, be that here.
+    fn bounce(&mut self, receipt: &Receipt) -> Reception {
+        let back = Receipt { kind: ReceiptKind::Bounce, ..*receipt };
+        match self.receive(&back) {
+            Reception::Credited => Reception::Bounced(self.territory.shard()),
+            Reception::Forwarded(home) => Reception::Bounced(home),
+            other => other,
         }
     }
 

@@ -17,8 +17,8 @@ use qcn_types::{
 
 use crate::tree::{StateTree, Update};
 
-/// The most receipts that a lane holds while they are not acknowledged. A transfer that finds so
-/// many waits in the pool of its validator.
+/// The most transfers that a lane holds while they are not acknowledged. One that finds so many
+/// waits in the pool of its validator. What goes back is bounded by its batches alone.
 pub const MAX_LANE_RECEIPTS: u64 = 16_384;
 
 /// As many batches are left to receipts that go back: these may not wait.
@@ -77,8 +77,8 @@ pub(crate) struct Lane {
 struct BatchRecord {
     /// The lane before it.
     before: LaneHead,
-    /// How many receipts it has.
-    receipts: u32,
+    /// What it adds to the lane.
+    link: LaneLink,
 }
 
 impl Lane {
@@ -100,10 +100,10 @@ impl Lane {
             || batches + more > MAX_LANE_BATCHES as u64 - BATCHES_FOR_BOUNCES
     }
 
-    /// Whether so many receipts may be sent on.
+    /// Whether so many receipts may be sent on, and a batch more.
     pub(crate) fn takes_back(&self, unbatched: usize) -> bool {
         let (_, batches) = self.outstanding();
-        batches + unbatched.div_ceil(MAX_BATCH_RECEIPTS) as u64 <= MAX_LANE_BATCHES as u64
+        batches + unbatched.div_ceil(MAX_BATCH_RECEIPTS) as u64 + 2 <= MAX_LANE_BATCHES as u64
     }
 
     pub(crate) fn state_key(peer: ShardId) -> StateKey {
@@ -158,13 +158,14 @@ pub(crate) fn send(lane: &mut Lane, receipts: &[Receipt], updates: &mut Vec<Upda
     let peer = lane.end.peer;
     for batch in receipts.chunks(MAX_BATCH_RECEIPTS) {
         let before = lane.end.sent;
-        let record = BatchRecord { before, receipts: batch.len() as u32 };
+        let link = LaneLink::of(batch);
+        let record = BatchRecord { before, link };
         updates.push((batch_key(peer, before.batches), Some(encode(&record).into())));
         for (number, receipt) in (before.receipts..).zip(batch) {
             updates.push((receipt_key(peer, number), Some(encode(receipt).into())));
         }
         lane.end.sent =
-            before.after(&LaneLink::of(batch)).expect("a supply of 64 bits moves less than 2^128");
+            before.after(&link).expect("less than 2^64 receipts of less than 2^64 each");
     }
 }
 
@@ -244,15 +245,15 @@ impl Outbox {
             if number == applied.batches && record.before != *applied {
                 return None;
             }
+            if batches.len() == MAX_DELIVERY_BATCHES {
+                links.push(record.link);
+                continue;
+            }
             let first = record.before.receipts;
-            let receipts = (first..first + u64::from(record.receipts))
+            let receipts = (first..first + u64::from(record.link.receipts))
                 .map(|number| read(tree, &receipt_key(peer, number)))
                 .collect::<Option<Vec<Receipt>>>()?;
-            if batches.len() < MAX_DELIVERY_BATCHES {
-                batches.push(Bounded::truncated(receipts));
-            } else {
-                links.push(LaneLink::of(&receipts));
-            }
+            batches.push(Bounded::truncated(receipts));
         }
         if batches.is_empty() && *applied != end.sent {
             return None;

@@ -58,7 +58,7 @@ pub enum AuditError {
         /// The sum over all accounts, as far as it fits.
         counted: u128,
         /// What the record says.
-        recorded: Amount,
+        recorded: u128,
     },
     /// The lanes have moved something else than the supply says.
     #[error("the lanes have moved something else than the supply says")]
@@ -115,7 +115,7 @@ impl Ledger {
             .try_fold(0_u64, |sum, account| sum.checked_add(account.balance.0))
             .map(Amount)
             .ok_or(GenesisError::SupplyOverflow)?;
-        let supply = Supply { balances: total, genesis: total, ..Supply::default() };
+        let supply = Supply { balances: u128::from(total.0), genesis: total, ..Supply::default() };
         let mut updates: Vec<Update> = sorted.iter().map(opening).collect();
         let key = Supply::state_key();
         let at = updates.partition_point(|update| update.0 < key);
@@ -306,7 +306,7 @@ impl Ledger {
         if sent != Some(supply.sent) || received != Some(supply.received) || lanes != *self.lanes {
             return Err(AuditError::WrongLanes);
         }
-        if counted != u128::from(supply.balances.0) {
+        if counted != supply.balances {
             return Err(AuditError::WrongBalances { counted, recorded: supply.balances });
         }
         if supply != self.supply || !supply.is_conserved() {

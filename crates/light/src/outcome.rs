@@ -60,6 +60,9 @@ pub enum Failure {
     /// Nothing was to be moved. It is refused because it would open empty accounts.
     #[error("a transfer must move something")]
     NothingToMove,
+    /// The receiver's balance would not fit 64 bits: somebody has captured a shard.
+    #[error("the receiver's account cannot hold so much")]
+    ReceiverFull,
     /// The new key is unusable, or the sender did not show that it holds it.
     #[error("the new key does not prove its possession")]
     PossessionNotProven,

@@ -10,18 +10,20 @@ use std::collections::{BTreeMap, VecDeque};
 
 use qcn_ledger::{Cargo, Ledger, Outbox};
 use qcn_types::{
-    Certificate, Checkpoint, Delivery, Height, LaneEnd, LaneHead, LaneLink, MAX_BATCH_RECEIPTS,
-    MAX_BLOCK_DELIVERIES, MAX_DELIVERY_BATCHES, Round, ShardId,
+    Certificate, Checkpoint, Delivery, Height, LaneEnd, LaneHead, LaneLink, MAX_BLOCK_DELIVERIES,
+    Round, ShardId, encoded_bytes,
 };
 
 /// A delivery in a block that is not executed after so many rounds is proposed again.
 const PATIENCE_ROUNDS: u64 = 24;
 
-/// An acknowledgement alone is carried once it covers so many receipts.
+/// An acknowledgement alone is carried once it covers so many receipts more.
 const ACKNOWLEDGED_AT_ONCE: u64 = 1_024;
+/// Or so many batches: each checkpoint makes one, and a lane holds so many only.
+const ACKNOWLEDGED_BATCHES_AT_ONCE: u64 = 64;
 
-/// The most receipts in an own block, unless one delivery alone has more.
-const MAX_BLOCK_RECEIPTS: usize = MAX_DELIVERY_BATCHES * MAX_BATCH_RECEIPTS;
+/// The most bytes of deliveries in an own block, unless one alone has more.
+const MAX_DELIVERED_BYTES: usize = 1_500_000;
 
 /// Outboxes that wait for their certificate. Heights are certified in order, soon or all at once.
 const MAX_UNCERTIFIED: usize = 256;
@@ -45,8 +47,11 @@ pub struct Exchange {
 #[derive(Clone, Copy, Debug)]
 struct Promise {
     head: LaneHead,
-    acknowledged: u64,
+    acknowledged: LaneHead,
+    /// Since when nothing of it was executed.
     round: Round,
+    /// How far the lane was applied then.
+    applied: u64,
 }
 
 impl Exchange {
@@ -62,16 +67,34 @@ impl Exchange {
             }
         }
         self.waiting.retain(|source, delivery| !is_stale(delivery, *source, ledger));
+        for (source, promise) in &mut self.promised {
+            let applied = ledger.received_from(*source).batches;
+            if applied > promise.applied {
+                promise.applied = applied;
+                promise.round = promise.round.max(checkpoint.leader.round);
+            }
+        }
     }
 
-    /// Everything up to a height is certified. Says whether there is a newer certified outbox.
-    pub fn certified(&mut self, height: Height) -> bool {
+    /// Everything up to a height is certified. Says whether there is a newer certified outbox. Its
+    /// certificate is made while the blocks that attest it are at hand, if that is possible yet.
+    pub fn certified(
+        &mut self,
+        height: Height,
+        certify: impl FnOnce(Checkpoint) -> Option<Certificate>,
+    ) -> bool {
         let before = self.certified.as_ref().map(|(checkpoint, _)| checkpoint.height);
         while self.executed.front().is_some_and(|(checkpoint, _)| checkpoint.height <= height) {
             self.certified = self.executed.pop_front();
-            self.certificate = None;
         }
-        before != self.certified.as_ref().map(|(checkpoint, _)| checkpoint.height)
+        let Some((checkpoint, _)) = &self.certified else {
+            return false;
+        };
+        let is_newer = before != Some(checkpoint.height);
+        if is_newer {
+            self.certificate = certify(*checkpoint);
+        }
+        is_newer
     }
 
     /// The state was replaced by a later one.
@@ -90,18 +113,21 @@ impl Exchange {
     }
 
     /// What to hand over to a destination that expects its lane to be at `applied` and knows of
-    /// so many acknowledged receipts; `None` while there is nothing worth a way.
+    /// this acknowledgement; `None` while there is nothing worth a way.
     pub fn delivery(
         &mut self,
         ledger: &Ledger,
         destination: ShardId,
         applied: &LaneHead,
-        acknowledged: u64,
+        acknowledged: &LaneHead,
         certify: impl FnOnce(Checkpoint) -> Option<Certificate>,
     ) -> Option<Delivery> {
         let (checkpoint, outbox) = self.certified.as_ref()?;
         let end = outbox.end(destination)?;
-        let acknowledges = end.received.receipts >= acknowledged + ACKNOWLEDGED_AT_ONCE;
+        let more = |new: u64, old: u64, least: u64| new.saturating_sub(old) >= least;
+        let (new, old) = (&end.received, acknowledged);
+        let acknowledges = more(new.receipts, old.receipts, ACKNOWLEDGED_AT_ONCE)
+            || more(new.batches, old.batches, ACKNOWLEDGED_BATCHES_AT_ONCE);
         if end.sent.batches <= applied.batches && !acknowledges {
             return None;
         }
@@ -125,7 +151,7 @@ impl Exchange {
         let (expected, _) = self.expected(source, ledger, round);
         let merit = |it: &Delivery| {
             let follows = it.before.batches <= expected.batches;
-            (follows, last_batch(it), it.end.received.receipts)
+            (follows, last_batch(it), acknowledgement(it, ledger).batches)
         };
         if self.waiting.get(&source).is_none_or(|other| merit(&delivery) > merit(other)) {
             self.waiting.insert(source, delivery);
@@ -140,43 +166,53 @@ impl Exchange {
             if delivery.before.batches > expected.batches {
                 continue;
             }
-            let promise = Promise {
+            let source = delivery.source();
+            let applied = ledger.received_from(source).batches;
+            let new = Promise {
                 head: carried_head(delivery),
-                acknowledged: delivery.end.received.receipts,
+                acknowledged: acknowledgement(delivery, ledger),
                 round,
+                applied,
             };
-            let other = self.promised.get(&delivery.source());
-            if other.is_none_or(|other| !covers(other, &promise, round)) {
-                self.promised.insert(delivery.source(), promise);
-            }
+            let old = self.promised.get(&source).filter(|old| is_fresh(old, round));
+            let merged = match old {
+                None => new,
+                Some(old) => Promise {
+                    head: further(old.head, new.head),
+                    acknowledged: further(old.acknowledged, new.acknowledged),
+                    // What rests on a block that is not executed lasts no longer than that: it may
+                    // turn out to be a gap, and gaps on top of it must not keep it alive.
+                    round: if delivery.before.batches > applied { old.round } else { round },
+                    applied: old.applied.max(applied),
+                },
+            };
+            self.promised.insert(source, merged);
         }
     }
 
     /// How far the lane from a source will be applied, and acknowledged to be, once the blocks in
     /// the DAG are executed.
     #[must_use]
-    pub fn expected(&self, source: ShardId, ledger: &Ledger, round: Round) -> (LaneHead, u64) {
+    pub fn expected(&self, source: ShardId, ledger: &Ledger, round: Round) -> (LaneHead, LaneHead) {
         let (applied, known) = (ledger.received_from(source), ledger.acknowledged_by(source));
         match self.promised.get(&source).filter(|it| is_fresh(it, round)) {
-            Some(promise) if promise.head.batches > applied.batches => {
-                (promise.head, known.receipts.max(promise.acknowledged))
-            }
-            Some(promise) => (applied, known.receipts.max(promise.acknowledged)),
-            None => (applied, known.receipts),
+            Some(promise) => (further(applied, promise.head), further(known, promise.acknowledged)),
+            None => (applied, known),
         }
     }
 
     /// What the own block of a round proposes.
     pub fn take(&mut self, round: Round, ledger: &Ledger) -> Vec<Delivery> {
         let mut taken: Vec<Delivery> = Vec::new();
-        let mut receipts = 0;
+        let mut carried = 0;
         for (source, delivery) in &self.waiting {
-            let (expected, acknowledged) = self.expected(*source, ledger, round);
-            let follows = delivery.before.batches <= expected.batches;
-            let brings = !delivery.brings_nothing(&expected, acknowledged);
-            let fits = taken.is_empty() || receipts + delivery.receipts() <= MAX_BLOCK_RECEIPTS;
-            if follows && brings && fits && taken.len() < MAX_BLOCK_DELIVERIES {
-                receipts += delivery.receipts();
+            if !self.is_worth_proposing(*source, delivery, ledger, round) {
+                continue;
+            }
+            let bytes = encoded_bytes(delivery);
+            let fits = taken.is_empty() || carried + bytes <= MAX_DELIVERED_BYTES;
+            if fits && taken.len() < MAX_BLOCK_DELIVERIES {
+                carried += bytes;
                 taken.push(delivery.clone());
             }
         }
@@ -187,18 +223,40 @@ impl Exchange {
     /// Whether something waits that the next own block would propose.
     #[must_use]
     pub fn is_ready(&self, ledger: &Ledger, round: Round) -> bool {
-        self.waiting.iter().any(|(source, delivery)| {
-            let (expected, acknowledged) = self.expected(*source, ledger, round);
-            delivery.before.batches <= expected.batches
-                && !delivery.brings_nothing(&expected, acknowledged)
-        })
+        let mut waiting = self.waiting.iter();
+        waiting.any(|(source, it)| self.is_worth_proposing(*source, it, ledger, round))
+    }
+
+    fn is_worth_proposing(
+        &self,
+        source: ShardId,
+        delivery: &Delivery,
+        ledger: &Ledger,
+        round: Round,
+    ) -> bool {
+        let (expected, acknowledged) = self.expected(source, ledger, round);
+        let acknowledges = acknowledgement(delivery, ledger).batches > acknowledged.batches;
+        delivery.before.batches <= expected.batches
+            && (last_batch(delivery) > expected.batches || acknowledges)
     }
 }
 
 /// Whether a delivery brings the executed state nothing.
 fn is_stale(delivery: &Delivery, source: ShardId, ledger: &Ledger) -> bool {
-    let (applied, known) = (ledger.received_from(source), ledger.acknowledged_by(source));
-    delivery.brings_nothing(&applied, known.receipts)
+    let acknowledges =
+        acknowledgement(delivery, ledger).batches > ledger.acknowledged_by(source).batches;
+    last_batch(delivery) <= ledger.received_from(source).batches && !acknowledges
+}
+
+/// What a delivery acknowledges, if the lane ever was there: a captured shard may say anything.
+fn acknowledgement(delivery: &Delivery, ledger: &Ledger) -> LaneHead {
+    let said = delivery.end.received;
+    let known = ledger.lane_head(delivery.source(), said.batches);
+    if known == Some(said) { said } else { LaneHead::default() }
+}
+
+fn further(one: LaneHead, other: LaneHead) -> LaneHead {
+    if other.batches > one.batches { other } else { one }
 }
 
 fn last_batch(delivery: &Delivery) -> u64 {
@@ -210,13 +268,6 @@ fn carried_head(delivery: &Delivery) -> LaneHead {
     let mut links = delivery.batches.iter().map(|batch| LaneLink::of(batch));
     let head = links.try_fold(delivery.before, |head, link| head.after(&link));
     head.unwrap_or(delivery.before)
-}
-
-/// Whether another promise makes one needless.
-const fn covers(other: &Promise, promise: &Promise, round: Round) -> bool {
-    is_fresh(other, round)
-        && other.head.batches >= promise.head.batches
-        && other.acknowledged >= promise.acknowledged
 }
 
 const fn is_fresh(promise: &Promise, round: Round) -> bool {

@@ -3,10 +3,11 @@
 //! A validator proposes what its own clients handed in. Blocks that fall below the
 //! garbage-collection floor are never committed; their transactions come back here.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use qcn_ledger::{Ledger, Refusal};
-use qcn_types::{Address, Amount, MAX_BLOCK_TRANSACTIONS, Round, Transaction};
+use qcn_types::{Address, Amount, MAX_BLOCK_TRANSACTIONS, Round, ShardId, Transaction};
 
 /// The most transactions that wait.
 pub const MAX_WAITING: usize = 50_000;
@@ -33,8 +34,8 @@ pub struct Mempool {
     proposed: BTreeMap<Round, Vec<Transaction>>,
     /// What own committed blocks carried and the ledger has not executed yet.
     settling: Vec<Transaction>,
-    /// Senders whose next transfer waits for room on a lane.
-    parked: Vec<Address>,
+    /// Senders whose next transfer waits for room on a lane, by where it leads.
+    parked: BTreeMap<ShardId, Vec<Address>>,
 }
 
 /// What the pool knows of one sender.
@@ -100,9 +101,10 @@ impl Mempool {
             };
             let next = sender.next.max(executed_nonce(ledger, &address));
             if let Some(transaction) = sender.waiting.get(&next) {
-                let lane = ledger.destination(transaction);
-                if lane.is_some_and(|destination| ledger.lane_is_full(destination)) {
-                    self.parked.push(address);
+                if let Some(destination) = ledger.destination(transaction)
+                    && ledger.lane_is_full(destination)
+                {
+                    self.parked.entry(destination).or_default().push(address);
                     continue;
                 }
                 let size = approximate_bytes(transaction);
@@ -133,9 +135,13 @@ impl Mempool {
     pub fn executed(&mut self, senders: impl Iterator<Item = Address>, ledger: &Ledger) {
         for transaction in std::mem::take(&mut self.settling) {
             let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
-            let skipped = nonce >= executed_nonce(ledger, &address);
-            if skipped && ledger.destination(&transaction).is_some() {
-                // Most likely its lane was full: it is deferred, not dropped.
+            // A transfer that found its lane full is deferred, not dropped. One that would be
+            // refused anyway costs its sender nothing, and must not be proposed for ever.
+            let may_follow = matches!(
+                ledger.admit(&transaction),
+                Ok(()) | Err(Refusal::LaneFull { .. } | Refusal::NonceTooHigh { .. })
+            );
+            if may_follow && ledger.destination(&transaction).is_some() {
                 self.wait_again(transaction);
             }
             // Whatever became of the last one proposed, the ledger now says what comes next.
@@ -156,18 +162,22 @@ impl Mempool {
         let (address, nonce) = (transaction.body.sender, transaction.body.nonce);
         let sender = self.senders.entry(address).or_default();
         sender.next = 0;
-        if sender.waiting.insert(nonce, transaction).is_none() {
+        if let Entry::Vacant(place) = sender.waiting.entry(nonce) {
+            place.insert(transaction);
             self.waiting += 1;
         }
     }
 
     /// Those who waited for room on a lane stand in the queue again.
     fn unpark(&mut self, ledger: &Ledger) {
-        for address in std::mem::take(&mut self.parked) {
-            if let Some(sender) = self.senders.get_mut(&address) {
-                sender.is_queued = false;
+        let open = self.parked.keys().copied().filter(|lane| !ledger.lane_is_full(*lane));
+        for lane in open.collect::<Vec<_>>() {
+            for address in self.parked.remove(&lane).unwrap_or_default() {
+                if let Some(sender) = self.senders.get_mut(&address) {
+                    sender.is_queued = false;
+                }
+                self.settle(address, ledger);
             }
-            self.settle(address, ledger);
         }
     }
 

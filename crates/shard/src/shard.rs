@@ -7,8 +7,7 @@ use qcn_consensus::{Commit, Config, ConfigError, Load, Machine};
 use qcn_crypto::Digest;
 use qcn_ledger::{GenesisAccount, GenesisError, Ledger, Territory};
 use qcn_types::{
-    AuthorSet, Bounded, Certificate, Checkpoint, CommitteeKeys, Delivery, Evidence, Height,
-    LaneEnd, LaneHead, MAX_BLOCK_EVIDENCE, Payload, Round, ShardId, Time, Transaction,
+    AuthorSet, Certificate, Checkpoint, CommitteeKeys, Evidence, Height, Round, Time, Transaction,
     ValidatorIndex, Verified, VerifiedBlock,
 };
 
@@ -19,11 +18,8 @@ use crate::snapshots::Snapshots;
 use crate::statesync::{BadOffer, ChunkResult, Requests, StateSync, check_offer};
 use crate::{Event, Input, Message, Output, Record, Start, SyncPackage};
 
-/// The most pieces of evidence that wait to be proposed.
-const MAX_PENDING_EVIDENCE: usize = 64;
-
-/// Evidence that was proposed and is not committed after so many rounds is proposed again.
-const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
+mod between;
+mod payload;
 
 /// What a shard is made of.
 #[derive(Clone, Debug)]
@@ -214,28 +210,6 @@ impl Shard {
     #[must_use]
     pub fn certificate(&self, checkpoint: Checkpoint) -> Option<Certificate> {
         collect_certificate(self.machine.dag(), self.config.keys.committee(), checkpoint)
-    }
-
-    /// How far the lane from another shard will be applied once the blocks in the DAG are
-    /// executed, and how much of the lane to it is known to be acknowledged: what a relayer asks
-    /// the destination before it asks the source.
-    #[must_use]
-    pub fn expected(&self, source: ShardId) -> (LaneHead, u64) {
-        self.exchange.expected(source, &self.ledger, self.machine.round())
-    }
-
-    /// The end of the lane to another shard in the newest certified outbox.
-    #[must_use]
-    pub fn lane_end(&self, peer: ShardId) -> Option<&LaneEnd> {
-        self.exchange.certified_end(peer)
-    }
-
-    /// What a relayer is to carry to a destination that expects this; `None` while there is
-    /// nothing new that is certified.
-    pub fn delivery(&mut self, to: ShardId, expected: (LaneHead, u64)) -> Option<Delivery> {
-        let (dag, committee) = (self.machine.dag(), self.config.keys.committee());
-        let certify = |checkpoint| collect_certificate(dag, committee, checkpoint);
-        self.exchange.delivery(&self.ledger, to, &expected.0, expected.1, certify)
     }
 
     /// Consensus, for invariants and drawings.
@@ -476,36 +450,6 @@ impl Shard {
         }
     }
 
-    fn give_payload(&mut self, round: Round) {
-        let deliveries = self.exchange.take(round, &self.ledger);
-        let carried = deliveries.iter().map(qcn_types::encoded_bytes).sum();
-        let transactions = self.mempool.take(round, &self.ledger, carried);
-        let mut evidence: Vec<Evidence> = Vec::new();
-        for (due, proof) in &mut self.evidence {
-            if *due <= round && evidence.len() < MAX_BLOCK_EVIDENCE {
-                *due = round.plus(EVIDENCE_PATIENCE_ROUNDS);
-                evidence.push(proof.clone());
-            }
-        }
-        let payload = Payload {
-            transactions: Bounded::truncated(transactions),
-            evidence: Bounded::truncated(evidence),
-            deliveries: Bounded::truncated(deliveries),
-        };
-        let attestations = self.checkpoints.take_attestations();
-        self.feed(qcn_consensus::Input::Payload { round, payload, attestations });
-    }
-
-    fn proven(&mut self, evidence: Evidence) {
-        if self.isolated.contains(evidence.accused()) {
-            return;
-        }
-        if self.evidence.len() < MAX_PENDING_EVIDENCE {
-            self.evidence.push_back((Round::GENESIS, evidence.clone()));
-        }
-        self.event(Event::Proven(evidence));
-    }
-
     fn accepted(&mut self, block: &VerifiedBlock) {
         let reference = block.reference();
         self.event(Event::Accepted(reference));
@@ -541,7 +485,9 @@ impl Shard {
         }
         if self.checkpoints.certify(height) {
             self.event(Event::Certified { height, checkpoint: certified });
-            if self.exchange.certified(height) {
+            let (dag, committee) = (self.machine.dag(), self.config.keys.committee());
+            let certify = |checkpoint| collect_certificate(dag, committee, checkpoint);
+            if self.exchange.certified(height, certify) {
                 self.event(Event::Outgoing);
             }
         }

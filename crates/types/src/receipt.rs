@@ -199,14 +199,6 @@ impl Delivery {
         self.batches.iter().map(|batch| batch.len()).sum()
     }
 
-    /// Whether it carries nothing that a lane applied so far does not have, nor a newer
-    /// acknowledgement than one of so many receipts.
-    #[must_use]
-    pub fn brings_nothing(&self, applied: &LaneHead, acknowledged: u64) -> bool {
-        let carried = self.before.batches.saturating_add(self.batches.len() as u64);
-        carried <= applied.batches && self.end.received.receipts <= acknowledged
-    }
-
     /// Checks everything but the certificate: that the batches lead to a lane's end in the
     /// checkpoint's outbox.
     ///

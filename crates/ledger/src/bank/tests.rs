@@ -27,7 +27,7 @@ fn a_transfer_moves_the_amount_and_pays_the_fee() {
     assert_eq!(run(&mut ledger, transfer(0, 0, address(1), 30)), Outcome::Applied);
     assert_eq!((balance(&ledger, address(0)), balance(&ledger, address(1))), (69, 80));
     let supply = ledger.supply();
-    assert_eq!((supply.balances.0, supply.fees.0, supply.genesis.0), (149, 1, 150));
+    assert_eq!((supply.balances, supply.fees, supply.genesis.0), (149, 1, 150));
 }
 
 /// Paying to an address opens its account, to which its key signs.
@@ -252,7 +252,7 @@ proptest! {
             let account = ledger.account(address).map(|account| (account.balance.0, account.nonce));
             prop_assert_eq!(account, Some((*balance as u64, *nonce)));
         }
-        prop_assert_eq!(u128::from(ledger.supply().fees.0), model.fees);
+        prop_assert_eq!(ledger.supply().fees, model.fees);
         prop_assert!(ledger.supply().is_conserved());
         prop_assert_eq!(ledger.audit(), Ok(ledger.supply()));
     }

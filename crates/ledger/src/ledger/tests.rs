@@ -88,11 +88,11 @@ fn the_audit_sees_contradictions() {
         ledger.audit()
     };
     let richer = encode(&Account::new(address(0), Amount(101)));
-    let wrong = AuditError::WrongBalances { counted: 151, recorded: Amount(150) };
+    let wrong = AuditError::WrongBalances { counted: 151, recorded: 150 };
     assert_eq!(tampered(Account::state_key(address(0)), richer), Err(wrong));
     let malformed = tampered(Account::state_key(address(0)), vec![1, 2, 3]);
     assert_eq!(malformed, Err(AuditError::MalformedRecord));
-    let fees = Supply { fees: Amount(1), ..good.supply() };
+    let fees = Supply { fees: 1, ..good.supply() };
     let created = tampered(Supply::state_key(), encode(&fees));
     assert_eq!(created, Err(AuditError::NotConserved(fees)));
     assert_eq!(tampered(Supply::state_key(), vec![]), Err(AuditError::NoSupply));

@@ -196,9 +196,9 @@ fn a_state_that_contradicts_itself_is_refused() {
     let mut tree = StateTree::default();
     tree.apply(vec![update.clone()]);
     assert_eq!(restored(&tree), Err(RestoreError::Contradiction(AuditError::NoSupply)));
-    let supply = crate::Supply { balances: Amount(4), genesis: Amount(4), ..Default::default() };
+    let supply = crate::Supply { balances: 4, genesis: Amount(4), ..Default::default() };
     tree.apply(vec![(crate::Supply::state_key(), Some(encode(&supply).into()))]);
-    let wrong = AuditError::WrongBalances { counted: 5, recorded: Amount(4) };
+    let wrong = AuditError::WrongBalances { counted: 5, recorded: 4 };
     assert_eq!(restored(&tree), Err(RestoreError::Contradiction(wrong)));
 }
 

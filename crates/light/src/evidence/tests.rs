@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use qcn_crypto::{ChainId, Digest, Scheme, Signature};
 use qcn_types::{
-    AccusedBlock, Block, Bounded, CommitteeKeys, CompactBlock, Epoch, Evidence, Height, Offence,
-    ShardId, Transaction, decode, encode,
+    AccusedBlock, Address, Amount, Block, Bounded, Certificate, CertificateError, Checkpoint,
+    CommitteeKeys, CompactBlock, Culprit, Delivery, DeliveryError, Epoch, Evidence, Height,
+    LaneBatch, LaneEnd, LaneHead, LaneLink, Offence, Receipt, ReceiptKind, ShardId, Transaction,
+    TransactionId, VerifyError, decode, encode, outbox_root, outbox_tree,
 };
 
 use super::{EvidenceError, verify_evidence};
@@ -285,4 +287,62 @@ proptest! {
             prop_assert!(judge(&evidence).is_err());
         }
     }
+}
+
+/// Receipts of shard 9 for this one, with a certificate that nobody made.
+fn delivery() -> Delivery {
+    let receipt = Receipt {
+        kind: ReceiptKind::Transfer,
+        transaction: TransactionId::default(),
+        sender: Address::default(),
+        receiver: Address::default(),
+        amount: Amount(5),
+    };
+    let batch = LaneBatch::truncated(vec![receipt; 2]);
+    let sent = LaneHead::default().after(&LaneLink::of(&batch)).expect("small counts");
+    let ends = [LaneEnd { peer: SHARD, sent, received: LaneHead::default() }];
+    let outbox_root = outbox_root(&ends);
+    let checkpoint = Checkpoint { shard: ShardId(9), outbox_root, ..Checkpoint::default() };
+    Delivery {
+        certificate: Certificate { checkpoint, attestations: Bounded::default() },
+        end: ends[0],
+        inclusion: outbox_tree(&ends).prove(0).expect("the only leaf"),
+        before: LaneHead::default(),
+        batches: Bounded::truncated(vec![batch]),
+        links: Bounded::default(),
+    }
+}
+
+/// Receipts that do not lead to the root that they come with prove their carrier's fault, to
+/// everybody. A certificate is judged by another committee's keys: a block with a bad one, or one
+/// of an unknown shard, is refused, and proves nothing.
+#[test]
+fn receipts_that_lead_nowhere_are_an_offence() {
+    let carrying = |delivery| {
+        let mut body = block_body(&committee(&WEIGHTS), 3, author(1));
+        body.payload.deliveries = Bounded::truncated(vec![delivery]);
+        signed(body)
+    };
+    let mut altered = delivery();
+    let mut receipts = altered.batches[0].to_vec();
+    receipts[0].amount.0 += 1;
+    altered.batches = Bounded::truncated(vec![Bounded::truncated(receipts)]);
+    let bad = carrying(altered);
+    let offence = Ok(Offence::InvalidBlock(bad.body.slot()));
+    assert_eq!(judge(&Evidence::invalid_block(&bad)), offence);
+
+    let uncertified = carrying(delivery());
+    let verdict = Err(EvidenceError::ValidBlock);
+    assert_eq!(judge(&Evidence::invalid_block(&uncertified)), verdict);
+    let refused = |keys: CommitteeKeys, block: &Block| keys.verify_block(block.clone()).err();
+    let unknown = VerifyError::Delivery { index: 0, error: DeliveryError::UnknownCommittee };
+    assert_eq!(unknown.culprit(), Culprit::Sender);
+    assert_eq!(refused(keys(&WEIGHTS), &uncertified), Some(unknown));
+    let source = CommitteeKeys::decode(CHAIN, committee_at(ShardId(9), Epoch(0), &WEIGHTS));
+    let known = keys(&WEIGHTS).with_sources([source.expect("good keys")]);
+    let error = CertificateError::NoQuorum { weight: 0, quorum: 3 };
+    let no_quorum = VerifyError::Delivery { index: 0, error: DeliveryError::Certificate(error) };
+    assert_eq!(refused(known.clone(), &uncertified), Some(no_quorum));
+    let broken = VerifyError::Delivery { index: 0, error: DeliveryError::BrokenChain };
+    assert_eq!(refused(known, &bad), Some(broken));
 }

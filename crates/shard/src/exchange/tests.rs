@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use qcn_crypto::{ChainId, PublicKey, Scheme, Signature};
 use qcn_ledger::{GenesisAccount, MIN_FEE, Territory};
-use qcn_types::{Action, Address, Amount, Bounded, Layout, Payload, Transaction, TransactionBody};
+use qcn_types::{
+    Action, Address, Amount, Bounded, Layout, MAX_LANE_BATCHES, Payload, Transaction,
+    TransactionBody,
+};
 
 use super::*;
 
@@ -22,6 +25,10 @@ struct Lanes {
 fn key(number: u8) -> PublicKey {
     let bytes = vec![number; Scheme::Falcon512.public_key_bytes()];
     PublicKey::new(Scheme::Falcon512, &bytes).unwrap()
+}
+
+fn certificate(checkpoint: Checkpoint) -> Option<Certificate> {
+    Some(Certificate { checkpoint, attestations: Bounded::default() })
 }
 
 impl Lanes {
@@ -69,15 +76,14 @@ impl Lanes {
             ..Checkpoint::default()
         };
         self.outgoing.executed(checkpoint, &self.source);
-        assert!(self.outgoing.certified(Height(self.height)));
+        assert!(self.outgoing.certified(Height(self.height), certificate));
     }
 
     /// What a relayer brings to who expects this.
-    fn carry(&mut self, expected: (LaneHead, u64)) -> Option<Delivery> {
-        let certify =
-            |checkpoint| Some(Certificate { checkpoint, attestations: Bounded::default() });
+    fn carry(&mut self, expected: (LaneHead, LaneHead)) -> Option<Delivery> {
         let (head, acknowledged) = expected;
-        let delivery = self.outgoing.delivery(&self.source, THERE, &head, acknowledged, certify)?;
+        let delivery =
+            self.outgoing.delivery(&self.source, THERE, &head, &acknowledged, certificate)?;
         assert_eq!(delivery.check_lane(THERE), Ok(()));
         Some(delivery)
     }
@@ -92,9 +98,9 @@ impl Lanes {
 fn what_is_certified_is_proposed_once() {
     let mut lanes = Lanes::new();
     let mut incoming = Exchange::default();
-    assert_eq!(lanes.carry((LaneHead::default(), 0)), None);
+    assert_eq!(lanes.carry(Default::default()), None);
     lanes.send(3);
-    let delivery = lanes.carry((LaneHead::default(), 0)).unwrap();
+    let delivery = lanes.carry(Default::default()).unwrap();
     incoming.offer(delivery.clone(), &lanes.destination, Round(2));
     assert!(incoming.is_ready(&lanes.destination, Round(5)));
     assert_eq!(incoming.take(Round(5), &lanes.destination), std::slice::from_ref(&delivery));
@@ -118,7 +124,7 @@ fn what_is_not_executed_is_proposed_again() {
     let mut lanes = Lanes::new();
     let mut incoming = Exchange::default();
     lanes.send(1);
-    let delivery = lanes.carry((LaneHead::default(), 0)).unwrap();
+    let delivery = lanes.carry(Default::default()).unwrap();
     incoming.offer(delivery.clone(), &lanes.destination, Round(2));
     incoming.seen(std::slice::from_ref(&delivery), &lanes.destination, Round(3));
     assert_eq!(incoming.take(Round(4), &lanes.destination), [], "another's block carries it");
@@ -137,9 +143,9 @@ fn a_gap_promises_nothing() {
     let mut lanes = Lanes::new();
     let mut incoming = Exchange::default();
     lanes.send(1);
-    let first = lanes.carry((LaneHead::default(), 0)).unwrap();
+    let first = lanes.carry(Default::default()).unwrap();
     lanes.send(1);
-    let second = lanes.carry((first.end.sent, 0)).unwrap();
+    let second = lanes.carry((first.end.sent, LaneHead::default())).unwrap();
     for round in 3..60 {
         incoming.seen(std::slice::from_ref(&second), &lanes.destination, Round(round));
         let expected = incoming.expected(HERE, &lanes.destination, Round(round));
@@ -147,7 +153,7 @@ fn a_gap_promises_nothing() {
     }
     incoming.offer(second, &lanes.destination, Round(60));
     assert_eq!(incoming.take(Round(60), &lanes.destination), [], "it would be a gap here, too");
-    let whole = lanes.carry((LaneHead::default(), 0)).unwrap();
+    let whole = lanes.carry(Default::default()).unwrap();
     incoming.offer(whole, &lanes.destination, Round(61));
     assert_eq!(incoming.take(Round(61), &lanes.destination).len(), 1);
 }
@@ -157,19 +163,18 @@ fn a_gap_promises_nothing() {
 fn acknowledgements_come_back() {
     let mut lanes = Lanes::new();
     let mut back = Exchange::default();
+    let nothing = LaneHead::default();
     for (count, worth) in [(ACKNOWLEDGED_AT_ONCE - 1, false), (1, true)] {
         lanes.send(count);
         let applied = lanes.destination.received_from(HERE);
-        let delivery = lanes.carry((applied, 0)).unwrap();
+        let delivery = lanes.carry((applied, LaneHead::default())).unwrap();
         lanes.execute(vec![delivery]);
         let outbox_root = lanes.destination.execute([]).outbox_root;
         let height = Height(lanes.height);
         let checkpoint = Checkpoint { shard: THERE, height, outbox_root, ..Checkpoint::default() };
         back.executed(checkpoint, &lanes.destination);
-        back.certified(height);
-        let certify =
-            |checkpoint| Some(Certificate { checkpoint, attestations: Bounded::default() });
-        let brought = back.delivery(&lanes.destination, HERE, &LaneHead::default(), 0, certify);
+        back.certified(height, certificate);
+        let brought = back.delivery(&lanes.destination, HERE, &nothing, &nothing, certificate);
         assert_eq!(brought.is_some(), worth);
         if let Some(delivery) = brought {
             let mut incoming = Exchange::default();
@@ -181,4 +186,67 @@ fn acknowledgements_come_back() {
             assert_eq!(acknowledged, ACKNOWLEDGED_AT_ONCE);
         }
     }
+}
+
+/// One receipt a checkpoint, and nothing the other way: the acknowledgement comes while the lane
+/// has room for many more batches.
+#[test]
+fn a_trickle_one_way_does_not_fill_the_lane() {
+    let mut lanes = Lanes::new();
+    let mut back = Exchange::default();
+    for number in 1..=3 * MAX_LANE_BATCHES as u64 {
+        lanes.send(1);
+        let applied = lanes.destination.received_from(HERE);
+        let delivery = lanes.carry((applied, LaneHead::default())).unwrap();
+        assert_eq!(lanes.execute(vec![delivery]), 1);
+        let outbox_root = lanes.destination.execute([]).outbox_root;
+        let height = Height(number);
+        let checkpoint = Checkpoint { shard: THERE, height, outbox_root, ..Checkpoint::default() };
+        back.executed(checkpoint, &lanes.destination);
+        back.certified(height, certificate);
+        let known = lanes.source.acknowledged_by(THERE);
+        let nothing = LaneHead::default();
+        if let Some(delivery) =
+            back.delivery(&lanes.destination, HERE, &nothing, &known, certificate)
+        {
+            let deliveries = Bounded::truncated(vec![delivery]);
+            lanes.source.execute_payloads([&Payload { deliveries, ..Payload::default() }]);
+        }
+        assert!(!lanes.source.lane_is_full(THERE), "after {number} batches");
+    }
+}
+
+/// What rests on a block that turns out to leave a gap is given up in time, however many blocks
+/// are put on top of it.
+#[test]
+fn gaps_on_top_of_a_gap_do_not_last() {
+    let mut lanes = Lanes::new();
+    let mut incoming = Exchange::default();
+    lanes.send(1);
+    let mut last = lanes.carry(Default::default()).unwrap();
+    incoming.seen(std::slice::from_ref(&last), &lanes.destination, Round(3));
+    for round in 4..3 + PATIENCE_ROUNDS {
+        lanes.send(1);
+        last = lanes.carry((last.end.sent, LaneHead::default())).unwrap();
+        incoming.seen(std::slice::from_ref(&last), &lanes.destination, Round(round));
+        let expected = incoming.expected(HERE, &lanes.destination, Round(round)).0;
+        assert_eq!(expected, last.end.sent);
+    }
+    // Nothing of it was executed.
+    let late = Round(3 + PATIENCE_ROUNDS);
+    assert_eq!(incoming.expected(HERE, &lanes.destination, late).0, LaneHead::default());
+}
+
+/// A captured shard may claim to have applied what was never sent.
+#[test]
+fn an_impossible_acknowledgement_is_none() {
+    let mut lanes = Lanes::new();
+    let mut incoming = Exchange::default();
+    lanes.send(1);
+    let mut liar = lanes.carry(Default::default()).unwrap();
+    liar.end.received = LaneHead { receipts: u64::MAX, batches: u64::MAX, ..LaneHead::default() };
+    incoming.seen(std::slice::from_ref(&liar), &lanes.destination, Round(3));
+    let expected = incoming.expected(HERE, &lanes.destination, Round(3));
+    assert_eq!(expected, (liar.end.sent, LaneHead::default()));
+    assert_eq!(lanes.carry((LaneHead::default(), liar.end.received)).unwrap().receipts(), 1);
 }

@@ -49,7 +49,6 @@ impl Behaviour for InvalidPayloadAuthor {
     }
 }
 
-/// Takes everything from an account whose key the author does not have.
 /// The payload with one more unit of money in its first receipt.
 fn forged_receipts(payload: &Payload) -> Option<Payload> {
     let mut deliveries = payload.deliveries.to_vec();
@@ -61,6 +60,7 @@ fn forged_receipts(payload: &Payload) -> Option<Payload> {
     Some(Payload { deliveries: Bounded::truncated(deliveries), ..Payload::default() })
 }
 
+/// Takes everything from an account whose key the author does not have.
 fn forged_transaction() -> Transaction {
     let key = account_key(0);
     let action = Action::Transfer { to: Address::default(), amount: Amount(u64::MAX / 2) };

@@ -102,15 +102,10 @@ fn state_equality_fires_on_two_roots_of_one_height() {
 #[test]
 fn conservation_fires_when_money_appears() {
     let mut findings = Findings::default();
-    let sound = Supply {
-        balances: Amount(90),
-        fees: Amount(10),
-        genesis: Amount(100),
-        ..Supply::default()
-    };
+    let sound = Supply { balances: 90, fees: 10, genesis: Amount(100), ..Supply::default() };
     Conservation.executed(&mut findings, A, Height(1), &sound);
     assert!(findings.violations.is_empty());
-    let inflated = Supply { balances: Amount(91), ..sound };
+    let inflated = Supply { balances: 91, ..sound };
     Conservation.executed(&mut findings, A, Height(2), &inflated);
     assert_eq!(names(&findings), ["conservation"]);
 }

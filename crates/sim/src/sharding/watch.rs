@@ -153,7 +153,7 @@ impl Watch {
             };
             match machine.ledger().audit() {
                 Ok(supply) => {
-                    here += i128::from(supply.balances.0) + i128::from(supply.fees.0);
+                    here += supply.balances as i128 + supply.fees as i128;
                     here += supply.sent as i128 - supply.received as i128;
                     genesis += i128::from(supply.genesis.0);
                 }

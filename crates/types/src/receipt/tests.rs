@@ -126,20 +126,5 @@ fn impossible_counts_lead_nowhere() {
     assert_eq!(batches.after(&link), None);
     let mut hostile = delivery();
     hostile.before = batches;
-    assert!(!hostile.brings_nothing(&LaneHead::default(), 0));
     assert_eq!(hostile.check_lane(DESTINATION), Err(DeliveryError::BrokenChain));
-}
-
-#[test]
-fn what_is_old_brings_nothing() {
-    let delivery = delivery();
-    let at = |batches| LaneHead { batches, ..LaneHead::default() };
-    assert!(!delivery.brings_nothing(&at(2), 0));
-    assert!(delivery.brings_nothing(&at(3), 0));
-    let acknowledges = Delivery {
-        end: LaneEnd { received: LaneHead { receipts: 7, ..at(1) }, ..delivery.end },
-        ..delivery
-    };
-    assert!(!acknowledges.brings_nothing(&at(3), 6));
-    assert!(acknowledges.brings_nothing(&at(3), 7));
 }

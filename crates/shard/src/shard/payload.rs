@@ -1,0 +1,53 @@
+//! What an own block carries.
+
+use qcn_types::{Bounded, Evidence, MAX_BLOCK_EVIDENCE, Payload, Round, encoded_bytes};
+
+use super::Shard;
+use crate::Event;
+
+/// The most pieces of evidence that wait to be proposed.
+const MAX_PENDING_EVIDENCE: usize = 64;
+
+/// The most bytes of evidence in a block, so that it fits a frame with all that it may carry
+/// besides. An invalid block that is longer itself is refused by all, and accused by nobody.
+const MAX_EVIDENCE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Evidence that was proposed and is not committed after so many rounds is proposed again.
+const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
+
+impl Shard {
+    pub(super) fn give_payload(&mut self, round: Round) {
+        let deliveries = self.exchange.take(round, &self.ledger);
+        let mut evidence: Vec<Evidence> = Vec::new();
+        let mut accused = 0;
+        for (due, proof) in &mut self.evidence {
+            let bytes = encoded_bytes(proof);
+            let fits = accused + bytes <= MAX_EVIDENCE_BYTES;
+            if *due <= round && fits && evidence.len() < MAX_BLOCK_EVIDENCE {
+                *due = round.plus(EVIDENCE_PATIENCE_ROUNDS);
+                accused += bytes;
+                evidence.push(proof.clone());
+            }
+        }
+        let carried = accused + deliveries.iter().map(encoded_bytes).sum::<usize>();
+        let transactions = self.mempool.take(round, &self.ledger, carried);
+        let payload = Payload {
+            transactions: Bounded::truncated(transactions),
+            evidence: Bounded::truncated(evidence),
+            deliveries: Bounded::truncated(deliveries),
+        };
+        let attestations = self.checkpoints.take_attestations();
+        self.feed(qcn_consensus::Input::Payload { round, payload, attestations });
+    }
+
+    pub(super) fn proven(&mut self, evidence: Evidence) {
+        if self.isolated.contains(evidence.accused()) {
+            return;
+        }
+        let fits = encoded_bytes(&evidence) <= MAX_EVIDENCE_BYTES;
+        if fits && self.evidence.len() < MAX_PENDING_EVIDENCE {
+            self.evidence.push_back((Round::GENESIS, evidence.clone()));
+        }
+        self.event(Event::Proven(evidence));
+    }
+}
