@@ -181,8 +181,15 @@ impl Exchange {
                     head: further(old.head, new.head),
                     acknowledged: further(old.acknowledged, new.acknowledged),
                     // What rests on a block that is not executed lasts no longer than that: it may
-                    // turn out to be a gap, and gaps on top of it must not keep it alive.
-                    round: if delivery.before.batches > applied { old.round } else { round },
+                    // turn out to be a gap, and neither gaps on top of it nor what was applied
+                    // long ago must keep it alive.
+                    round: if delivery.before.batches <= applied
+                        && last_batch(delivery) >= old.head.batches
+                    {
+                        round
+                    } else {
+                        old.round
+                    },
                     applied: old.applied.max(applied),
                 },
             };

@@ -223,17 +223,19 @@ fn gaps_on_top_of_a_gap_do_not_last() {
     let mut lanes = Lanes::new();
     let mut incoming = Exchange::default();
     lanes.send(1);
-    let mut last = lanes.carry(Default::default()).unwrap();
+    let first = lanes.carry(Default::default()).unwrap();
+    let mut last = first.clone();
     incoming.seen(std::slice::from_ref(&last), &lanes.destination, Round(3));
     for round in 4..3 + PATIENCE_ROUNDS {
+        incoming.seen(std::slice::from_ref(&first), &lanes.destination, Round(round));
         lanes.send(1);
         last = lanes.carry((last.end.sent, LaneHead::default())).unwrap();
         incoming.seen(std::slice::from_ref(&last), &lanes.destination, Round(round));
         let expected = incoming.expected(HERE, &lanes.destination, Round(round)).0;
         assert_eq!(expected, last.end.sent);
     }
-    // Nothing of it was executed.
-    let late = Round(3 + PATIENCE_ROUNDS);
+    // Nothing of it was executed, and only in round 4 did a block carry all of it again.
+    let late = Round(4 + PATIENCE_ROUNDS);
     assert_eq!(incoming.expected(HERE, &lanes.destination, late).0, LaneHead::default());
 }
 
