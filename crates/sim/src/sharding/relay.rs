@@ -110,7 +110,6 @@ pub(super) struct Links {
     pub(super) receipts: u64,
     pub(super) batches: u64,
     pub(super) bytes: u64,
-    pub(super) certificate_bytes: u64,
 }
 
 impl Links {
@@ -230,7 +229,6 @@ impl Links {
         self.receipts += delivery.receipts() as u64;
         self.batches += delivery.batches.len() as u64;
         self.bytes += qcn_types::encoded_bytes(&delivery) as u64;
-        self.certificate_bytes += qcn_types::encoded_bytes(&delivery.certificate) as u64;
         let carried = self.deliveries as u32;
         self.carried.insert(carried, delivery);
         let arrive = Between::Arrive { link: number, number: carried };
