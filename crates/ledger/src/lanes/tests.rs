@@ -264,6 +264,39 @@ fn what_cannot_be_credited_goes_back() {
     assert_eq!(received[0].reception, Reception::Forwarded(ShardId(2)));
 }
 
+/// An account that a captured shard has filled up takes no payment within its shard either: the
+/// payer keeps the amount and has paid the fee.
+#[test]
+fn a_full_account_takes_no_payment() {
+    let mut world = World::new(2);
+    let full = world.address(1, 0);
+    let receipt = Receipt {
+        kind: ReceiptKind::Transfer,
+        transaction: qcn_types::TransactionId::default(),
+        sender: world.address(0, 0),
+        receiver: full,
+        amount: Amount(u64::MAX - START),
+    };
+    let mut forger = Lane::new(ShardId(1));
+    send(&mut forger, &[receipt], &mut Vec::new());
+    let ends = [forger.end];
+    let outbox_root = qcn_types::outbox_root(&ends);
+    let checkpoint = Checkpoint { shard: ShardId(0), outbox_root, ..Checkpoint::default() };
+    let delivery = Delivery {
+        certificate: Certificate { checkpoint, attestations: Bounded::default() },
+        end: forger.end,
+        inclusion: outbox_tree(&ends).prove(0).unwrap(),
+        before: LaneHead::default(),
+        batches: Bounded::truncated(vec![Bounded::truncated(vec![receipt])]),
+        links: Bounded::default(),
+    };
+    assert_eq!(world.unload(1, &delivery)[0].reception, Reception::Credited);
+    assert_eq!(world.balance(1, 0), u64::MAX);
+    assert_eq!(world.pay(1, 1, full, 5), Outcome::Failed(Failure::ReceiverFull));
+    assert_eq!(world.balance(1, 1), START - 1);
+    world.ledgers[1].audit().unwrap();
+}
+
 /// A lane takes so much and no more; what waits is charged nothing, and goes later.
 #[test]
 fn a_full_lane_makes_the_source_wait() {

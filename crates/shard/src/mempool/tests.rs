@@ -10,6 +10,9 @@ use super::*;
 
 const CHAIN: ChainId = ChainId(Digest([3; 32]));
 
+/// An address in the second of two shards.
+const AWAY: Address = Address(Digest([0xFF; 32]));
+
 struct Bench {
     keys: Vec<SigningKey>,
     ledger: Ledger,
@@ -43,6 +46,31 @@ impl Bench {
         let context = TransactionBody::signing_context(CHAIN);
         let signature = key.sign(&context, &qcn_types::encode(&body)).unwrap();
         Transaction { body, key: key.public_key().clone(), signature }
+    }
+
+    /// Senders whose accounts are in the first of two shards.
+    fn in_half(senders: usize) -> Self {
+        let layout = Arc::new(Layout::even(2).unwrap());
+        assert_eq!(layout.shard_of(&AWAY), ShardId(1));
+        let here = ShardId(0);
+        let keys = (0..).map(|seed| SigningKey::from_seed(Scheme::MlDsa44, &[seed; 32]).unwrap());
+        let is_here = |key: &SigningKey| layout.shard_of(&Address::of(key.public_key())) == here;
+        let keys: Vec<SigningKey> = keys.filter(is_here).take(senders).collect();
+        let account = |key: &SigningKey| GenesisAccount {
+            address: Address::of(key.public_key()),
+            balance: Amount(1_000_000),
+        };
+        let accounts: Vec<GenesisAccount> = keys.iter().map(account).collect();
+        let territory = Territory::new(Arc::clone(&layout), here).unwrap();
+        let ledger = Ledger::genesis_of(CHAIN, territory, &accounts).unwrap();
+        Self { keys, ledger, pool: Mempool::default() }
+    }
+
+    /// A transfer whose signature is of something else; nobody looks at it here.
+    fn moving(&self, sender: usize, nonce: u64, to: Address, amount: u64) -> Transaction {
+        let mut paid = self.paying(sender, nonce, MIN_FEE);
+        paid.body.action = Action::Transfer { to, amount: Amount(amount) };
+        paid
     }
 
     fn submit(&mut self, sender: usize, nonce: u64) -> Result<(), Refused> {
@@ -205,41 +233,18 @@ fn a_block_takes_no_more_bytes_than_it_may() {
 /// A transfer waits for room on its lane, before it is proposed and after, and holds up nobody.
 #[test]
 fn transfers_on_a_full_lane_wait() {
-    let mut bench = Bench::new(3);
-    let layout = Arc::new(Layout::even(2).unwrap());
-    let here = ShardId(0);
-    let at_home = |ledger: &mut Ledger, addresses: Vec<Address>| {
-        let territory = Territory::new(Arc::clone(&layout), here).unwrap();
-        let accounts: Vec<GenesisAccount> = addresses
-            .into_iter()
-            .map(|address| GenesisAccount { address, balance: Amount(1_000_000) })
-            .collect();
-        *ledger = Ledger::genesis_of(CHAIN, territory, &accounts).unwrap();
-    };
-    // Keys whose accounts are here, in place of the bench's own.
-    let keys = (0..).map(|seed| SigningKey::from_seed(Scheme::MlDsa44, &[seed; 32]).unwrap());
-    let local = |key: &SigningKey| layout.shard_of(&Address::of(key.public_key())) == here;
-    bench.keys = keys.filter(local).take(3).collect();
-    let addresses = (0..3).map(|who| bench.address(who)).collect();
-    at_home(&mut bench.ledger, addresses);
-    let transfer = |bench: &Bench, who: usize, nonce, to| {
-        let mut paid = bench.paying(who, nonce, MIN_FEE);
-        paid.body.action = Action::Transfer { to, amount: Amount(1) };
-        paid
-    };
-    let away = Address(Digest([0xFF; 32]));
-    assert_eq!(layout.shard_of(&away), ShardId(1));
-
+    let mut bench = Bench::in_half(3);
+    let transfer = |bench: &Bench, who, nonce, to| bench.moving(who, nonce, to, 1);
     // The second sender's transfer is proposed just before the lane is full.
-    let proposed = transfer(&bench, 1, 0, away);
+    let proposed = transfer(&bench, 1, 0, AWAY);
     bench.pool.submit(proposed, &bench.ledger).unwrap();
     assert_eq!(bench.take(1), [(1, 0)]);
     let flood: Vec<Transaction> =
-        (0..MAX_LANE_RECEIPTS).map(|nonce| transfer(&bench, 0, nonce, away)).collect();
+        (0..MAX_LANE_RECEIPTS).map(|nonce| transfer(&bench, 0, nonce, AWAY)).collect();
     bench.ledger.execute(&flood);
     bench.pool.committed(Round(1));
     bench.execute(&[]);
-    let waits = transfer(&bench, 2, 0, away);
+    let waits = transfer(&bench, 2, 0, AWAY);
     bench.pool.submit(waits, &bench.ledger).unwrap();
     assert_eq!(bench.take(2), [], "both wait");
     assert!(!bench.pool.is_ready(), "there is no hurry");
@@ -249,10 +254,25 @@ fn transfers_on_a_full_lane_wait() {
     assert_eq!(bench.take(3), [(0, MAX_LANE_RECEIPTS)]);
 
     // The lane has room again: here, in a state that was fetched.
-    let addresses = (0..3).map(|who| bench.address(who)).collect();
-    at_home(&mut bench.ledger, addresses);
+    bench.ledger = Bench::in_half(3).ledger;
     bench.pool.synchronised(&bench.ledger);
     let mut taken = bench.take(4);
     taken.sort_unstable();
     assert_eq!(taken, [(1, 0), (2, 0)]);
+}
+
+/// A transfer to another shard that can never be executed is not proposed again and again.
+#[test]
+fn what_is_refused_for_good_does_not_wait() {
+    let mut bench = Bench::in_half(2);
+    let across = bench.moving(0, 1, AWAY, 1);
+    bench.pool.submit(across, &bench.ledger).unwrap();
+    bench.pool.submit(bench.moving(0, 0, AWAY, 1), &bench.ledger).unwrap();
+    assert_eq!(bench.take(1), [(0, 0), (0, 1)]);
+    // Another block spent everything first, under the same nonce.
+    let all = bench.moving(0, 0, bench.address(1), 1_000_000 - MIN_FEE.0);
+    bench.ledger.execute([&all]);
+    bench.pool.committed(Round(1));
+    bench.execute(&[]);
+    assert_eq!((bench.pool.len(), bench.take(2)), (0, vec![]));
 }
