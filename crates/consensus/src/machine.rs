@@ -476,7 +476,9 @@ impl Machine {
             }
             VerifyError::TransactionSignature { .. }
             | VerifyError::TransactionScheme { .. }
-            | VerifyError::Delivery { .. } => {
+            | VerifyError::Delivery { .. }
+            | VerifyError::Announcement(_)
+            | VerifyError::Report { .. } => {
                 self.reject(from, Rejection::InvalidBlock);
                 let dag = &self.dag;
                 let parents =

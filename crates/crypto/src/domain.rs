@@ -96,6 +96,8 @@ domains! {
     Trace => "trace",
     /// The draw of the shards' committees from the epoch's seed.
     SeatDraw => "seat-draw",
+    /// Who serves which shard in an epoch.
+    EpochPlan => "plan-of-epoch",
 }
 
 /// One BLAKE3 key per domain, in the order of [`Domain::ALL`].

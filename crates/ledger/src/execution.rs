@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use qcn_crypto::{ChainId, Digest, MerkleTree};
 use qcn_light::{Account, Failure, Outcome, Refusal, TransactionProof, transaction_leaf};
 use qcn_types::{
-    Action, Address, Amount, Delivery, LaneBatch, LaneLink, Receipt, ReceiptKind, ShardId,
-    Transaction, TransactionId, decode, encode,
+    Action, Address, Amount, Delivery, EpochPlan, LaneBatch, LaneLink, Receipt, ReceiptKind,
+    ShardId, Transaction, TransactionId, decode, encode,
 };
 
 use crate::bank::{self, Supply};
@@ -24,6 +24,8 @@ pub struct Execution {
     pub outcomes: Vec<(TransactionId, Outcome)>,
     /// What became of each receipt from another shard, in order.
     pub received: Vec<Received>,
+    /// The plan of the next epoch, if this was the last execution of this one.
+    pub closes: Option<Box<EpochPlan>>,
     /// How many records of the state changed.
     pub state_updates: u32,
     /// How many hashes were computed: what execution costs a CPU besides signatures.

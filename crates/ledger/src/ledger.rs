@@ -7,8 +7,8 @@ use qcn_crypto::{ChainId, Digest};
 use qcn_light::state::RecordKind;
 use qcn_light::{Account, AccountProof, Refusal};
 use qcn_types::{
-    Action, Address, Amount, Delivery, LaneHead, Payload, ShardId, Transaction, decode, encode,
-    outbox_root,
+    Action, Address, Amount, Announcement, Delivery, LaneHead, Payload, ShardId, Transaction,
+    decode, encode, outbox_root,
 };
 
 use crate::bank::{self, Supply};
@@ -142,7 +142,8 @@ impl Ledger {
         self.execute_steps(transactions.into_iter().map(Step::Transaction))
     }
 
-    /// Executes what verified blocks carry, in order; in each the deliveries come first.
+    /// Executes what verified blocks carry, in order; in each the deliveries come first and the
+    /// announcement last. Once the end of the epoch is announced nothing more is executed.
     ///
     /// # Panics
     /// If the supply is not conserved, which no input can bring about.
@@ -152,7 +153,9 @@ impl Ledger {
     ) -> Execution {
         self.execute_steps(payloads.into_iter().flat_map(|payload| {
             let deliveries = payload.deliveries.iter().map(Step::Delivery);
-            deliveries.chain(payload.transactions.iter().map(Step::Transaction))
+            let transactions = payload.transactions.iter().map(Step::Transaction);
+            let announcement = payload.announcement.iter().map(Step::Announcement);
+            deliveries.chain(transactions).chain(announcement)
         }))
     }
 
@@ -160,12 +163,17 @@ impl Ledger {
         let mut overlay =
             Overlay::new(self.chain, &self.territory, &self.tree, self.supply, &self.lanes);
         let mut outcomes = Vec::new();
+        let mut closes = None;
         for step in steps {
             match step {
                 Step::Transaction(transaction) => {
                     outcomes.push((transaction.body.id(), overlay.run(transaction)));
                 }
                 Step::Delivery(delivery) => overlay.deliver(delivery),
+                Step::Announcement(announcement) => {
+                    closes = Some(Box::new(announcement.plan.clone()));
+                    break;
+                }
             }
         }
         // A name and a leaf for each transaction, and the nodes above the leaves.
@@ -184,6 +192,7 @@ impl Ledger {
             outbox_root: outbox_root(self.outbox().ends()),
             outcomes,
             received: done.received,
+            closes,
             state_updates,
             hashes,
         }
@@ -351,6 +360,7 @@ impl Ledger {
 enum Step<'a> {
     Transaction(&'a Transaction),
     Delivery(&'a Delivery),
+    Announcement(&'a Announcement),
 }
 
 fn opening(account: &GenesisAccount) -> Update {

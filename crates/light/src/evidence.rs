@@ -7,7 +7,7 @@
 
 use qcn_crypto::{Digest, Signature};
 use qcn_types::{
-    AccusedBlock, Block, BlockHeader, CommitteeKeys, CompactParents, DecodeError, Delivery,
+    AccusedBlock, BEACON, Block, BlockHeader, CommitteeKeys, CompactParents, DecodeError, Delivery,
     Evidence, Height, Offence, SignedAttestations, SignedHeader, Slot, ValidatorIndex,
 };
 
@@ -134,7 +134,11 @@ fn invalid_block(accused: &AccusedBlock, keys: &CommitteeKeys) -> Result<Offence
     let destination = keys.committee().shard();
     let refuted = |delivery: &Delivery| delivery.check_lane(destination).is_err();
     let delivered = || !payload.deliveries.iter().any(refuted);
-    if check_block(&body, keys.committee()).is_ok() && accepted() && delivered() {
+    let epoch = keys.committee().epoch();
+    let announced = || payload.announcement.iter().all(|it| it.check_plan(epoch).is_ok());
+    let reported = || destination == BEACON || payload.reports.is_empty();
+    let carried = || delivered() && announced() && reported();
+    if check_block(&body, keys.committee()).is_ok() && accepted() && carried() {
         return Err(EvidenceError::ValidBlock);
     }
     Ok(Offence::InvalidBlock(body.slot()))

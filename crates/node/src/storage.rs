@@ -70,7 +70,7 @@ pub use report::OpenReport;
 pub use writer::{LogEvent, LogWriter, Ticket};
 
 /// The format of all files of the store.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 
 /// A segment that has grown to this many bytes is followed by a new one.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;

@@ -555,11 +555,14 @@ impl Shard {
             height: parent.height.next(),
             leader: last.leader,
             time_ms: last.time_ms.max(parent.time_ms),
+            executed: parent.executed
+                + (execution.outcomes.len() + execution.received.len()) as u64,
             transactions_root: execution.transactions_root,
             state_root: self.ledger.state_root(),
             outbox_root: execution.outbox_root,
             parent: self.checkpoints.last_digest(),
             commit: last.digest,
+            next_epoch: execution.closes.as_ref().map_or(Digest::ZERO, |plan| plan.digest()),
         };
         let quorum = self.checkpoints.append(checkpoint);
         self.exchange.executed(checkpoint, &self.ledger);

@@ -8,8 +8,8 @@ use qcn_crypto::{
 };
 
 use crate::{
-    Bounded, Delivery, Epoch, Evidence, Height, MAX_BLOCK_DELIVERIES, Round, ShardId, Transaction,
-    ValidatorIndex, encode,
+    Announcement, Bounded, Delivery, Epoch, Evidence, Height, MAX_BLOCK_DELIVERIES,
+    MAX_BLOCK_REPORTS, Report, Round, ShardId, Transaction, ValidatorIndex, encode,
 };
 
 /// The most transactions a block may carry.
@@ -117,13 +117,21 @@ pub struct Payload {
     pub evidence: Bounded<Evidence, MAX_BLOCK_EVIDENCE>,
     /// Receipts from other shards, applied before the transactions of the same block.
     pub deliveries: Bounded<Delivery, MAX_BLOCK_DELIVERIES>,
+    /// The end of the epoch, as the beacon has announced it. Nothing after it is executed.
+    pub announcement: Bounded<Announcement, 1>,
+    /// What the author reports; in blocks of the beacon only.
+    pub reports: Bounded<Report, MAX_BLOCK_REPORTS>,
 }
 
 impl Payload {
     /// Whether the block has nothing to say besides its place.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.transactions.is_empty() && self.evidence.is_empty() && self.deliveries.is_empty()
+        self.transactions.is_empty()
+            && self.evidence.is_empty()
+            && self.deliveries.is_empty()
+            && self.announcement.is_empty()
+            && self.reports.is_empty()
     }
 
     /// The digest by which the block's header commits to the payload.

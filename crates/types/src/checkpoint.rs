@@ -21,6 +21,9 @@ pub struct Checkpoint {
     pub leader: BlockRef,
     /// The leader's time, never below the parent's.
     pub time_ms: u64,
+    /// How many transactions and receipts the shard has executed, all together: its load is the
+    /// difference.
+    pub executed: u64,
     /// Merkle root over the executed transactions and their outcomes, in order.
     pub transactions_root: Digest,
     /// Root of the account state.
@@ -31,6 +34,8 @@ pub struct Checkpoint {
     pub parent: Digest,
     /// The chain of commits up to this one, from which a validator resumes consensus.
     pub commit: Digest,
+    /// Zero, but in the last checkpoint of an epoch: the plan of the next one.
+    pub next_epoch: Digest,
 }
 
 impl Checkpoint {

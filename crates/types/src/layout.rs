@@ -39,6 +39,16 @@ impl Prefix {
         Some([low, high])
     }
 
+    /// The prefix one bit shorter, or `None` for that of all addresses.
+    #[must_use]
+    pub const fn parent(self) -> Option<Self> {
+        if self.length == 0 {
+            return None;
+        }
+        let length = self.length - 1;
+        Some(Self { bits: self.bits & !(1 << (MAX_PREFIX_BITS - self.length)), length })
+    }
+
     /// Whether an address begins with it.
     #[must_use]
     pub fn covers(self, address: &Address) -> bool {
@@ -103,6 +113,15 @@ pub enum LayoutError {
     /// A shard stands in it twice.
     #[error("shard {0} has two prefixes")]
     Repeated(ShardId),
+    /// There is no such shard.
+    #[error("the layout has no shard {0}")]
+    Unknown(ShardId),
+    /// A prefix of the greatest length has no halves.
+    #[error("the prefix of shard {0} has {MAX_PREFIX_BITS} bits already and cannot be halved")]
+    TooLong(ShardId),
+    /// Only the lower and the upper half of one prefix can become one.
+    #[error("shards {0} and {1} are not the lower and the upper half of one prefix")]
+    NoSiblings(ShardId, ShardId),
 }
 
 /// The shards and their prefixes: a partition of all addresses, in their order.
@@ -166,6 +185,46 @@ impl Layout {
         Self::new(prefixes.into_iter().zip((0..).map(ShardId)).collect())
     }
 
+    /// The layout after a shard has given the upper half of its addresses to a new one.
+    ///
+    /// # Errors
+    /// [`LayoutError`], if there is no such shard, the new number is in use, or there would be too
+    /// many shards or too long prefixes.
+    pub fn split(&self, shard: ShardId, new: ShardId) -> std::result::Result<Self, LayoutError> {
+        let at = self.position(shard).ok_or(LayoutError::Unknown(shard))?;
+        let halves = self.shards[at].0.halves().ok_or(LayoutError::TooLong(shard))?;
+        let mut shards = self.shards.to_vec();
+        shards.splice(at..=at, [(halves[0], shard), (halves[1], new)]);
+        Self::new(shards)
+    }
+
+    /// The layout after a shard has taken over the addresses of its upper sibling.
+    ///
+    /// # Errors
+    /// [`LayoutError`], if one of them does not exist, or they are not the halves of one prefix.
+    pub fn merge(&self, into: ShardId, closed: ShardId) -> std::result::Result<Self, LayoutError> {
+        let at = self.position(into).ok_or(LayoutError::Unknown(into))?;
+        let upper = self.position(closed).ok_or(LayoutError::Unknown(closed))?;
+        let both = self.shards[at]
+            .0
+            .parent()
+            .filter(|parent| parent.halves() == Some([self.shards[at].0, self.shards[upper].0]));
+        let both = both.ok_or(LayoutError::NoSiblings(into, closed))?;
+        let mut shards = self.shards.to_vec();
+        shards.splice(at..=upper, [(both, into)]);
+        Self::new(shards)
+    }
+
+    fn position(&self, shard: ShardId) -> Option<usize> {
+        self.shards.iter().position(|(_, other)| *other == shard)
+    }
+
+    /// The prefix of a shard.
+    #[must_use]
+    pub fn prefix(&self, shard: ShardId) -> Option<Prefix> {
+        Some(self.shards[self.position(shard)?].0)
+    }
+
     /// The shards with their prefixes, in the order of prefixes.
     #[must_use]
     pub fn shards(&self) -> &[(Prefix, ShardId)] {
@@ -183,7 +242,7 @@ impl Layout {
     /// Whether the layout has this shard.
     #[must_use]
     pub fn contains(&self, shard: ShardId) -> bool {
-        self.shards.iter().any(|(_, other)| *other == shard)
+        self.position(shard).is_some()
     }
 }
 

@@ -14,6 +14,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod author_set;
+mod beacon;
 mod block;
 mod bounded;
 mod certificate;
@@ -21,6 +22,7 @@ mod checkpoint;
 mod codec;
 mod committee;
 mod compact;
+mod epoch;
 mod evidence;
 mod ids;
 mod key_cache;
@@ -30,6 +32,7 @@ mod transaction;
 mod verified;
 
 pub use author_set::AuthorSet;
+pub use beacon::{MAX_BLOCK_REPORTS, Report, ReportError};
 pub use block::{
     Attestation, Block, BlockBody, BlockHeader, BlockRef, MAX_ATTESTATIONS, MAX_BLOCK_EVIDENCE,
     MAX_BLOCK_TRANSACTIONS, Payload, Slot, attestations_digest, genesis_digest, genesis_ref,
@@ -40,6 +43,10 @@ pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
 pub use codec::{DecodeError, MAX_FRAME_BYTES, decode, encode, encoded_bytes};
 pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member, cap_weights};
 pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
+pub use epoch::{
+    Announcement, AnnouncementError, BEACON, EpochPlan, MAX_HEIRS, MAX_RESHARDINGS, PlanError,
+    PlannedCommittee, PlannedValidator, Resharding,
+};
 pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
 pub use layout::{Layout, LayoutError, MAX_PREFIX_BITS, MAX_SHARDS, Prefix};

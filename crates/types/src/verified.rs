@@ -12,8 +12,9 @@ use qcn_crypto::{ChainId, Digest, Scheme, VerifyingKey};
 
 use crate::key_cache::KeyCache;
 use crate::{
-    Action, Block, BlockHeader, BlockRef, Committee, Delivery, DeliveryError, Epoch, ShardId,
-    Transaction, TransactionBody, ValidatorIndex, verify_certificate,
+    Action, Announcement, AnnouncementError, BEACON, Block, BlockHeader, BlockRef, Committee,
+    Delivery, DeliveryError, Epoch, ReportError, ShardId, Transaction, TransactionBody,
+    ValidatorIndex, verify_certificate,
 };
 
 /// A value whose signatures were checked. Only this module makes one.
@@ -125,6 +126,17 @@ pub enum VerifyError {
         /// What is wrong with it.
         error: DeliveryError,
     },
+    /// The author signed a block with an announcement that announces nothing.
+    #[error("the announcement in the block announces nothing: {0}")]
+    Announcement(AnnouncementError),
+    /// The author signed a block with a report that shows nothing, or of a shard that takes none.
+    #[error("report {index} in the block shows nothing: {error}")]
+    Report {
+        /// The position in the payload.
+        index: usize,
+        /// What is wrong with it.
+        error: ReportError,
+    },
 }
 
 impl VerifyError {
@@ -135,8 +147,12 @@ impl VerifyError {
             Self::ForeignBlock
             | Self::BlockSignature
             // Who knows fewer committees than the author proves nothing against it.
-            | Self::Delivery { error: DeliveryError::UnknownCommittee, .. } => Culprit::Sender,
+            | Self::Delivery { error: DeliveryError::UnknownCommittee, .. }
+            | Self::Announcement(AnnouncementError::UnknownCommittee)
+            | Self::Report { error: ReportError::UnknownCommittee, .. } => Culprit::Sender,
             Self::Delivery { .. }
+            | Self::Announcement(_)
+            | Self::Report { .. }
             | Self::TransactionSignature { .. } | Self::TransactionScheme { .. } => Culprit::Author,
         }
     }
@@ -231,6 +247,12 @@ impl CommitteeKeys {
             self.check_delivery(delivery)
                 .map_err(|error| VerifyError::Delivery { index, error })?;
         }
+        for announcement in &block.body.payload.announcement {
+            self.check_announcement(announcement).map_err(VerifyError::Announcement)?;
+        }
+        for (index, report) in block.body.payload.reports.iter().enumerate() {
+            self.check_report(report).map_err(|error| VerifyError::Report { index, error })?;
+        }
         Ok(VerifiedBlock::new(block, reference, header))
     }
 
@@ -241,8 +263,41 @@ impl CommitteeKeys {
     pub fn check_delivery(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
         delivery.check_lane(self.committee.shard())?;
         let place = (delivery.source(), delivery.certificate.checkpoint.epoch);
-        let source = self.sources.get(&place).ok_or(DeliveryError::UnknownCommittee)?;
+        let source = self.source(place.0, place.1).ok_or(DeliveryError::UnknownCommittee)?;
         Ok(verify_certificate(&delivery.certificate, source)?)
+    }
+
+    /// Checks that the beacon of this epoch has certified the plan of the next one.
+    ///
+    /// # Errors
+    /// The first defect; the certificate's signatures come last.
+    pub fn check_announcement(&self, announcement: &Announcement) -> Result<(), AnnouncementError> {
+        let epoch = self.committee.epoch();
+        announcement.check_plan(epoch)?;
+        let beacon = if self.committee.shard() == BEACON {
+            self
+        } else {
+            self.source(BEACON, epoch).ok_or(AnnouncementError::UnknownCommittee)?
+        };
+        Ok(verify_certificate(&announcement.certificate, beacon)?)
+    }
+
+    /// Takes in an announcement.
+    ///
+    /// # Errors
+    /// See [`CommitteeKeys::check_announcement`].
+    pub fn verify_announcement(
+        &self,
+        announcement: Announcement,
+    ) -> Result<Verified<Announcement>, AnnouncementError> {
+        self.check_announcement(&announcement)?;
+        Ok(Verified(announcement))
+    }
+
+    /// The committee of another shard in an epoch, if its certificates are taken here.
+    #[must_use]
+    pub fn source(&self, shard: ShardId, epoch: Epoch) -> Option<&Self> {
+        self.sources.get(&(shard, epoch))
     }
 
     /// Takes in a delivery that a relayer hands over.

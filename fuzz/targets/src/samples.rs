@@ -170,6 +170,7 @@ fn blocks() -> Vec<CompactBlock> {
         transactions,
         evidence: Bounded::truncated(evidence()),
         deliveries: Bounded::truncated(vec![delivery()]),
+        ..Payload::default()
     };
     let block = first_block(1, 10, Digest::ZERO, payload);
     let empty = first_block(2, 10, Digest::ZERO, Payload::default());

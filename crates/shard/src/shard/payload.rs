@@ -35,6 +35,8 @@ impl Shard {
             transactions: Bounded::truncated(transactions),
             evidence: Bounded::truncated(evidence),
             deliveries: Bounded::truncated(deliveries),
+            announcement: Bounded::default(),
+            reports: Bounded::default(),
         };
         let attestations = self.checkpoints.take_attestations();
         self.feed(qcn_consensus::Input::Payload { round, payload, attestations });
