@@ -32,7 +32,7 @@ const FLOOR: u16 = 1;
 const STEP: u16 = 4;
 
 /// What the schedule is after a commit, besides the seed and the committee.
-#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct ScheduleState {
     /// Parts of 1024 of the weight that count as odds, by member.
     multipliers: Bounded<u16, MAX_MEMBERS>,

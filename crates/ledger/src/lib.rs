@@ -19,6 +19,7 @@ mod chunks;
 mod execution;
 mod lanes;
 mod ledger;
+mod reshard;
 mod restore;
 mod tree;
 
@@ -28,6 +29,7 @@ pub use execution::{Execution, Received, Reception};
 pub use lanes::{Cargo, MAX_LANE_RECEIPTS, Outbox, Territory};
 pub use ledger::{AuditError, GenesisAccount, GenesisError, Ledger};
 pub use qcn_light::{Account, AccountProof, Failure, Outcome, Refusal, TransactionProof};
+pub use reshard::OpenError;
 pub use restore::{ChunkError, Restore, RestoreError};
 pub use tree::{StateTree, Update};
 

@@ -6,8 +6,9 @@ use qcn_consensus::{Rejection, Suspicion};
 use qcn_crypto::Digest;
 use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_types::{
-    BlockBody, BlockRef, Checkpoint, CompactBlock, Delivery, Evidence, Height, Offence, Round,
-    Slot, Time, Transaction, TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
+    Announcement, BlockBody, BlockRef, Checkpoint, CompactBlock, Delivery, EpochPlan, Evidence,
+    Height, Offence, Round, Slot, Time, Transaction, TransactionId, ValidatorIndex, Verified,
+    VerifiedBlock, VerifyError,
 };
 
 use crate::{Message, Refused, SyncPackage};
@@ -80,6 +81,12 @@ pub enum Input {
     /// A relayer hands over receipts of another shard, whose certificate the driver has checked
     /// (`CommitteeKeys::verify_delivery`).
     Deliver(Box<Verified<Delivery>>),
+    /// The beacon has announced the end of the epoch; the driver has checked its certificate
+    /// (`CommitteeKeys::verify_announcement`).
+    Announce(Box<Verified<Announcement>>),
+    /// The committees of the next epoch have opened: the closed shard takes no part in rounds any
+    /// more and only serves its final state. Before it is closed this does nothing.
+    Retire,
 }
 
 /// What the driver is asked to do, in order.
@@ -167,6 +174,11 @@ pub enum Event {
     },
     /// There is something new for other shards to fetch (`Shard::delivery`).
     Outgoing,
+    /// The epoch is over here: its final checkpoint is certified (`Shard::closed`).
+    Closed {
+        /// The plan of the next epoch.
+        plan: Arc<EpochPlan>,
+    },
     /// A leader slot was decided to stay empty.
     Skipped(Slot),
     /// A peer's fault was proven.

@@ -15,13 +15,17 @@
 mod checkpoints;
 mod door;
 mod exchange;
+mod joiner;
 mod mempool;
 mod message;
+mod opening;
 mod shard;
 mod snapshots;
 mod statesync;
 
 pub use door::{Event, Input, Output, Record, Start};
+pub use joiner::Joiner;
 pub use mempool::Refused;
 pub use message::{Message, SyncPackage};
-pub use shard::{Shard, ShardConfig, StartError, Status};
+pub use opening::Opening;
+pub use shard::{Closed, Shard, ShardConfig, StartError, Status};

@@ -55,6 +55,14 @@ impl Mempool {
         self.waiting
     }
 
+    /// All transactions that were taken in and not executed.
+    #[must_use]
+    pub fn all(&self) -> Vec<Transaction> {
+        let proposed = self.proposed.values().flatten().chain(&self.settling);
+        let waiting = self.senders.values().flat_map(|sender| sender.waiting.values());
+        proposed.chain(waiting).cloned().collect()
+    }
+
     /// Whether a transaction could be proposed now. One that waits for a missing nonce is no
     /// reason to hurry.
     #[must_use]

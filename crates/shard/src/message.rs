@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_consensus::{CommitRecord, ScheduleState};
-use qcn_ledger::StateChunk;
-use qcn_types::{Bounded, Certificate, Height};
+use qcn_crypto::Digest;
+use qcn_ledger::{Ledger, StateChunk};
+use qcn_types::{Bounded, Certificate, EpochPlan, Height};
 
 /// The most commit records in a sync package.
 pub const MAX_SYNC_COMMITS: usize = 1 << 16;
@@ -57,4 +58,27 @@ pub struct SyncPackage {
     pub schedule: ScheduleState,
     /// How many chunks the state has.
     pub chunks: u32,
+    /// The plan that a final checkpoint names. Nobody resumes consensus after that, so there are
+    /// no commits and no schedule beside it.
+    pub plan: Bounded<EpochPlan, 1>,
+}
+
+impl SyncPackage {
+    /// The package of an epoch's end.
+    #[must_use]
+    pub fn last(certificate: Certificate, plan: EpochPlan, ledger: &Ledger) -> Self {
+        Self {
+            certificate,
+            commits: Bounded::default(),
+            schedule: ScheduleState::default(),
+            chunks: ledger.chunk_count(),
+            plan: Bounded::truncated(vec![plan]),
+        }
+    }
+
+    /// Whether its checkpoint ends an epoch.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.certificate.checkpoint.next_epoch != Digest::ZERO
+    }
 }

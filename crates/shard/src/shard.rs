@@ -16,10 +16,14 @@ use crate::exchange::Exchange;
 use crate::mempool::Mempool;
 use crate::snapshots::Snapshots;
 use crate::statesync::{BadOffer, ChunkResult, Requests, StateSync, check_offer};
-use crate::{Event, Input, Message, Output, Record, Start, SyncPackage};
+use crate::{Event, Input, Message, Opening, Output, Record, Start, SyncPackage};
 
 mod between;
+mod ending;
 mod payload;
+
+pub use ending::Closed;
+use ending::Ending;
 
 /// What a shard is made of.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct ShardConfig {
     pub territory: Territory,
     /// The balances at genesis.
     pub accounts: Arc<[GenesisAccount]>,
+    /// What the epoch opens with, if it is not the first: then there are no genesis balances.
+    pub opening: Option<Opening>,
     /// A snapshot is taken every so many schedule windows. The blocks since the one before the
     /// newest are kept in memory.
     pub snapshot_interval: u64,
@@ -102,6 +108,7 @@ pub struct Shard {
     /// Proofs to propose, each not before a round: again and again until one is committed.
     evidence: VecDeque<(Round, Evidence)>,
     isolated: AuthorSet,
+    ending: Ending,
     /// The newest height with a transaction: until it is certified there is something to say.
     newest_used_height: Height,
     was_recovering: bool,
@@ -124,13 +131,9 @@ impl Shard {
         if !committee.contains(config.own) {
             return Err(StartError::NotAMember(config.own));
         }
-        let territory = config.territory.clone();
-        let ledger = Ledger::genesis_of(config.keys.chain(), territory, &config.accounts)?;
-        let genesis = Checkpoint {
-            shard: committee.shard(),
-            epoch: committee.epoch(),
-            state_root: ledger.state_root(),
-            ..Checkpoint::default()
+        let Opening { checkpoint: genesis, ledger } = match &config.opening {
+            Some(opening) => opening.clone(),
+            None => Opening::genesis(&config)?,
         };
         let machine = Machine::new(
             now,
@@ -153,6 +156,7 @@ impl Shard {
             batch: Vec::new(),
             evidence: VecDeque::new(),
             isolated: AuthorSet::EMPTY,
+            ending: Ending::default(),
             newest_used_height: Height(0),
             was_recovering: false,
             busy: false,
@@ -243,6 +247,8 @@ impl Shard {
                 let round = self.machine.round();
                 self.exchange.offer(delivery.into_inner(), &self.ledger, round);
             }
+            Input::Announce(announcement) => self.announce(*announcement),
+            Input::Retire => self.retire(),
         }
         self.say_busy();
         self.say_resumed();
@@ -280,7 +286,10 @@ impl Shard {
         if let Some((package, ledger)) = snapshot {
             let members = self.config.keys.committee().len();
             check_offer(&package, members, self.config.consensus.gc_depth)?;
-            self.install(&package, ledger);
+            match package.plan.first() {
+                Some(plan) => self.install_last(&package, plan, ledger),
+                None => self.install(&package, ledger),
+            }
         }
         for record in log {
             if let Record::Own(block) | Record::Accepted(block) = record {
@@ -312,6 +321,7 @@ impl Shard {
 
     fn receive(&mut self, from: ValidatorIndex, message: Message) {
         match message {
+            Message::Consensus(_) if self.ending.is_retired() => self.answer_retired(from),
             Message::Consensus(message) => {
                 self.feed(qcn_consensus::Input::Message { from, message });
             }
@@ -352,7 +362,7 @@ impl Shard {
     }
 
     fn receive_offer(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>) {
-        if !self.sync.wants(package.certificate.checkpoint.height, self.height()) {
+        if self.ending.is_executed() || !self.sync.wants(&package, self.height()) {
             return;
         }
         let members = self.config.keys.committee().len();
@@ -366,7 +376,7 @@ impl Shard {
         if !valid {
             return self.event(Event::LyingSyncer(from));
         }
-        if self.sync.wants(package.certificate.checkpoint.height, self.height()) {
+        if !self.ending.is_executed() && self.sync.wants(&package, self.height()) {
             let requests = self.sync.begin(self.now, package);
             self.send_all(requests);
         }
@@ -374,16 +384,21 @@ impl Shard {
 
     fn synchronised(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {
         let checkpoint = package.certificate.checkpoint;
-        if checkpoint.height <= self.height() {
+        if checkpoint.height <= self.height() || self.ending.is_executed() {
             return;
         }
-        self.install(package, ledger.clone());
+        if package.plan.is_empty() {
+            self.install(package, ledger.clone());
+        }
         let record = Record::Snapshot {
             package: Arc::clone(package),
-            ledger: Box::new(ledger),
+            ledger: Box::new(ledger.clone()),
             floor: self.machine.floor(),
         };
         self.outputs.push_back(Output::Persist { record, barrier: true });
+        if let Some(plan) = package.plan.first() {
+            self.install_last(package, plan, ledger);
+        }
         self.event(Event::Synchronised {
             height: checkpoint.height,
             checkpoint: checkpoint.digest(),
@@ -404,6 +419,9 @@ impl Shard {
 
     /// Hands an input to consensus and does what it asks for.
     fn feed(&mut self, input: qcn_consensus::Input) {
+        if self.ending.is_retired() {
+            return;
+        }
         self.machine.handle(self.now, input);
         while let Some(output) = self.machine.poll_output() {
             self.obey(output);
@@ -442,6 +460,7 @@ impl Shard {
             Asked::Suspicion { against, suspicion } => {
                 self.event(Event::Suspicion { against, suspicion });
             }
+            Asked::Behind { .. } if self.ending.is_executed() => {}
             Asked::Behind { .. } => {
                 let requests = self.sync.start(self.now, self.height());
                 self.send_all(requests);
@@ -456,6 +475,7 @@ impl Shard {
         if !self.isolated.contains(reference.author) {
             let deliveries = &block.body.payload.deliveries;
             self.exchange.seen(deliveries, &self.ledger, reference.round);
+            self.ending.seen(block);
         }
         for attestation in &block.body.attestations {
             let committee = Arc::clone(self.config.keys.committee());
@@ -471,6 +491,7 @@ impl Shard {
                 }
             }
         }
+        self.close();
     }
 
     /// A quorum attests a checkpoint: compare it with the own one, if that exists already.
@@ -492,6 +513,7 @@ impl Shard {
             }
         }
         self.certify_snapshot(height);
+        self.close();
     }
 
     fn certify_snapshot(&mut self, height: Height) {
@@ -513,6 +535,9 @@ impl Shard {
     // ----- execution -----
 
     fn committed(&mut self, commit: Commit) {
+        if self.ending.is_executed() {
+            return;
+        }
         for block in &commit.blocks {
             if block.reference().author == self.config.own {
                 self.mempool.committed(block.reference().round);
@@ -566,6 +591,10 @@ impl Shard {
         };
         let quorum = self.checkpoints.append(checkpoint);
         self.exchange.executed(checkpoint, &self.ledger);
+        if let Some(plan) = execution.closes {
+            self.ending.executed(plan);
+            self.newest_used_height = checkpoint.height;
+        }
         if !execution.outcomes.is_empty() || !execution.received.is_empty() {
             self.newest_used_height = checkpoint.height;
         }
@@ -596,10 +625,13 @@ impl Shard {
     fn say_busy(&mut self) {
         let uncertified = self.newest_used_height > self.checkpoints.certified();
         let round = self.machine.round();
-        let busy = self.mempool.is_ready()
-            || !self.evidence.is_empty()
-            || uncertified
-            || self.exchange.is_ready(&self.ledger, round);
+        let has_more = || {
+            self.mempool.is_ready()
+                || !self.evidence.is_empty()
+                || self.ending.is_due()
+                || self.exchange.is_ready(&self.ledger, round)
+        };
+        let busy = uncertified || (!self.ending.is_executed() && has_more());
         if busy != self.busy {
             self.busy = busy;
             self.feed(qcn_consensus::Input::Busy(busy));

@@ -120,14 +120,24 @@ impl Snapshots {
             commits: Bounded::truncated(snapshot.records),
             schedule: snapshot.schedule,
             chunks: snapshot.ledger.chunk_count(),
+            plan: Bounded::default(),
         });
         let (ledger, floor) = (snapshot.ledger, snapshot.floor);
-        let kept = Certified { package: Arc::clone(&package), ledger: ledger.clone(), floor };
+        self.keep(Certified { package: Arc::clone(&package), ledger: ledger.clone(), floor });
+        Some((package, ledger, floor))
+    }
+
+    /// The final state of the epoch is certified.
+    pub fn last(&mut self, package: Arc<SyncPackage>, ledger: Ledger, floor: Round) {
+        self.pending.clear();
+        self.keep(Certified { package, ledger, floor });
+    }
+
+    fn keep(&mut self, kept: Certified) {
         self.certified.push_back(kept);
         while self.certified.len() > KEPT {
             self.certified.pop_front();
         }
-        Some((package, ledger, floor))
     }
 
     /// The newest certified snapshot above a height.

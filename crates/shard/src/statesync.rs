@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use qcn_consensus::ScheduleState;
 use qcn_consensus::rules::collection_floor;
 use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Restore, Territory};
@@ -34,6 +35,9 @@ pub enum BadOffer {
     /// The schedule is not the one that the last commit names.
     #[error("the schedule is not the committed one")]
     WrongSchedule,
+    /// The plan is not the one that the checkpoint names, or there is one that it does not name.
+    #[error("the plan of the next epoch is not the one that the checkpoint names")]
+    WrongPlan,
     /// More chunks than a state may have, or none.
     #[error("the number of chunks is impossible")]
     ChunkCount,
@@ -44,6 +48,18 @@ pub enum BadOffer {
 /// # Errors
 /// [`BadOffer`].
 pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Result<(), BadOffer> {
+    if package.chunks == 0 || package.chunks > MAX_CHUNKS {
+        return Err(BadOffer::ChunkCount);
+    }
+    let checkpoint = &package.certificate.checkpoint;
+    let named = package.plan.iter().all(|plan| plan.digest() == checkpoint.next_epoch);
+    if !named || package.is_last() == package.plan.is_empty() {
+        return Err(BadOffer::WrongPlan);
+    }
+    if package.is_last() {
+        let is_bare = package.commits.is_empty() && package.schedule == ScheduleState::default();
+        return if is_bare { Ok(()) } else { Err(BadOffer::BrokenChain) };
+    }
     let Some((first, last)) = package.commits.first().zip(package.commits.last()) else {
         return Err(BadOffer::BrokenChain);
     };
@@ -62,9 +78,6 @@ pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Resu
     }
     if package.schedule.digest() != last.schedule || !package.schedule.fits(members) {
         return Err(BadOffer::WrongSchedule);
-    }
-    if package.chunks == 0 || package.chunks > MAX_CHUNKS {
-        return Err(BadOffer::ChunkCount);
     }
     Ok(())
 }
@@ -123,7 +136,8 @@ impl StateSync {
             chain,
             territory,
             phase: Phase::Idle,
-            next_peer: own.0,
+            // A guest has an index beyond the last.
+            next_peer: own.0 % (members as u16).max(1),
             deadline: Time::ZERO,
             liars: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -183,17 +197,20 @@ impl StateSync {
         peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
     }
 
-    /// Whether an offer at this height is of use.
+    /// Whether an offer is of use: one that was asked for, or the end of the epoch, after which
+    /// nothing else may ever come.
     #[must_use]
-    pub fn wants(&self, offered: Height, height: Height) -> bool {
-        matches!(self.phase, Phase::Asking) && offered > height
+    pub fn wants(&self, package: &SyncPackage, height: Height) -> bool {
+        let is_awaited = match &self.phase {
+            Phase::Asking => true,
+            Phase::Idle => package.is_last(),
+            Phase::Downloading(download) => package.is_last() && !download.package.is_last(),
+        };
+        is_awaited && package.certificate.checkpoint.height > height
     }
 
-    /// An offer whose certificate is valid.
+    /// An offer that is of use and whose certificate is valid.
     pub fn begin(&mut self, now: Time, package: Arc<SyncPackage>) -> Requests {
-        if !matches!(self.phase, Phase::Asking) {
-            return Vec::new();
-        }
         let root = package.certificate.checkpoint.state_root;
         self.phase = Phase::Downloading(Box::new(Download {
             restore: Restore::new(self.chain, self.territory.clone(), root),

@@ -55,6 +55,10 @@ pub(crate) struct Setup {
     pub(crate) disk: DiskModel,
     pub(crate) clock_skew_us: u64,
     pub(crate) start_spread_us: u64,
+    /// When it begins to exist, in microseconds of virtual time.
+    pub(crate) begins_at: u64,
+    /// Whether every validator waits for what the epoch opens with.
+    pub(crate) waits_for_opening: bool,
 }
 
 /// Something that will happen.
@@ -136,7 +140,7 @@ impl Engine {
             process.honest = !faulty.contains(process.validator);
         }
         let mut engine = Self {
-            now: 0,
+            now: setup.begins_at,
             queue: EventQueue::new(),
             instances,
             network,
@@ -160,8 +164,9 @@ impl Engine {
     }
 
     fn schedule_start(&mut self, faults: Vec<(u64, Fault)>) {
+        let begins_at = self.setup.begins_at;
         for process in 0..self.processes.len() {
-            let at = self.random.below(self.setup.start_spread_us + 1);
+            let at = begins_at + self.random.below(self.setup.start_spread_us + 1);
             self.queue.push(at, Happening::Restart { process: process as u16, incarnation: 0 });
         }
         for (at, fault) in faults {
@@ -170,7 +175,7 @@ impl Engine {
         if let Some(first) = self.clients.first_submission() {
             self.queue.push(first, Happening::Client);
         }
-        self.queue.push(0, Happening::Patience);
+        self.queue.push(begins_at, Happening::Patience);
     }
 
     /// Makes a fault happen at `at`.

@@ -91,6 +91,7 @@ pub(crate) struct Invariants {
     accused: NoHonestAccused,
     progress: ProgressAfterHealing,
     isolation: Isolation,
+    is_over: bool,
 }
 
 impl Invariants {
@@ -109,6 +110,7 @@ impl Invariants {
             accused: NoHonestAccused::new(faulty),
             progress: ProgressAfterHealing::new(committee),
             isolation: Isolation::default(),
+            is_over: false,
         }
     }
 
@@ -172,7 +174,8 @@ impl Invariants {
             | Event::Suspicion { .. }
             | Event::Refused { .. }
             | Event::Resumed { .. }
-            | Event::Outgoing => {}
+            | Event::Outgoing
+            | Event::Closed { .. } => {}
         }
     }
 
@@ -225,10 +228,18 @@ impl Invariants {
         self.isolation.offended(validator, now);
     }
 
+    /// The epoch is over: nobody need go on.
+    pub(crate) const fn epoch_is_over(&mut self) {
+        self.is_over = true;
+    }
+
     /// What can be judged only at the end. `live` has the honest validators that run, and whom
     /// each has isolated; `whole` says that nobody is cut off.
     pub(crate) fn at_end(&mut self, now: u64, live: &[(ValidatorIndex, AuthorSet)], whole: bool) {
         self.findings.now = now;
+        if self.is_over {
+            return;
+        }
         let running: AuthorSet = live.iter().map(|(validator, _)| *validator).collect();
         if self.progress.at_end(&mut self.findings, now, &running, whole) {
             self.isolation.at_end(&mut self.findings, now, live);

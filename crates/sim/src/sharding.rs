@@ -7,8 +7,12 @@
 //! a run is a function of its seed.
 
 mod builder;
+mod engines;
+mod guests;
+mod handover;
 mod random;
 mod relay;
+mod scripted;
 pub mod sweep;
 mod traffic;
 mod watch;
@@ -17,7 +21,8 @@ use std::sync::Arc;
 
 use qcn_crypto::{Digest, Domain, hash};
 use qcn_ledger::Received;
-use qcn_types::{Height, Layout, ShardId, Time, ValidatorIndex};
+use qcn_shard::Message;
+use qcn_types::{Epoch, Height, Layout, Time, ValidatorIndex};
 
 pub use builder::{ShardedBuildError, ShardedBuilder};
 pub use random::{RandomShards, random_shards};
@@ -27,6 +32,8 @@ use crate::engine::Engine;
 use crate::invariants::Violation;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
+use guests::Guests;
+use handover::{Handover, Place};
 use relay::Links;
 use traffic::Traffic;
 use watch::Watch;
@@ -48,13 +55,29 @@ pub(crate) enum Notice {
     Synchronised { process: u16, honest: bool },
     /// A validator has something new for other shards.
     Outgoing { process: u16 },
+    /// At a validator the epoch is over.
+    Closed { process: u16 },
+    /// A validator answers somebody without a seat.
+    ToGuest { process: u16, guest: ValidatorIndex, message: Message },
 }
 
 /// What happens between shards.
 #[derive(Clone, Copy, Debug)]
 enum Between {
     /// A client of a shard submits the next transfer.
-    Submit { shard: u16 },
+    Submit { engine: u32 },
+    /// The scripted beacon ends an epoch.
+    EndEpoch { number: u32 },
+    /// A validator hears of the plan of an epoch.
+    Learn { validator: u32, epoch: u32 },
+    /// Validators try again what they have not reached yet.
+    Remind,
+    /// A message between a guest and a member arrives.
+    Letter { number: u32 },
+    /// A guest's timer fires.
+    Tick { guest: u32 },
+    /// A closed shard's validator ends its rounds.
+    Retire { engine: u32, process: u16 },
     /// A relayer looks whether there is something to carry.
     Look { link: u32 },
     /// What a relayer carries arrives.
@@ -64,8 +87,14 @@ enum Between {
 /// A network of several shards.
 #[derive(Debug)]
 pub struct ShardedNetwork {
+    description: ShardedBuilder,
     layout: Arc<Layout>,
+    /// An engine for each epoch of each shard, in the order in which they opened.
     shards: Vec<QuantumNetworkSimulator>,
+    /// Which shard and epoch each of them is.
+    places: Vec<Place>,
+    handover: Handover,
+    guests: Guests,
     queue: EventQueue<Between>,
     links: Links,
     traffic: Traffic,
@@ -143,15 +172,30 @@ impl ShardedNetwork {
             return;
         };
         match happening {
-            Between::Submit { shard } => {
-                if let Some(next) = self.traffic.submit(self.now, shard, &mut self.shards) {
-                    self.queue.push(next, Between::Submit { shard });
-                }
-                self.react(usize::from(shard));
+            Between::Submit { engine } => self.submits(engine),
+            Between::Look { link } => self.looks(link),
+            Between::EndEpoch { number } => self.ends_epoch(number),
+            Between::Learn { validator, epoch } => {
+                self.learns(validator as usize, Epoch(u64::from(epoch)));
             }
-            Between::Look { link } => {
-                self.links.look(self.now, link, &mut self.shards, &mut self.queue);
-                self.links.look_again(self.now, link, &mut self.queue);
+            Between::Remind => self.remind(),
+            Between::Letter { number } => {
+                let (networks, queue) = (&mut self.shards, &mut self.queue);
+                let (engine, found) = self.guests.arrives(self.now, number, networks, queue);
+                if let Some(engine) = engine {
+                    self.react(engine);
+                }
+                self.found(found);
+            }
+            Between::Tick { guest } => {
+                let (networks, queue) = (&mut self.shards, &mut self.queue);
+                let found = self.guests.tick(self.now, guest, networks, queue);
+                self.found(found);
+            }
+            Between::Retire { engine, process } => {
+                let network = &mut self.shards[engine as usize].engine;
+                network.now = self.now;
+                network.retire(process);
             }
             Between::Arrive { link, number } => {
                 let to = self.links.arrive(link, number, &mut self.shards);
@@ -164,26 +208,34 @@ impl ShardedNetwork {
     fn react(&mut self, shard: usize) {
         let notices = self.shards[shard].engine.notices.as_mut().map(std::mem::take);
         for notice in notices.unwrap_or_default() {
-            let place = ShardId(shard as u32);
             match &notice {
                 Notice::Outgoing { process } => {
                     for link in self.links.from(shard, *process) {
-                        self.links.look(self.now, link, &mut self.shards, &mut self.queue);
+                        let places = &self.places;
+                        self.links.look(self.now, link, &mut self.shards, places, &mut self.queue);
                     }
                 }
                 Notice::Executed { process, validator, height, received, .. } => {
                     self.traffic.executed(self.now, shard, *validator, *height, received);
                     if !received.is_empty() {
                         for link in self.links.to(shard, *process) {
-                            self.links.look(self.now, link, &mut self.shards, &mut self.queue);
+                            let places = &self.places;
+                            let queue = &mut self.queue;
+                            self.links.look(self.now, link, &mut self.shards, places, queue);
                         }
                     }
                 }
                 Notice::Certified { validator, height } => {
                     self.traffic.certified(self.now, shard, *validator, *height);
                 }
+                Notice::Closed { process } => self.closed(shard, *process),
+                Notice::ToGuest { process, guest, message } => {
+                    let message = message.clone();
+                    self.guests.answer(self.now, *process, *guest, message, &mut self.queue);
+                }
                 Notice::Synchronised { .. } => {}
             }
+            let place = &self.places[shard];
             self.watch.notice(self.now, place, &notice, &self.shards[shard].engine);
         }
     }
@@ -203,7 +255,10 @@ impl ShardedNetwork {
                 ..violation
             }));
         }
-        let engines: Vec<&Engine> = self.shards.iter().map(|shard| &shard.engine).collect();
+        violations.extend(self.epochs_at_end());
+        let places = self.places.iter().zip(&self.shards);
+        let newest = places.filter(|(place, _)| !self.handover.is_superseded(place));
+        let engines: Vec<&Engine> = newest.map(|(_, shard)| &shard.engine).collect();
         violations.extend(self.watch.at_end(self.now, &engines, &self.traffic));
         violations
     }

@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Diverged,
     Outgoing,
     Relay,
+    Announce,
+    Closed,
 }
 
 /// The hash and its buffer of small fixed records.

@@ -17,6 +17,9 @@ const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
 
 impl Shard {
     pub(super) fn give_payload(&mut self, round: Round) {
+        if self.ending.is_executed() {
+            return self.give(round, Payload::default());
+        }
         let deliveries = self.exchange.take(round, &self.ledger);
         let mut evidence: Vec<Evidence> = Vec::new();
         let mut accused = 0;
@@ -35,9 +38,13 @@ impl Shard {
             transactions: Bounded::truncated(transactions),
             evidence: Bounded::truncated(evidence),
             deliveries: Bounded::truncated(deliveries),
-            announcement: Bounded::default(),
+            announcement: self.ending.take(round),
             reports: Bounded::default(),
         };
+        self.give(round, payload);
+    }
+
+    fn give(&mut self, round: Round, payload: Payload) {
         let attestations = self.checkpoints.take_attestations();
         self.feed(qcn_consensus::Input::Payload { round, payload, attestations });
     }

@@ -58,7 +58,7 @@ impl Load {
 }
 
 /// One account and what it has under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Client {
     address: Address,
     number: usize,
@@ -123,6 +123,12 @@ impl Clients {
         self.clients.get(account).map(|client| client.validator)
     }
 
+    /// The validator through which an address sends, if it is one of these accounts.
+    pub(crate) fn served_by(&self, address: &Address) -> Option<ValidatorIndex> {
+        let mut clients = self.clients.iter();
+        clients.find(|client| client.address == *address).map(|client| client.validator)
+    }
+
     /// A signed transfer with the account's next nonce.
     pub(crate) fn transfer(
         &mut self,
@@ -142,6 +148,23 @@ impl Clients {
         let context = TransactionBody::signing_context(self.chain);
         let signature = key.sign_seeded(&context, &encode(&body), &mut self.randomness).ok()?;
         Some(Transaction { body, key: key.public_key().clone(), signature })
+    }
+
+    /// Takes over what clients of the epoch before have under way, with their nonces.
+    pub(crate) fn take_over(&mut self, before: &Self) {
+        for client in &mut self.clients {
+            let mut others = before.clients.iter();
+            let Some(other) = others.find(|other| other.address == client.address) else {
+                continue;
+            };
+            client.next_nonce = other.next_nonce;
+            client.under_way.clone_from(&other.under_way);
+        }
+        for (place, client) in self.clients.iter().enumerate() {
+            let ids =
+                client.under_way.iter().map(|(nonce, (id, ..))| (*id, (place as u32, *nonce)));
+            self.by_id.extend(ids);
+        }
     }
 
     /// How many accounts there are.
@@ -206,7 +229,7 @@ impl Clients {
     }
 
     /// A validator has lost its memory: what was handed in there is due at once.
-    pub(super) fn stopped(&mut self, validator: ValidatorIndex) {
+    pub(crate) fn stopped(&mut self, validator: ValidatorIndex) {
         for client in self.clients.iter_mut().filter(|client| client.validator == validator) {
             for (_, _, handed_in) in client.under_way.values_mut() {
                 *handed_in = 0;
@@ -215,9 +238,14 @@ impl Clients {
     }
 
     /// What has taken too long, in order of accounts and nonces.
-    fn overdue(&mut self, now: u64) -> Vec<(ValidatorIndex, Arc<Transaction>)> {
+    fn overdue(
+        &mut self,
+        now: u64,
+        only: Option<ValidatorIndex>,
+    ) -> Vec<(ValidatorIndex, Arc<Transaction>)> {
         let mut overdue = Vec::new();
-        for client in &mut self.clients {
+        let is_meant = |client: &&mut Client| only.is_none_or(|only| client.validator == only);
+        for client in self.clients.iter_mut().filter(is_meant) {
             for (_, transaction, handed_in) in client.under_way.values_mut() {
                 if *handed_in + PATIENCE_US <= now {
                     *handed_in = now;
@@ -295,12 +323,17 @@ impl Engine {
     }
 
     pub(super) fn clients_lose_patience(&mut self) {
-        for (validator, transaction) in self.clients.overdue(self.now) {
+        self.clients_lose_patience_with(None);
+        self.queue.push(self.now + PATIENCE_INTERVAL_US, Happening::Patience);
+    }
+
+    /// What has taken too long is handed in again, at one validator or at all.
+    pub(super) fn clients_lose_patience_with(&mut self, only: Option<ValidatorIndex>) {
+        for (validator, transaction) in self.clients.overdue(self.now, only) {
             let up = self.instances(validator.position());
             if up.iter().any(|at| self.processes[*at as usize].is_up()) {
                 self.submit(validator, &transaction);
             }
         }
-        self.queue.push(self.now + PATIENCE_INTERVAL_US, Happening::Patience);
     }
 }

@@ -1,6 +1,6 @@
 //! Faults: when they begin, and how they end.
 
-use qcn_shard::{Shard, ShardConfig, Start};
+use qcn_shard::{Opening, Shard, ShardConfig, Start};
 
 use super::process::{State, Trap};
 use super::{Engine, Happening};
@@ -173,7 +173,7 @@ impl Engine {
     /// A process that is down comes up from its disk.
     pub(super) fn start(&mut self, at: u16) {
         let process = &mut self.processes[at as usize];
-        if process.is_up() {
+        if process.is_up() || (self.setup.waits_for_opening && process.opening.is_none()) {
             return;
         }
         let recovered = process.disk.recover();
@@ -194,6 +194,7 @@ impl Engine {
             seed: self.setup.epoch_seed,
             consensus: self.setup.consensus.clone(),
             accounts: self.setup.accounts.clone(),
+            opening: process.opening.clone(),
             snapshot_interval: self.setup.snapshot_interval,
             nonce: process.random.next_u64(),
             replays_events: false,
@@ -219,6 +220,19 @@ impl Engine {
             self.metrics.note(self.now, EventKind::Restart, text);
         }
         self.drain(at);
+    }
+
+    /// Gives a process what the epoch opens with, and starts it.
+    pub(crate) fn open(&mut self, at: u16, opening: &Opening) {
+        let process = &mut self.processes[at as usize];
+        if process.opening.is_none() {
+            process.opening = Some(opening.clone());
+            self.start(at);
+            let validator = self.processes[at as usize].validator;
+            // Clients have waited for this.
+            self.clients.stopped(validator);
+            self.clients_lose_patience_with(Some(validator));
+        }
     }
 
     fn pause(&mut self, validator: usize, duration_us: u64) {

@@ -204,6 +204,10 @@ impl Engine {
         if to == self.processes[at as usize].validator {
             return;
         }
+        if to.position() >= self.instances.len() {
+            let notice = Notice::ToGuest { process: at, guest: to, message };
+            return self.notices.get_or_insert_default().push(notice);
+        }
         self.note_leaving(at, &message);
         let parcel = self.parcels.store(message, self.now);
         for place in 0..self.instances(to.position()).len() {
@@ -315,6 +319,7 @@ impl Engine {
             Event::Certified { height, .. } => Notice::Certified { validator, height },
             Event::Synchronised { .. } => Notice::Synchronised { process: at, honest },
             Event::Outgoing => Notice::Outgoing { process: at },
+            Event::Closed { .. } => Notice::Closed { process: at },
             _ => return,
         };
         self.notices.get_or_insert_default().push(notice);
@@ -340,6 +345,7 @@ impl Engine {
             Event::Resumed { round } => (Kind::Resumed, 0, [round.0, 0]),
             Event::Diverged { own, .. } => (Kind::Diverged, 0, short(own)),
             Event::Outgoing => (Kind::Outgoing, 0, [0; 2]),
+            Event::Closed { plan } => (Kind::Closed, 0, short(&plan.digest())),
         };
         self.record(kind, at, other, detail);
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use qcn_crypto::SeededRandomness;
-use qcn_shard::{Output, Record, Shard};
+use qcn_shard::{Opening, Output, Record, Shard};
 use qcn_types::{Time, ValidatorIndex, VerifiedBlock};
 
 use super::Setup;
@@ -48,6 +48,9 @@ pub(crate) struct Process {
     /// A task that was done while the process was frozen.
     pub(crate) done_while_paused: bool,
     pub(crate) disk: Disk<Record>,
+    /// What the epoch opens with, if it is not the first. It is kept apart from the log, and
+    /// outlives it: whoever lost it could ask for it again as it did at first.
+    pub(crate) opening: Option<Opening>,
     pub(crate) clock: Clock,
     /// Outputs that wait until the disk is durable.
     pub(crate) held: VecDeque<Output>,
@@ -80,6 +83,7 @@ impl Process {
             cpu: Cpu::new(setup.powers_permille[validator]),
             done_while_paused: false,
             disk: Disk::new(setup.disk),
+            opening: None,
             clock: Clock::with_offset(skew),
             held: VecDeque::new(),
             barrier: false,

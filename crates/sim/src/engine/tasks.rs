@@ -5,8 +5,8 @@ use std::sync::Arc;
 use qcn_light::verify_certificate;
 use qcn_shard::{Input, Message, SyncPackage};
 use qcn_types::{
-    Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Delivery, Transaction, ValidatorIndex,
-    VerifiedBlock,
+    Announcement, Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Delivery, Transaction,
+    ValidatorIndex, VerifiedBlock,
 };
 
 use super::{Engine, Happening, State};
@@ -34,6 +34,8 @@ pub(crate) enum Task {
     Submit(Box<Transaction>),
     /// Checking and taking in receipts from another shard.
     Deliver(Box<Delivery>),
+    /// Checking and taking in the end of the epoch.
+    Announce(Arc<Announcement>),
 }
 
 impl Engine {
@@ -109,6 +111,36 @@ impl Engine {
         self.submit_task(at, Task::Deliver(Box::new(delivery)), cost);
     }
 
+    /// A validator hears of the end of the epoch.
+    pub(crate) fn submit_announcement(&mut self, at: u16, announcement: &Arc<Announcement>) {
+        let process = &mut self.processes[at as usize];
+        if !process.is_up() {
+            return;
+        }
+        let signatures = announcement.certificate.attestations.len() as u64;
+        let cost = process.cpu.charge(Work::Verify, signatures * costs::VERIFY_BLOCK_NS);
+        self.record(Kind::Announce, at, 0, [announcement.plan.epoch.0, 0]);
+        self.submit_task(at, Task::Announce(Arc::clone(announcement)), cost);
+    }
+
+    /// Somebody without a seat asks for state.
+    pub(crate) fn receive_from_guest(&mut self, at: u16, guest: ValidatorIndex, message: Message) {
+        let process = &mut self.processes[at as usize];
+        let is_question =
+            matches!(message, Message::SyncRequest { .. } | Message::ChunkRequest { .. });
+        if process.is_up() && is_question {
+            let cost = process.cpu.charge(Work::Messages, costs::MESSAGE_NS);
+            self.submit_task(at, Task::Receive { from: guest, message }, cost);
+        }
+    }
+
+    /// A closed shard is needed for its state only.
+    pub(crate) fn retire(&mut self, at: u16) {
+        if self.processes[at as usize].state == State::Up {
+            self.hand_in(at, Input::Retire);
+        }
+    }
+
     pub(super) fn submit_sign(&mut self, at: u16, body: Box<BlockBody>) {
         let cpu = &mut self.processes[at as usize].cpu;
         let bytes = body.parents.len() as u64 * REFERENCE_BYTES + encoded_bytes(&body.payload);
@@ -158,6 +190,13 @@ impl Engine {
                 Ok(delivery) => Input::Deliver(Box::new(delivery)),
                 Err(_) => return,
             },
+            Task::Announce(announcement) => {
+                let announcement = Announcement::clone(&announcement);
+                match self.setup.keys.verify_announcement(announcement) {
+                    Ok(announcement) => Input::Announce(Box::new(announcement)),
+                    Err(_) => return,
+                }
+            }
             Task::Submit(transaction) => match self.setup.keys.verify_transaction(*transaction) {
                 Ok(transaction) => Input::Submit(transaction),
                 Err(_) => return,

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use qcn_consensus::Config;
 use qcn_crypto::{ChainId, Digest, SeededRandomness};
 use qcn_ledger::Territory;
-use qcn_types::{Address, CommitteeKeys, Layout, LayoutError, ShardId, Time};
+use qcn_types::{Address, Epoch, Layout, LayoutError, Resharding, ShardId, Time};
 
+use super::guests::Guests;
+use super::handover::{Handover, Place};
 use super::relay::{BadRelayer, Links};
 use super::traffic::{Rate, Traffic};
 use super::watch::Watch;
-use super::{Between, ShardedNetwork};
+use super::{Between, ShardedNetwork, scripted};
 use crate::adversary::Adversary;
 use crate::fault::Fault;
 use crate::keys::account_key;
@@ -43,18 +45,22 @@ pub enum ShardedBuildError {
 /// A network of shards that is being described.
 #[derive(Clone, Debug)]
 pub struct ShardedBuilder {
-    seed: u64,
+    pub(super) seed: u64,
     shards: usize,
-    validators: usize,
+    pub(super) validators: usize,
     accounts: usize,
     power_permille: u64,
-    latency: LatencyModel,
+    pub(super) latency: LatencyModel,
     config: Config,
     snapshot_interval: u64,
-    rate: Rate,
+    pub(super) rate: Rate,
     faults: Vec<(usize, u64, Fault)>,
     adversaries: Vec<(usize, usize, Adversary)>,
     bad_relayers: Vec<(usize, usize, BadRelayer)>,
+    /// When epochs end, and what changes in the layout then.
+    pub(super) epochs: Vec<(u64, Vec<Resharding>)>,
+    /// Until when something goes wrong in shards that open later, in microseconds.
+    pub(super) later_faults_until: u64,
 }
 
 impl ShardedBuilder {
@@ -72,6 +78,8 @@ impl ShardedBuilder {
             faults: Vec::new(),
             adversaries: Vec::new(),
             bad_relayers: Vec::new(),
+            epochs: Vec::new(),
+            later_faults_until: 0,
         }
     }
 
@@ -155,6 +163,21 @@ impl ShardedBuilder {
         self
     }
 
+    /// An epoch ends: the committees are drawn anew, and the layout changes.
+    #[must_use]
+    pub fn epoch_ends(mut self, at: Time, reshardings: Vec<Resharding>) -> Self {
+        self.epochs.push((at.0, reshardings));
+        self.epochs.sort_by_key(|(at, _)| *at);
+        self
+    }
+
+    /// Lets random faults strike in shards that open later, until this time.
+    #[must_use]
+    pub const fn later_faults(mut self, until: Time) -> Self {
+        self.later_faults_until = until.0;
+        self
+    }
+
     /// Builds the network.
     ///
     /// # Errors
@@ -177,8 +200,10 @@ impl ShardedBuilder {
                 chain,
                 territory: Territory::new(Arc::clone(&layout), *shard)
                     .expect("the shard is one of the layout's"),
+                epoch: Epoch(0),
                 validators: (0..self.validators).map(|seat| self.number(index, seat)).collect(),
                 accounts: accounts[index].clone(),
+                begins_at: 0,
             };
             let network = self
                 .one(index, place)
@@ -186,18 +211,22 @@ impl ShardedBuilder {
                 .map_err(|error| ShardedBuildError::Shard(*shard, error))?;
             shards.push(network);
         }
-        let keys: Vec<CommitteeKeys> =
-            shards.iter().map(|network| network.engine.setup.keys.clone()).collect();
-        for network in &mut shards {
+        let (places, handover) = self.first_epoch(&layout);
+        for (network, place) in shards.iter_mut().zip(&places) {
             let engine = &mut network.engine;
-            let own = engine.setup.keys.committee().shard();
-            let others = keys.iter().filter(|other| other.committee().shard() != own);
-            engine.setup.keys = engine.setup.keys.clone().with_sources(others.cloned());
+            let sources = handover.sources(chain, place.shard, place.epoch);
+            engine.setup.keys = engine.setup.keys.clone().with_sources(sources);
             engine.notices = Some(Vec::new());
         }
         let mut queue = EventQueue::new();
-        for shard in 0..self.shards {
-            queue.push(FIRST_SUBMISSION_US, Between::Submit { shard: shard as u16 });
+        for engine in 0..self.shards as u32 {
+            queue.push(FIRST_SUBMISSION_US, Between::Submit { engine });
+        }
+        for (number, (at, _)) in self.epochs.iter().enumerate() {
+            queue.push(*at, Between::EndEpoch { number: number as u32 });
+        }
+        if let Some((first, _)) = self.epochs.first() {
+            queue.push(*first, Between::Remind);
         }
         let links = self.links();
         for link in 0..links.len() {
@@ -205,8 +234,12 @@ impl ShardedBuilder {
         }
         let traffic = Traffic::new(self.seed, self.rate, &shards);
         Ok(ShardedNetwork {
+            description: self,
             layout,
-            watch: Watch::new(self.shards),
+            places,
+            handover,
+            guests: Guests::default(),
+            watch: Watch::default(),
             shards,
             queue,
             links,
@@ -242,15 +275,43 @@ impl ShardedBuilder {
         layout.shards().iter().filter_map(|(_, shard)| by_shard.remove(shard)).collect()
     }
 
-    fn one(&self, shard: usize, place: ShardPlace) -> SimulatorBuilder {
-        let seed = Random::new(self.seed, &format!("shard {shard}")).next_u64();
-        let mut one = QuantumNetworkSimulator::new(seed)
+    /// The first epoch as a plan.
+    fn first_epoch(&self, layout: &Layout) -> (Vec<Place>, Handover) {
+        let committee = |shard| (0..self.validators).map(|seat| self.number(shard, seat)).collect();
+        let committees: Vec<Vec<usize>> = (0..self.shards).map(committee).collect();
+        let mut seed = [0; 32];
+        SeededRandomness::from_u64(self.seed, "beacon").fill(&mut seed);
+        let plan = scripted::first_plan(Digest(seed), layout, &committees);
+        let shards = layout.shards().iter().map(|(_, shard)| *shard);
+        let engines = shards.clone().enumerate().map(|(engine, shard)| ((shard, Epoch(0)), engine));
+        let handover = Handover::begin(plan, engines.collect());
+        let places = shards.zip(committees);
+        let places = places.map(|(shard, validators)| Place { shard, epoch: Epoch(0), validators });
+        (places.collect(), handover)
+    }
+
+    /// A network of one shard in one epoch, before faults and adversaries.
+    pub(super) fn plain(&self, name: &str, place: ShardPlace) -> SimulatorBuilder {
+        let seed = Random::new(self.seed, name).next_u64();
+        let seats = place.validators.len();
+        QuantumNetworkSimulator::new(seed)
             .shard(place)
-            .processing_powers_permille(vec![self.power_permille; self.validators])
-            .weights(vec![1_000; self.validators])
+            .processing_powers_permille(vec![self.power_permille; seats])
+            .weights(vec![1_000; seats])
             .latency(self.latency.clone())
             .config(self.config.clone())
-            .snapshot_interval(self.snapshot_interval);
+            .snapshot_interval(self.snapshot_interval)
+    }
+
+    /// The adversaries by the number of their key.
+    pub(super) fn adversary_of(&self, validator: usize) -> Option<Adversary> {
+        let mut adversaries = self.adversaries.iter();
+        let found = adversaries.find(|(shard, seat, _)| self.number(*shard, *seat) == validator);
+        found.map(|(.., adversary)| *adversary)
+    }
+
+    fn one(&self, shard: usize, place: ShardPlace) -> SimulatorBuilder {
+        let mut one = self.plain(&format!("shard {shard}"), place);
         for (_, at, fault) in self.faults.iter().filter(|(place, ..)| *place == shard) {
             one = one.fault(Time(*at), fault.clone());
         }
@@ -278,7 +339,8 @@ impl ShardedBuilder {
         {
             if from != to {
                 let shared = self.shared_seats(from, to);
-                links.connect([from, to], self.validators, shared, &mut latency_us);
+                let validators = [self.validators; 2];
+                links.connect([from, to], validators, shared, &mut latency_us);
             }
         }
         for (from, to, bad) in &self.bad_relayers {

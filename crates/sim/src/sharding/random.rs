@@ -94,6 +94,30 @@ pub fn random_shards(seed: u64) -> RandomShards {
     RandomShards { builder, until, description: words.join("; ") }
 }
 
+/// What goes wrong in a shard that opens at `now`, until all is calm.
+pub(super) fn later_faults(
+    seed: u64,
+    name: &str,
+    validators: usize,
+    now: u64,
+    until: u64,
+) -> Vec<(u64, Fault)> {
+    let mut random = Random::new(seed, &format!("faults in {name}"));
+    let faulty = random.below(validators as u64) as usize;
+    let (from_ms, until_ms) = (now / 1_000, until / 1_000);
+    if from_ms + 1_000 >= until_ms {
+        return Vec::new();
+    }
+    let mut faults: Vec<(u64, Fault)> = (0..random.below(FAULTS_MAX + 1))
+        .map(|_| {
+            let at = random.between(from_ms, until_ms - 500);
+            (at * 1_000, fault(&mut random, validators, faulty, until_ms - at))
+        })
+        .collect();
+    faults.push((until, Fault::Heal));
+    faults
+}
+
 /// A fault that is over when all is calm. Only one validator of a shard may lose what it wrote.
 fn fault(random: &mut Random, validators: usize, faulty: usize, left_ms: u64) -> Fault {
     let anybody = random.below(validators as u64) as usize;

@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 
 use qcn_shard::Shard;
-use qcn_types::{Bounded, Delivery, LaneHead, LaneLink, ShardId};
+use qcn_types::{Bounded, Delivery, LaneHead, LaneLink};
 
 use super::Between;
+use super::handover::Place;
 use crate::engine::Engine;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
@@ -121,13 +122,14 @@ impl Links {
     pub(super) fn connect(
         &mut self,
         shards: [usize; 2],
-        validators: usize,
+        validators: [usize; 2],
         shared: Option<[usize; 2]>,
         latency_us: &mut impl FnMut(usize, usize) -> u64,
     ) {
         let [from, to] = shards;
-        let others = (0..RELAYERS.min(validators)).map(|number| {
-            let seats = [(to + number) % validators, (from + number) % validators];
+        let [source, destination] = validators;
+        let others = (0..RELAYERS.min(source).min(destination)).map(|number| {
+            let seats = [(to + number) % source, (from + number) % destination];
             (seats, latency_us(seats[0], seats[1]))
         });
         let all = shared.map(|seats| (seats, 0)).into_iter().chain(others);
@@ -149,6 +151,11 @@ impl Links {
                 first: None,
             });
         }
+    }
+
+    /// The engines at both ends of a link.
+    pub(super) fn ends(&self, link: u32) -> [usize; 2] {
+        self.links[link as usize].shards
     }
 
     /// Makes the first relayers of a lane bad ones; the last [`GOOD_RELAYERS`] stay honest.
@@ -183,11 +190,12 @@ impl Links {
         now: u64,
         number: u32,
         shards: &mut [QuantumNetworkSimulator],
+        places: &[Place],
         queue: &mut EventQueue<Between>,
     ) {
         let link = &mut self.links[number as usize];
         let [from, to] = link.shards;
-        let (source, destination) = (ShardId(from as u32), ShardId(to as u32));
+        let (source, destination) = (places[from].shard, places[to].shard);
         let Some(expected) =
             machine(&mut shards[to].engine, link.seats[1]).map(|shard| shard.expected(source))
         else {

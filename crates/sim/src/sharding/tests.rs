@@ -125,3 +125,5 @@ fn impossible_networks_are_refused() {
         "shard 1: there is no validator 9: the last is 3"
     );
 }
+
+mod epochs;

@@ -27,8 +27,7 @@ pub(super) struct Rate {
 pub(super) struct Crossing {
     pub(super) from: usize,
     pub(super) to: usize,
-    /// The sender's validator and the receiver's.
-    pub(super) validators: [ValidatorIndex; 2],
+    pub(super) sender: Address,
     pub(super) submitted: u64,
     /// Executed at its receiver's validator.
     pub(super) applied: Option<u64>,
@@ -41,9 +40,11 @@ pub(super) struct Crossing {
 pub(super) struct Traffic {
     rate: Rate,
     random: Random,
-    /// The accounts of each shard, with the validators that their clients look at.
+    /// The accounts of each engine, with the validators that their clients look at.
     accounts: Vec<Vec<(Address, ValidatorIndex)>>,
-    validators: BTreeMap<Address, ValidatorIndex>,
+    validators: BTreeMap<(usize, Address), ValidatorIndex>,
+    /// The engines whose clients submit.
+    live: Vec<usize>,
     pub(super) crossings: BTreeMap<TransactionId, Crossing>,
     /// Applied and not yet certified, by shard, validator and height.
     uncertified: BTreeMap<(usize, ValidatorIndex), BTreeMap<Height, Vec<TransactionId>>>,
@@ -51,53 +52,61 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(seed: u64, rate: Rate, shards: &[QuantumNetworkSimulator]) -> Self {
-        let accounts: Vec<Vec<(Address, ValidatorIndex)>> = shards
-            .iter()
-            .map(|network| {
-                let clients = &network.engine.clients;
-                let account =
-                    |number| Some((clients.address(number)?, clients.validator_of(number)?));
-                (0..clients.len()).filter_map(account).collect()
-            })
-            .collect();
-        Self {
+        let mut traffic = Self {
             rate,
             random: Random::new(seed, "traffic"),
-            validators: accounts.iter().flatten().copied().collect(),
-            accounts,
+            validators: BTreeMap::new(),
+            accounts: Vec::new(),
+            live: (0..shards.len()).collect(),
             crossings: BTreeMap::new(),
             uncertified: BTreeMap::new(),
-        }
+        };
+        shards.iter().for_each(|network| traffic.add(network));
+        traffic
+    }
+
+    /// The clients of one more engine.
+    pub(super) fn add(&mut self, network: &QuantumNetworkSimulator) {
+        let clients = &network.engine.clients;
+        let account = |number| Some((clients.address(number)?, clients.validator_of(number)?));
+        let accounts: Vec<_> = (0..clients.len()).filter_map(account).collect();
+        let engine = self.accounts.len();
+        let validators = accounts.iter().map(|(address, it)| ((engine, *address), *it));
+        self.validators.extend(validators);
+        self.accounts.push(accounts);
+    }
+
+    /// Clients submit to these engines from now on.
+    pub(super) fn lives_on(&mut self, engines: Vec<usize>) {
+        self.live = engines;
     }
 
     /// A client of a shard submits a transfer. Says when the next one is due.
     pub(super) fn submit(
         &mut self,
         now: u64,
-        shard: u16,
+        from: usize,
         shards: &mut [QuantumNetworkSimulator],
     ) -> Option<u64> {
-        if now >= self.rate.until_us {
-            return None;
-        }
-        let from = usize::from(shard);
-        let crosses = shards.len() > 1 && self.random.below(1_000) < self.rate.cross_permille;
+        let place = self.live.iter().position(|engine| *engine == from);
+        let place = place.filter(|_| now < self.rate.until_us)?;
+        let count = self.live.len();
+        let crosses = count > 1 && self.random.below(1_000) < self.rate.cross_permille;
         let engine = &mut shards[from].engine;
         engine.now = now;
         if crosses {
-            let others = shards.len() as u64 - 1;
-            let to = (from + 1 + self.random.below(others) as usize) % shards.len();
+            let others = count as u64 - 1;
+            let to = self.live[(place + 1 + self.random.below(others) as usize) % count];
             let account = self.random.pick(&self.accounts[to]).copied();
             let engine = &mut shards[from].engine;
-            if let (Some((account, receiving)), Some(sender)) =
-                (account, engine.clients.draw_sender())
-                && let Some(sending) = engine.clients.validator_of(sender)
+            if let (Some((account, _)), Some(sender)) = (account, engine.clients.draw_sender())
+                && let Some(address) = engine.clients.address(sender)
                 && let Some(id) = engine.submit_transfer(sender, account, TRANSFER_AMOUNT)
             {
                 let crossing = Crossing {
                     from,
                     to,
-                    validators: [sending, receiving],
+                    sender: address,
                     submitted: now,
                     applied: None,
                     certified: None,
@@ -121,11 +130,10 @@ impl Traffic {
     ) {
         for received in received.iter().filter(|it| it.receipt.kind == ReceiptKind::Transfer) {
             let id = received.receipt.transaction;
-            if self.validators.get(&received.receipt.receiver) != Some(&validator) {
+            if self.validators.get(&(shard, received.receipt.receiver)) != Some(&validator) {
                 continue;
             }
             if let Some(crossing) = self.crossings.get_mut(&id)
-                && crossing.to == shard
                 && crossing.applied.is_none()
             {
                 crossing.applied = Some(now);

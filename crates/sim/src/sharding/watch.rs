@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use qcn_ledger::Reception;
-use qcn_types::{Height, LaneHead, ReceiptKind, ShardId, TransactionId, ValidatorIndex};
+use qcn_types::{Address, Epoch, Height, LaneHead, ReceiptKind, ShardId, TransactionId};
 
 use super::Notice;
+use super::handover::Place;
 use super::traffic::Traffic;
 use crate::engine::Engine;
 use crate::invariants::Violation;
@@ -24,29 +25,19 @@ const ARRIVES_WITHIN_US: u64 = 10_000_000;
 const MAX_VIOLATIONS: usize = 20;
 
 /// The invariants between shards.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Watch {
     violations: Vec<Violation>,
     /// Every head that a lane ever had, at some honest validator of its source.
     heads: BTreeMap<(ShardId, ShardId), BTreeMap<u64, LaneHead>>,
-    /// The highest height of each shard whose receipts were judged one by one.
-    judged: BTreeMap<ShardId, Height>,
+    /// The highest height of each shard in each epoch whose receipts were judged one by one.
+    judged: BTreeMap<(ShardId, Epoch), Height>,
     /// What was credited to a receiver, and given back to a sender.
-    credited: BTreeSet<(ShardId, TransactionId)>,
+    credited: BTreeSet<TransactionId>,
     returned: BTreeSet<TransactionId>,
 }
 
 impl Watch {
-    pub(super) fn new(shards: usize) -> Self {
-        Self {
-            violations: Vec::new(),
-            heads: BTreeMap::new(),
-            judged: (0..shards as u32).map(|shard| (ShardId(shard), Height(0))).collect(),
-            credited: BTreeSet::new(),
-            returned: BTreeSet::new(),
-        }
-    }
-
     pub(super) fn violations(&self) -> &[Violation] {
         &self.violations
     }
@@ -57,18 +48,19 @@ impl Watch {
         }
     }
 
-    pub(super) fn notice(&mut self, now: u64, shard: ShardId, notice: &Notice, engine: &Engine) {
+    pub(super) fn notice(&mut self, now: u64, place: &Place, notice: &Notice, engine: &Engine) {
+        let shard = place.shard;
         match notice {
             Notice::Executed { process, honest: true, height, received, .. } => {
                 self.lanes(now, shard, *process, engine);
-                let first = self.judged.get(&shard).is_some_and(|judged| *height > *judged);
-                if first {
-                    self.judged.insert(shard, *height);
+                let judged = self.judged.entry((shard, place.epoch)).or_default();
+                if *height > *judged {
+                    *judged = *height;
                     for received in received {
                         let id = received.receipt.transaction;
                         let fresh = match (received.reception, received.receipt.kind) {
                             (Reception::Credited, ReceiptKind::Transfer) => {
-                                self.credited.insert((shard, id))
+                                self.credited.insert(id)
                             }
                             (Reception::Credited, ReceiptKind::Bounce) => self.returned.insert(id),
                             (_, _) => true,
@@ -164,17 +156,17 @@ impl Watch {
             report(CONSERVATION, format!("there is {here} in all shards, {genesis} at genesis"));
         }
         // Who is a client of an adversary may be kept waiting.
-        let is_honest = |shard: usize, validator: ValidatorIndex| {
-            engines[shard].processes[validator.position()].honest
+        let is_served = |address: &Address| {
+            engines.iter().any(|engine| {
+                let validator = engine.clients.served_by(address);
+                validator.is_some_and(|it| engine.processes[it.position()].honest)
+            })
         };
         // The receiver's validator may have been down when others executed the receipt.
-        let has_arrived =
-            |id: &TransactionId, to: usize| self.credited.contains(&(ShardId(to as u32), *id));
         let late = traffic.crossings.iter().filter(|(id, it)| {
-            !has_arrived(id, it.to)
+            !self.credited.contains(id)
                 && it.submitted + ARRIVES_WITHIN_US < now
-                && is_honest(it.from, it.validators[0])
-                && is_honest(it.to, it.validators[1])
+                && is_served(&it.sender)
         });
         let mut lanes: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (_, crossing) in late {

@@ -86,10 +86,13 @@ pub struct SimulatorBuilder {
 pub(crate) struct ShardPlace {
     pub(crate) chain: ChainId,
     pub(crate) territory: Territory,
+    pub(crate) epoch: Epoch,
     /// The numbers of the members' keys.
     pub(crate) validators: Vec<usize>,
     /// The numbers of the accounts' keys.
     pub(crate) accounts: Vec<usize>,
+    /// When it begins to exist.
+    pub(crate) begins_at: u64,
 }
 
 impl SimulatorBuilder {
@@ -351,7 +354,8 @@ impl SimulatorBuilder {
             let key = validator_key(self.validator_number(index)).public_key().clone();
             Member { name, key, weight: Weight(weight) }
         });
-        Ok(Committee::form(self.shard_id(), Epoch(0), members.collect())?)
+        let epoch = self.place.as_ref().map_or(Epoch(0), |place| place.epoch);
+        Ok(Committee::form(self.shard_id(), epoch, members.collect())?)
     }
 
     /// Whether every fault and adversary names a validator that exists.
@@ -404,6 +408,8 @@ impl SimulatorBuilder {
             disk: self.disk,
             clock_skew_us: self.clock_skew_us,
             start_spread_us: self.start_spread_us,
+            begins_at: place.map_or(0, |place| place.begins_at),
+            waits_for_opening: place.is_some_and(|place| place.epoch != Epoch(0)),
         }
     }
 

@@ -1,0 +1,63 @@
+//! The beginning of an epoch (DESIGN section 7).
+
+use qcn_crypto::{Digest, Domain, hash};
+use qcn_ledger::{GenesisError, Ledger, OpenError};
+use qcn_types::{BlockRef, Checkpoint, EpochPlan, Height, ShardId, encode, outbox_root};
+
+use crate::{Closed, ShardConfig};
+
+/// What a shard opens an epoch with.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The checkpoint before the first of the epoch. Nobody attests it: it follows from the
+    /// certified ends of its origins, and the first checkpoint of the epoch names it.
+    pub checkpoint: Checkpoint,
+    /// The state after it.
+    pub ledger: Ledger,
+}
+
+impl Opening {
+    /// The first epoch of a shard that was there at genesis.
+    pub(crate) fn genesis(config: &ShardConfig) -> Result<Self, GenesisError> {
+        let (chain, territory) = (config.keys.chain(), config.territory.clone());
+        let ledger = Ledger::genesis_of(chain, territory, &config.accounts)?;
+        let committee = config.keys.committee();
+        let checkpoint = Checkpoint {
+            shard: committee.shard(),
+            epoch: committee.epoch(),
+            state_root: ledger.state_root(),
+            ..Checkpoint::default()
+        };
+        Ok(Self { checkpoint, ledger })
+    }
+
+    /// What a shard opens with after the ends of its origins, in the order of
+    /// [`EpochPlan::origins`]. Whoever computes it gets the same.
+    ///
+    /// # Errors
+    /// [`OpenError`], if these are not the ends that lead to this shard.
+    pub fn after(plan: &EpochPlan, shard: ShardId, ends: &[Closed]) -> Result<Self, OpenError> {
+        let finals: Vec<Checkpoint> = ends.iter().map(|end| end.certificate.checkpoint).collect();
+        let ledgers = ends.iter().map(|end| end.ledger.clone()).collect();
+        let ledger = Ledger::open(plan, shard, ledgers)?;
+        let digests: Vec<Digest> = finals.iter().map(Checkpoint::digest).collect();
+        let highest = finals.iter().map(|end| end.height).max().unwrap_or(Height(0));
+        // What a new shard was split off from did the work until then.
+        let executed = finals.iter().filter(|end| plan.actor(end.shard) == shard);
+        let checkpoint = Checkpoint {
+            shard,
+            epoch: plan.epoch,
+            height: highest.next(),
+            leader: BlockRef::default(),
+            time_ms: finals.iter().map(|end| end.time_ms).max().unwrap_or(0),
+            executed: executed.map(|end| end.executed).sum(),
+            transactions_root: Digest::ZERO,
+            state_root: ledger.state_root(),
+            outbox_root: outbox_root(ledger.outbox().ends()),
+            parent: hash(Domain::EpochPlan, &encode(&digests)),
+            commit: Digest::ZERO,
+            next_epoch: Digest::ZERO,
+        };
+        Ok(Self { checkpoint, ledger })
+    }
+}

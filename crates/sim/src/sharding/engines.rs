@@ -1,0 +1,184 @@
+//! Engines that come and go with epochs.
+
+use std::sync::Arc;
+
+use qcn_ledger::Territory;
+use qcn_types::{Address, Epoch, EpochPlan, Prefix, ShardId, Time};
+
+use super::handover::Place;
+use super::random::later_faults;
+use super::{Between, ShardedNetwork, scripted};
+use crate::fault::Fault;
+use crate::keys::account_key;
+use crate::network::LatencyModel;
+use crate::random::Random;
+use crate::simulator::{QuantumNetworkSimulator, ShardPlace};
+
+/// How often validators try again what they have not reached yet, in microseconds.
+const REMIND_INTERVAL_US: u64 = 1_000_000;
+
+/// Within which time most validators hear of a new plan, and all of them, in microseconds.
+const HEARD_WITHIN_US: [u64; 2] = [500_000, 5_000_000];
+
+impl ShardedNetwork {
+    /// The scripted beacon ends the running epoch.
+    pub(super) fn ends_epoch(&mut self, number: u32) {
+        let Some((_, wanted)) = self.description.epochs.get(number as usize).cloned() else {
+            return;
+        };
+        let before = Arc::clone(self.handover.newest());
+        let plan = scripted::next_plan(&before, &wanted, self.description.validators);
+        let chain = self.shards[0].engine.setup.keys.chain();
+        let announcement = scripted::announce(chain, &before, plan);
+        self.plan_is_announced(&announcement);
+        let epoch = announcement.plan.epoch.0;
+        let mut random = Random::new(self.description.seed, &format!("epoch {epoch}"));
+        for validator in announcement.plan.validators.iter().map(|it| it.number) {
+            let within = HEARD_WITHIN_US[usize::from(random.chance(200_000))];
+            let at = self.now + random.below(within);
+            self.queue.push(at, Between::Learn { validator, epoch: epoch as u32 });
+        }
+    }
+
+    /// Everybody tries again what has not come about: processes forget when they crash.
+    pub(super) fn remind(&mut self) {
+        for (validator, epoch) in self.handover.unfinished() {
+            self.pursues(validator, epoch);
+        }
+        self.queue.push(self.now + REMIND_INTERVAL_US, Between::Remind);
+    }
+
+    pub(super) fn submits(&mut self, engine: u32) {
+        let at = engine as usize;
+        if let Some(next) = self.traffic.submit(self.now, at, &mut self.shards) {
+            self.queue.push(next, Between::Submit { engine });
+        }
+        self.react(at);
+    }
+
+    pub(super) fn looks(&mut self, link: u32) {
+        let [from, to] = self.links.ends(link);
+        self.links.look(self.now, link, &mut self.shards, &self.places, &mut self.queue);
+        let is_over = |engine: usize| self.handover.is_superseded(&self.places[engine]);
+        // What a closed shard has sent is carried on until its successors do; what is gone for
+        // good is the destination.
+        if !is_over(to) && !(is_over(from) && self.places[from].epoch.0 + 1 < self.newest_epoch()) {
+            self.links.look_again(self.now, link, &mut self.queue);
+        }
+    }
+
+    fn newest_epoch(&self) -> u64 {
+        self.handover.newest().epoch.0
+    }
+
+    /// A shard opens an epoch somewhere: it gets an engine.
+    pub(super) fn add_engine(&mut self, plan: &Arc<EpochPlan>, shard: ShardId) -> usize {
+        let engine = self.shards.len();
+        let committee = plan.committees.iter().find(|committee| committee.shard == shard);
+        let seats = committee.map(|committee| committee.seats.to_vec()).unwrap_or_default();
+        let number = |seat: u16| plan.validators[usize::from(seat)].number as usize;
+        let validators: Vec<usize> = seats.into_iter().map(number).collect();
+        let place = Place { shard, epoch: plan.epoch, validators: validators.clone() };
+        let network = self.network_of(plan, &place);
+        self.shards.push(network);
+        self.places.push(place);
+        self.handover.engines.insert((shard, plan.epoch), engine);
+        self.take_over_clients(plan, shard, engine);
+        self.connect(engine);
+        engine
+    }
+
+    fn network_of(&self, plan: &Arc<EpochPlan>, place: &Place) -> QuantumNetworkSimulator {
+        let chain = self.shards[0].engine.setup.keys.chain();
+        let prefix = plan.layout.prefix(place.shard).unwrap_or(Prefix::EMPTY);
+        let is_here =
+            |number: &usize| prefix.covers(&Address::of(account_key(*number).public_key()));
+        let first = self.places.iter().zip(&self.shards).filter(|(it, _)| it.epoch == Epoch(0));
+        let numbers = first.flat_map(|(_, network)| network.engine.setup.account_numbers.iter());
+        let accounts: Vec<usize> = numbers.copied().filter(is_here).collect();
+        let layout = Arc::new(plan.layout.clone());
+        let shard_place = ShardPlace {
+            chain,
+            territory: Territory::new(layout, place.shard).expect("the plan has the shard"),
+            epoch: place.epoch,
+            validators: place.validators.clone(),
+            accounts,
+            begins_at: self.now,
+        };
+        let name = format!("shard {} in epoch {}", place.shard, place.epoch);
+        let mut one = self.description.plain(&name, shard_place);
+        for (seat, number) in place.validators.iter().enumerate() {
+            if let Some(adversary) = self.description.adversary_of(*number) {
+                one = one.adversary(seat, adversary);
+            }
+        }
+        let until = self.description.later_faults_until;
+        let seats = place.validators.len();
+        for (at, fault) in later_faults(self.description.seed, &name, seats, self.now, until) {
+            one = one.fault(Time(at), fault);
+        }
+        for validator in 0..seats {
+            let at = Time(until.max(self.now));
+            one = one.fault(at, Fault::Restart { validator });
+        }
+        let mut network = one.build().expect("as good as the first committees");
+        let engine = &mut network.engine;
+        let sources = self.handover.sources(chain, place.shard, place.epoch);
+        engine.setup.keys = engine.setup.keys.clone().with_sources(sources);
+        engine.notices = Some(Vec::new());
+        network
+    }
+
+    /// Clients go to the shards that have their accounts now.
+    fn take_over_clients(&mut self, plan: &EpochPlan, shard: ShardId, engine: usize) {
+        let before = Epoch(plan.epoch.0 - 1);
+        for origin in plan.origins(shard) {
+            if let Some(old) = self.handover.engines.get(&(origin, before)).copied() {
+                let (olds, news) = self.shards.split_at_mut(engine);
+                news[0].engine.clients.take_over(&olds[old].engine.clients);
+            }
+        }
+        self.traffic.add(&self.shards[engine]);
+        let superseded = |at: &usize| {
+            let successors = self.handover.successors(&self.places[*at]);
+            successors.iter().any(|next| self.handover.engines.contains_key(next))
+        };
+        let live = (0..self.shards.len()).filter(|at| !superseded(at)).collect();
+        self.traffic.lives_on(live);
+        self.queue.push(self.now, Between::Submit { engine: engine as u32 });
+    }
+
+    /// Relayers between a new engine and all that it may exchange receipts with.
+    fn connect(&mut self, engine: usize) {
+        let own = self.places[engine].clone();
+        let mut random = Random::new(self.description.seed, &format!("relayers of {engine}"));
+        let (low, high) = match self.description.latency {
+            LatencyModel::Constant(us) => (us, us),
+            LatencyModel::Between { low, high } => (low, high),
+            LatencyModel::Matrix(_) => (10_000, 60_000),
+        };
+        let mut latency_us = |_: usize, _: usize| random.between(u64::from(low), u64::from(high));
+        for other in 0..engine {
+            let place = &self.places[other];
+            if place.shard == own.shard || place.epoch.0 + 1 < own.epoch.0 {
+                continue;
+            }
+            let both_ways = place.epoch == own.epoch;
+            let pairs = [(other, engine), (engine, other)];
+            for (from, to) in pairs.into_iter().take(1 + usize::from(both_ways)) {
+                let seats = |at: usize| self.places[at].validators.len();
+                let shared =
+                    self.places[from].validators.iter().enumerate().find_map(|(seat, it)| {
+                        let there =
+                            self.places[to].validators.iter().position(|other| other == it)?;
+                        Some([seat, there])
+                    });
+                let first = self.links.len();
+                self.links.connect([from, to], [seats(from), seats(to)], shared, &mut latency_us);
+                for link in first..self.links.len() {
+                    self.links.look_again(self.now, link as u32, &mut self.queue);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! From one epoch to the next: who knows which plan, who holds which final state, and who opens.
+//!
+//! Every validator acts for itself, with what it has heard and fetched: it hears the beacon's
+//! announcement or learns it from a shard that closes, its own shards close, it fetches the final
+//! states of those where it had no seat, and it opens where it has one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use qcn_crypto::Digest;
+use qcn_shard::{Closed, Opening};
+use qcn_types::{Announcement, CommitteeKeys, Epoch, EpochPlan, ShardId};
+
+use super::guests::Found;
+use super::{Between, ShardedNetwork};
+use crate::invariants::Violation;
+
+/// How long a closed shard goes on with rounds for those who are not there yet, in microseconds.
+const LINGERS_US: u64 = 3_000_000;
+
+/// A shard has opened everywhere so long after its plan was announced, in microseconds.
+const OPENS_WITHIN_US: u64 = 15_000_000;
+
+/// Where an engine stands.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) shard: ShardId,
+    pub(super) epoch: Epoch,
+    /// The number of the validator in each seat.
+    pub(super) validators: Vec<usize>,
+}
+
+/// A plan and how it became known.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) plan: Arc<EpochPlan>,
+    announcement: Option<Arc<Announcement>>,
+    at: u64,
+}
+
+/// How far every validator is.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    pub(super) plans: BTreeMap<Epoch, Announced>,
+    learned: BTreeSet<(usize, Epoch)>,
+    /// The ends of epochs, by who holds them.
+    ends: BTreeMap<(usize, ShardId, Epoch), Closed>,
+    pub(super) engines: BTreeMap<(ShardId, Epoch), usize>,
+    /// What each shard opened with, to be compared.
+    opened: BTreeMap<(ShardId, Epoch), Digest>,
+    /// When each engine was first closed and when its successor first opened.
+    pub(super) closed_at: BTreeMap<(ShardId, Epoch), u64>,
+    pub(super) opened_at: BTreeMap<(ShardId, Epoch), u64>,
+    has_opened: BTreeSet<(usize, ShardId, Epoch)>,
+    violations: Vec<Violation>,
+}
+
+impl Handover {
+    pub(super) fn begin(plan: EpochPlan, engines: BTreeMap<(ShardId, Epoch), usize>) -> Self {
+        let first = Announced { plan: Arc::new(plan), announcement: None, at: 0 };
+        Self { plans: BTreeMap::from([(Epoch(0), first)]), engines, ..Self::default() }
+    }
+
+    /// The newest plan.
+    pub(super) fn newest(&self) -> &Arc<EpochPlan> {
+        let (_, newest) = self.plans.last_key_value().expect("there is a first plan");
+        &newest.plan
+    }
+
+    pub(super) fn plan(&self, epoch: Epoch) -> Option<&Arc<EpochPlan>> {
+        self.plans.get(&epoch).map(|announced| &announced.plan)
+    }
+
+    /// The shards that open after this one, if it has an end.
+    pub(super) fn successors(&self, place: &Place) -> Vec<(ShardId, Epoch)> {
+        let next = Epoch(place.epoch.0 + 1);
+        let plan = self.plan(next);
+        let shards = plan.map(|plan| plan.successors(place.shard)).unwrap_or_default();
+        shards.into_iter().map(|shard| (shard, next)).collect()
+    }
+
+    /// Whether another engine has taken over all of a shard's addresses.
+    pub(super) fn is_superseded(&self, place: &Place) -> bool {
+        let successors = self.successors(place);
+        !successors.is_empty() && successors.iter().all(|next| self.opened_at.contains_key(next))
+    }
+
+    /// Who has learned of an epoch and has not opened all of its shards in it.
+    pub(super) fn unfinished(&self) -> Vec<(usize, Epoch)> {
+        let is_open = |epoch: Epoch, validator: usize| {
+            let plan = self.plan(epoch);
+            plan.is_some_and(|plan| {
+                plan.layout.shards().iter().all(|(_, shard)| {
+                    seat_in(plan, *shard, validator).is_none()
+                        || self.has_opened.contains(&(validator, *shard, epoch))
+                })
+            })
+        };
+        let learned = self.learned.iter().copied();
+        learned.filter(|(validator, epoch)| !is_open(*epoch, *validator)).collect()
+    }
+
+    /// The certificates that a shard takes in an epoch: all of this epoch and of the one before.
+    pub(super) fn sources(
+        &self,
+        chain: qcn_crypto::ChainId,
+        own: ShardId,
+        epoch: Epoch,
+    ) -> Vec<CommitteeKeys> {
+        let epochs = [epoch.0.checked_sub(1), Some(epoch.0)];
+        let plans = epochs.into_iter().flatten().filter_map(|epoch| self.plan(Epoch(epoch)));
+        plans
+            .flat_map(|plan| plan.shards().map(move |shard| (plan, shard)))
+            .filter(|(plan, shard)| (*shard, plan.epoch) != (own, epoch))
+            .map(|(plan, shard)| {
+                let committee = plan.committee(shard).expect("the beacon's plans are good");
+                CommitteeKeys::decode(chain, Arc::new(committee)).expect("generated keys decode")
+            })
+            .collect()
+    }
+}
+
+impl ShardedNetwork {
+    /// The beacon has certified the plan that follows the newest one.
+    pub(super) fn plan_is_announced(&mut self, announcement: &Arc<Announcement>) {
+        let plan = &announcement.plan;
+        let announced = Announced {
+            plan: Arc::new(plan.clone()),
+            announcement: Some(Arc::clone(announcement)),
+            at: self.now,
+        };
+        self.handover.plans.entry(plan.epoch).or_insert(announced);
+    }
+
+    /// A validator hears of the plan of an epoch: it tells its shards, and gets ready to open.
+    pub(super) fn learns(&mut self, validator: usize, epoch: Epoch) {
+        if self.handover.learned.insert((validator, epoch)) {
+            self.pursues(validator, epoch);
+        }
+    }
+
+    /// A validator does what is left for it to do before an epoch.
+    pub(super) fn pursues(&mut self, validator: usize, epoch: Epoch) {
+        let Some(announced) = self.handover.plans.get(&epoch) else {
+            return;
+        };
+        let (plan, announcement) = (Arc::clone(&announced.plan), announced.announcement.clone());
+        for (engine, seat) in self.seats_of(validator, Epoch(epoch.0 - 1)) {
+            let network = &mut self.shards[engine];
+            network.engine.now = self.now;
+            if let Some(announcement) = &announcement {
+                for process in network.engine.instances(seat).to_vec() {
+                    network.engine.submit_announcement(process, announcement);
+                }
+            }
+        }
+        for shard in plan.layout.shards().iter().map(|(_, shard)| *shard) {
+            if seat_in(&plan, shard, validator).is_some() {
+                self.prepares(validator, &plan, shard);
+            }
+        }
+    }
+
+    /// The engines and seats of a validator in an epoch.
+    fn seats_of(&self, validator: usize, epoch: Epoch) -> Vec<(usize, usize)> {
+        let engines = self.places.iter().enumerate().filter(|(_, place)| place.epoch == epoch);
+        engines
+            .filter_map(|(engine, place)| {
+                let seat = place.validators.iter().position(|number| *number == validator)?;
+                Some((engine, seat))
+            })
+            .collect()
+    }
+
+    /// A validator fetches what it needs to open a shard, and opens it once all is there.
+    fn prepares(&mut self, validator: usize, plan: &Arc<EpochPlan>, shard: ShardId) {
+        let before = Epoch(plan.epoch.0 - 1);
+        for origin in plan.origins(shard) {
+            let Some(engine) = self.handover.engines.get(&(origin, before)).copied() else {
+                // Its epoch has not opened anywhere yet: it is asked once it has.
+                continue;
+            };
+            let has_seat = self.places[engine].validators.contains(&validator);
+            if !has_seat && !self.handover.ends.contains_key(&(validator, origin, before)) {
+                let networks = &mut self.shards;
+                let digest = plan.digest();
+                self.guests.invite(self.now, validator, engine, digest, networks, &mut self.queue);
+            }
+        }
+        self.opens(validator, plan, shard);
+    }
+
+    /// A validator holds the end of a shard's epoch.
+    pub(super) fn holds(&mut self, validator: usize, engine: usize, closed: Closed) {
+        let place = self.places[engine].clone();
+        let (shard, epoch) = (place.shard, place.epoch);
+        let plan = Arc::clone(&closed.plan);
+        self.handover.closed_at.entry((shard, epoch)).or_insert(self.now);
+        self.handover.ends.entry((validator, shard, epoch)).or_insert(closed);
+        self.learns(validator, plan.epoch);
+        for successor in plan.successors(shard) {
+            self.opens(validator, &plan, successor);
+        }
+    }
+
+    /// A validator with a seat in a shard opens it, if it holds the ends of all its origins.
+    fn opens(&mut self, validator: usize, plan: &Arc<EpochPlan>, shard: ShardId) {
+        let Some(seat) = seat_in(plan, shard, validator) else {
+            return;
+        };
+        let before = Epoch(plan.epoch.0 - 1);
+        let ends: Option<Vec<Closed>> = plan
+            .origins(shard)
+            .into_iter()
+            .map(|origin| self.handover.ends.get(&(validator, origin, before)).cloned())
+            .collect();
+        let Some(ends) = ends else {
+            return;
+        };
+        let opening = Opening::after(plan, shard, &ends).expect("these are the ends");
+        let place = (shard, plan.epoch);
+        let digest = opening.checkpoint.digest();
+        if *self.handover.opened.entry(place).or_insert(digest) != digest {
+            let detail = format!("shard {shard} opens epoch {} in two ways", plan.epoch);
+            self.handover.violations.push(Violation {
+                invariant: "one_opening",
+                time_us: self.now,
+                validator: None,
+                detail,
+            });
+        }
+        let engine = match self.handover.engines.get(&place) {
+            Some(engine) => *engine,
+            None => self.add_engine(plan, shard),
+        };
+        self.handover.opened_at.entry(place).or_insert(self.now);
+        if !self.handover.has_opened.insert((validator, shard, plan.epoch)) {
+            return;
+        }
+        let network = &mut self.shards[engine].engine;
+        network.now = self.now;
+        for process in network.instances(seat).to_vec() {
+            network.open(process, &opening);
+        }
+        self.hand_on(validator, plan, shard, engine, seat);
+        self.react(engine);
+    }
+
+    /// What the closed shards of a validator had not executed goes into the one that opens.
+    fn hand_on(
+        &mut self,
+        validator: usize,
+        plan: &EpochPlan,
+        shard: ShardId,
+        engine: usize,
+        seat: usize,
+    ) {
+        for (old, old_seat) in self.seats_of(validator, Epoch(plan.epoch.0 - 1)) {
+            let pending = self.shards[old].shard(old_seat).map(qcn_shard::Shard::pending);
+            for transaction in pending.unwrap_or_default() {
+                if plan.layout.shard_of(&transaction.body.sender) == shard {
+                    let index = qcn_types::ValidatorIndex(seat as u16);
+                    self.shards[engine].engine.submit(index, &transaction);
+                }
+            }
+        }
+    }
+
+    /// A guest has fetched a final state.
+    pub(super) fn found(&mut self, found: Option<Found>) {
+        if let Some(Found { validator, engine, closed }) = found {
+            self.holds(validator, engine, closed);
+        }
+    }
+
+    /// At a process of an engine the epoch is over.
+    pub(super) fn closed(&mut self, engine: usize, process: u16) {
+        let running = &self.shards[engine].engine.processes[process as usize];
+        let Some(closed) = running.shard.as_deref().and_then(qcn_shard::Shard::closed) else {
+            return;
+        };
+        let validator = self.places[engine].validators[running.validator.position()];
+        let retire = Between::Retire { engine: engine as u32, process };
+        self.queue.push(self.now + LINGERS_US, retire);
+        self.shards[engine].engine.invariants.epoch_is_over();
+        self.holds(validator, engine, closed);
+    }
+
+    /// What can be judged only at the end: every planned epoch has opened everywhere.
+    pub(super) fn epochs_at_end(&self) -> Vec<Violation> {
+        let mut violations = self.handover.violations.clone();
+        let mut report = |detail: String| {
+            let invariant = "epochs_open";
+            violations.push(Violation { invariant, time_us: self.now, validator: None, detail });
+        };
+        for (epoch, announced) in &self.handover.plans {
+            if *epoch == Epoch(0) || announced.at + OPENS_WITHIN_US > self.now {
+                continue;
+            }
+            for (_, shard) in announced.plan.layout.shards() {
+                let Some(engine) = self.handover.engines.get(&(*shard, *epoch)) else {
+                    report(format!("shard {shard} never opened epoch {epoch}"));
+                    continue;
+                };
+                let engine = &self.shards[*engine].engine;
+                let waiting =
+                    engine.processes.iter().filter(|it| it.honest && it.opening.is_none());
+                for process in waiting {
+                    let validator = process.validator;
+                    report(format!("shard {shard}: {validator} never opened epoch {epoch}"));
+                }
+            }
+        }
+        violations
+    }
+}
+
+/// The seat of a validator in a shard of a plan.
+fn seat_in(plan: &EpochPlan, shard: ShardId, validator: usize) -> Option<usize> {
+    let committee = plan.committees.iter().find(|committee| committee.shard == shard)?;
+    let number = |seat: &u16| plan.validators.get(usize::from(*seat)).map(|it| it.number as usize);
+    committee.seats.iter().position(|seat| number(seat) == Some(validator))
+}
