@@ -270,6 +270,7 @@ impl Bench {
             commits: Bounded::truncated(vec![commit]),
             schedule: decode(&encode(&(vec![1024_u16], AuthorSet::EMPTY)))?,
             chunks: ledger.chunk_count(),
+            plan: Bounded::default(),
         };
         let (package, ledger) = (Arc::new(package), Box::new(ledger.clone()));
         Ok(Record::Snapshot { package, ledger, floor: Round(0) })

@@ -386,6 +386,7 @@ fn shard_config(
         seed: genesis.seed(),
         consensus: genesis.consensus(),
         accounts: genesis.accounts(),
+        opening: None,
         snapshot_interval: genesis.snapshot_interval(),
         nonce: u64::from_le_bytes(nonce),
         replays_events: true,

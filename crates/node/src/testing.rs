@@ -219,6 +219,7 @@ impl Lab {
                 seed: Digest([9; 32]),
                 consensus: Config { min_round_interval_us: 40_000, ..Config::default() },
                 accounts: Arc::clone(&genesis),
+                opening: None,
                 snapshot_interval: 1,
                 nonce: 5,
                 replays_events: false,

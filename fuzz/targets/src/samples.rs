@@ -209,6 +209,7 @@ fn sync_package() -> SyncPackage {
         commits: Bounded::truncated(vec![record]),
         schedule: schedule.state(),
         chunks: 1,
+        plan: Bounded::default(),
     }
 }
 

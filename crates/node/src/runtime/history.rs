@@ -77,7 +77,8 @@ impl History {
             Event::Proposed(_)
             | Event::Refused { .. }
             | Event::Diverged { .. }
-            | Event::Outgoing => {}
+            | Event::Outgoing
+            | Event::Closed { .. } => {}
             Event::Accepted(reference) => self.accepted(reference),
             Event::Executed { header, leaders, blocks, outcomes, .. } => {
                 self.executed(header, ledger, leaders, &blocks, outcomes);

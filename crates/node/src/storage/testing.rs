@@ -111,6 +111,7 @@ pub(crate) fn snapshot(height: u64, floor: u64, ledger: &Ledger) -> Record {
         commits: Bounded::truncated(vec![commit]),
         schedule,
         chunks: ledger.chunk_count(),
+        plan: Bounded::default(),
     };
     Record::Snapshot {
         package: Arc::new(package),

@@ -89,6 +89,7 @@ impl Lab {
             consensus: self.config.clone(),
             territory: Territory::whole(ShardId(0)),
             accounts: Arc::clone(&self.accounts),
+            opening: None,
             snapshot_interval: self.snapshot_interval,
             nonce: 5,
             replays_events: false,

@@ -39,6 +39,7 @@ fn package(ledger: &Ledger, chunks: u32) -> Arc<SyncPackage> {
         commits: Bounded::default(),
         schedule: decode(&encode(&schedule)).unwrap(),
         chunks,
+        plan: Bounded::default(),
     })
 }
 
@@ -66,8 +67,9 @@ impl Downloader {
         let mut sync = StateSync::new(peer(0), 4, CHAIN, Territory::whole(qcn_types::ShardId(0)));
         let now = Time::from_ms(1_000);
         assert_eq!(sync.start(now, Height(1)).len(), PEERS_ASKED);
-        assert!(sync.wants(OFFERED, Height(1)));
-        let requests = sync.begin(now, package(&ledger, chunks));
+        let package = package(&ledger, chunks);
+        assert!(sync.wants(&package, Height(1)));
+        let requests = sync.begin(now, package);
         let mut downloader =
             Self { ledger, sync, now, asked: Vec::new(), offers_wanted: 0, done: false };
         downloader.note(requests);

@@ -303,6 +303,11 @@ impl ShardedBuilder {
             .snapshot_interval(self.snapshot_interval)
     }
 
+    /// The numbers of the keys of all adversaries.
+    pub(super) fn faulty(&self) -> Vec<usize> {
+        self.adversaries.iter().map(|(shard, seat, _)| self.number(*shard, *seat)).collect()
+    }
+
     /// The adversaries by the number of their key.
     pub(super) fn adversary_of(&self, validator: usize) -> Option<Adversary> {
         let mut adversaries = self.adversaries.iter();

@@ -27,7 +27,10 @@ impl ShardedNetwork {
             return;
         };
         let before = Arc::clone(self.handover.newest());
-        let plan = scripted::next_plan(&before, &wanted, self.description.validators);
+        let (seats, faulty) = (self.description.validators, self.description.faulty());
+        let Some(plan) = scripted::next_plan(&before, &wanted, seats, &faulty) else {
+            return;
+        };
         let chain = self.shards[0].engine.setup.keys.chain();
         let announcement = scripted::announce(chain, &before, plan);
         self.plan_is_announced(&announcement);
@@ -107,14 +110,18 @@ impl ShardedNetwork {
         };
         let name = format!("shard {} in epoch {}", place.shard, place.epoch);
         let mut one = self.description.plain(&name, shard_place);
+        let mut faulty = None;
         for (seat, number) in place.validators.iter().enumerate() {
             if let Some(adversary) = self.description.adversary_of(*number) {
                 one = one.adversary(seat, adversary);
+                faulty = Some(seat);
             }
         }
         let until = self.description.later_faults_until;
         let seats = place.validators.len();
-        for (at, fault) in later_faults(self.description.seed, &name, seats, self.now, until) {
+        for (at, fault) in
+            later_faults(self.description.seed, &name, (seats, faulty), self.now, until)
+        {
             one = one.fault(Time(at), fault);
         }
         for validator in 0..seats {

@@ -4,7 +4,7 @@
 //! relayers like; then all is calm, and everything that was sent must arrive.
 
 use qcn_consensus::Config;
-use qcn_types::Time;
+use qcn_types::{Resharding, ShardId, Time};
 
 use super::{BadRelayer, ShardedBuilder, ShardedNetwork};
 use crate::adversary::Adversary;
@@ -15,6 +15,8 @@ use crate::random::Random;
 
 /// The most shards.
 const SHARDS_MAX: u64 = 4;
+/// The most epochs that end, besides the running one.
+const EPOCHS_MAX: u64 = 3;
 /// The most faults in one shard.
 const FAULTS_MAX: u64 = 4;
 /// When all is calm at the earliest and the latest, in milliseconds.
@@ -90,20 +92,45 @@ pub fn random_shards(seed: u64) -> RandomShards {
             builder = builder.bad_relayers(from, to, bad);
         }
     }
+    if random.chance(600_000) {
+        for _ in 0..random.between(1, EPOCHS_MAX) {
+            let at = random.between(500, calm_ms);
+            let reshardings = reshardings(&mut random);
+            words.push(format!("an epoch ends at {at} ms, {reshardings:?}"));
+            builder = builder.epoch_ends(Time::from_ms(at), reshardings);
+        }
+        builder = builder.later_faults(Time::from_ms(calm_ms));
+    }
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
     RandomShards { builder, until, description: words.join("; ") }
+}
+
+/// Changes of the layout; those that cannot be made are not.
+fn reshardings(random: &mut Random) -> Vec<Resharding> {
+    let mut changes = Vec::new();
+    for _ in 0..random.below(1) {
+        let shard = ShardId(random.below(SHARDS_MAX) as u32);
+        changes.push(if random.chance(600_000) {
+            Resharding::Split { shard, new: ShardId(random.between(10, 99) as u32) }
+        } else {
+            let closed = ShardId(random.below(SHARDS_MAX) as u32);
+            Resharding::Merge { into: shard, closed }
+        });
+    }
+    changes
 }
 
 /// What goes wrong in a shard that opens at `now`, until all is calm.
 pub(super) fn later_faults(
     seed: u64,
     name: &str,
-    validators: usize,
+    (validators, faulty): (usize, Option<usize>),
     now: u64,
     until: u64,
 ) -> Vec<(u64, Fault)> {
     let mut random = Random::new(seed, &format!("faults in {name}"));
-    let faulty = random.below(validators as u64) as usize;
+    let anybody = random.below(validators as u64) as usize;
+    let faulty = faulty.unwrap_or(anybody);
     let (from_ms, until_ms) = (now / 1_000, until / 1_000);
     if from_ms + 1_000 >= until_ms {
         return Vec::new();

@@ -43,8 +43,18 @@ pub(super) fn first_plan(seed: Digest, layout: &Layout, committees: &[Vec<usize>
     }
 }
 
+/// How many draws are tried for one that gives no committee two faulty members.
+const MAX_DRAWS: usize = 1_000;
+
 /// The plan of the epoch after `plan`; changes of the layout that cannot be made are left out.
-pub(super) fn next_plan(plan: &EpochPlan, wanted: &[Resharding], seats: usize) -> EpochPlan {
+/// No committee has more than one of the faulty: that is what a run may assume, as real drawing
+/// makes it likely in committees that are large enough. `None` if none such was drawn.
+pub(super) fn next_plan(
+    plan: &EpochPlan,
+    wanted: &[Resharding],
+    seats: usize,
+    faulty: &[usize],
+) -> Option<EpochPlan> {
     let mut made = Vec::new();
     let (mut layout, mut heirs) = (plan.layout.clone(), plan.heirs.to_vec());
     for resharding in wanted {
@@ -55,17 +65,22 @@ pub(super) fn next_plan(plan: &EpochPlan, wanted: &[Resharding], seats: usize) -
             made = with;
         }
     }
-    let seed = hash(Domain::Beacon, plan.seed.as_bytes());
+    let is_faulty = |seat: usize| faulty.contains(&(plan.validators[seat].number as usize));
+    let mut seed = plan.seed;
     let epoch = Epoch(plan.epoch.0 + 1);
     let weights: Vec<Weight> = plan.validators.iter().map(|validator| validator.weight).collect();
     let shards: Vec<ShardId> = layout.shards().iter().map(|(_, shard)| *shard).collect();
-    let draw = draw_committees(&seed, epoch, &weights, &shards, seats)
-        .expect("there are as many validators as at first, and a shard has no more seats");
+    let draw = (0..MAX_DRAWS).find_map(|_| {
+        seed = hash(Domain::Beacon, seed.as_bytes());
+        let draw = draw_committees(&seed, epoch, &weights, &shards, seats).ok()?;
+        let is_safe = |seats: &[usize]| seats.iter().filter(|seat| is_faulty(**seat)).count() <= 1;
+        draw.committees.iter().all(|committee| is_safe(&committee.seats)).then_some(draw)
+    })?;
     let committees = draw.committees.into_iter().map(|committee| PlannedCommittee {
         shard: committee.shard,
         seats: Bounded::truncated(committee.seats.into_iter().map(|seat| seat as u16).collect()),
     });
-    EpochPlan {
+    Some(EpochPlan {
         epoch,
         seed,
         layout,
@@ -73,7 +88,7 @@ pub(super) fn next_plan(plan: &EpochPlan, wanted: &[Resharding], seats: usize) -
         heirs: Bounded::truncated(heirs),
         validators: plan.validators.clone(),
         committees: Bounded::truncated(committees.collect()),
-    }
+    })
 }
 
 /// What the beacon of `before` would certify: that this plan follows.

@@ -53,6 +53,7 @@ impl Bench {
                 seed: Digest([9; 32]),
                 consensus: Config::default(),
                 accounts: Arc::from([]),
+                opening: None,
                 snapshot_interval: 1,
                 nonce: 5,
                 replays_events: true,
