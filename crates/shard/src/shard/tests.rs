@@ -11,6 +11,8 @@ use qcn_types::{
 
 use super::*;
 
+mod ending;
+
 const DELAY_US: u64 = 20_000;
 
 /// A few shards and the messages between them.
@@ -18,6 +20,7 @@ struct Lab {
     keys: Vec<SigningKey>,
     committee_keys: CommitteeKeys,
     accounts: Arc<[GenesisAccount]>,
+    opening: Option<Opening>,
     config: Config,
     snapshot_interval: u64,
     shards: Vec<Shard>,
@@ -71,6 +74,7 @@ impl Lab {
             keys,
             committee_keys,
             accounts,
+            opening: None,
             config,
         };
         for index in 0..weights.len() {
@@ -89,7 +93,7 @@ impl Lab {
             consensus: self.config.clone(),
             territory: Territory::whole(ShardId(0)),
             accounts: Arc::clone(&self.accounts),
-            opening: None,
+            opening: self.opening.clone(),
             snapshot_interval: self.snapshot_interval,
             nonce: 5,
             replays_events: false,

@@ -1,0 +1,272 @@
+//! The end of an epoch, and who comes late to it.
+
+use qcn_types::{
+    Announcement, Attestation, AttestationProof, BEACON, Bounded, EpochPlan, Layout,
+    PlannedCommittee, PlannedValidator, attestations_digest,
+};
+
+use super::*;
+use crate::{Closed, Joiner, Opening};
+
+/// The plan of epoch 1: the same committee again.
+fn plan(lab: &Lab) -> EpochPlan {
+    let members = lab.committee_keys.committee().members();
+    let validators = members.iter().zip(0..).map(|(member, number)| PlannedValidator {
+        number,
+        key: member.key.clone(),
+        weight: member.weight,
+    });
+    let seats = (0..members.len() as u16).collect();
+    EpochPlan {
+        epoch: Epoch(1),
+        seed: Digest([3; 32]),
+        layout: Layout::whole(ShardId(0)),
+        reshardings: Bounded::default(),
+        heirs: Bounded::default(),
+        validators: Bounded::truncated(validators.collect()),
+        committees: Bounded::truncated(vec![PlannedCommittee {
+            shard: ShardId(0),
+            seats: Bounded::truncated(seats),
+        }]),
+    }
+}
+
+/// What the beacon announces; its committee is the shard's.
+fn announcement(lab: &mut Lab) -> Verified<Announcement> {
+    let plan = plan(lab);
+    let members = lab.committee_keys.committee().members().to_vec();
+    let beacon = Committee::new(BEACON, Epoch(0), members).unwrap();
+    let beacon = CommitteeKeys::decode(lab.committee_keys.chain(), Arc::new(beacon)).unwrap();
+    lab.committee_keys = lab.committee_keys.clone().with_sources([beacon]);
+    let checkpoint =
+        Checkpoint { shard: BEACON, next_epoch: plan.digest(), ..Checkpoint::default() };
+    let attestation = Attestation { height: Height(0), checkpoint: checkpoint.digest() };
+    let attestations = Bounded::truncated(vec![attestation]);
+    let header = Digest([1; 32]);
+    let digest = qcn_crypto::hash_pair(
+        qcn_crypto::Domain::Block,
+        &header,
+        &attestations_digest(&attestations),
+    );
+    let context = BlockHeader::signing_context(lab.committee_keys.chain());
+    let proofs = lab.keys.iter().zip(0..).map(|(key, author)| AttestationProof {
+        author: ValidatorIndex(author),
+        header,
+        attestations: attestations.clone(),
+        signature: key.sign(&context, digest.as_bytes()).unwrap(),
+    });
+    let certificate =
+        Certificate { checkpoint, attestations: Bounded::truncated(proofs.collect()) };
+    lab.committee_keys.verify_announcement(Announcement { certificate, plan }).unwrap()
+}
+
+/// A lab of four whose first validator hears at 500 ms that the epoch is over; everybody comes
+/// up anew with the beacon's keys at the start.
+fn ending() -> (Lab, SigningKey) {
+    let alice = account_key(101);
+    let mut lab = Lab::new(&[1, 1, 1, 1], &[(&alice, 1_000)]);
+    let announcement = announcement(&mut lab);
+    for index in 0..4 {
+        lab.restart(index, Time::ZERO, Start::Fresh);
+    }
+    lab.push(Time::from_ms(500), 0, Input::Announce(Box::new(announcement)));
+    (lab, alice)
+}
+
+fn closed(lab: &Lab, index: usize) -> Closed {
+    lab.shards[index].closed().expect("the epoch is over here")
+}
+
+/// One validator hears of the end, and all close with one final checkpoint, which is the last.
+///
+/// Given four validators and a transfer in the same block as the announcement,
+/// when one more transfer is handed in long after the end,
+/// then all have the same final checkpoint that names the plan, the first transfer is executed,
+/// the second is not and waits for the next epoch.
+#[test]
+fn all_close_with_one_final_checkpoint() {
+    let (mut lab, alice) = ending();
+    let to = Address::of(account_key(102).public_key());
+    let before = lab.transfer(&alice, 0, to, 30);
+    let after = lab.transfer(&alice, 1, to, 50);
+    lab.push(Time::from_ms(499), 0, before);
+    lab.push(Time::from_ms(3_000), 1, after);
+    lab.run_until(Time::from_ms(6_000));
+    lab.assert_agreement();
+    let first = closed(&lab, 0);
+    assert_eq!(first.certificate.checkpoint.next_epoch, plan(&lab).digest());
+    for index in 0..4 {
+        let other = closed(&lab, index);
+        assert_eq!(other.certificate.checkpoint, first.certificate.checkpoint);
+        assert_eq!(other.ledger.account(&to).unwrap().balance, Amount(30));
+        assert_eq!(qcn_light::verify_certificate(&other.certificate, &lab.committee_keys), Ok(()));
+        let last = lab.events[index].iter().rev().find_map(|event| match event {
+            Event::Executed { height, .. } => Some(*height),
+            _ => None,
+        });
+        assert_eq!(last, Some(first.certificate.checkpoint.height), "nothing comes after it");
+        let times = lab.events[index].iter().filter(|it| matches!(it, Event::Closed { .. }));
+        assert_eq!(times.count(), 1);
+    }
+    assert_eq!(lab.shards[1].pending().len(), 1);
+}
+
+/// Whoever was away at the end is told, even by those who take no part in rounds any more.
+///
+/// Given that one of four is cut off before the epoch ends, and the others close and retire,
+/// when it is back,
+/// then it closes with the same checkpoint, and after a restart it still knows.
+#[test]
+fn a_closed_shard_brings_in_who_was_away() {
+    let (mut lab, _) = ending();
+    lab.run_until(Time::from_ms(300));
+    lab.cut_off = vec![3];
+    lab.run_until(Time::from_ms(4_000));
+    assert!(lab.shards[3].closed().is_none());
+    for index in 0..3 {
+        lab.push(Time::from_ms(4_000), index, Input::Retire);
+    }
+    lab.run_until(Time::from_ms(5_000));
+    let rounds: Vec<Round> = lab.shards.iter().map(|shard| shard.status().round).collect();
+    lab.cut_off.clear();
+    lab.run_until(Time::from_ms(15_000));
+    lab.assert_agreement();
+    let expected = closed(&lab, 0).certificate.checkpoint;
+    assert_eq!(closed(&lab, 3).certificate.checkpoint, expected);
+    assert_eq!(lab.shards[0].status().round, rounds[0], "the retired make no blocks");
+    for index in [0, 3] {
+        let log = lab.logs[index].clone();
+        lab.restart(index, Time::from_ms(15_000), Start::Restarted(log));
+        assert_eq!(closed(&lab, index).certificate.checkpoint, expected);
+    }
+}
+
+/// Without a quorum there is no end: what one validator has executed is certified nowhere.
+#[test]
+fn without_a_quorum_nothing_closes() {
+    let (mut lab, _) = ending();
+    lab.run_until(Time::from_ms(499));
+    lab.cut_off = vec![2, 3];
+    lab.run_until(Time::from_ms(8_000));
+    assert!((0..4).all(|index| lab.shards[index].closed().is_none()));
+    lab.cut_off.clear();
+    lab.run_until(Time::from_ms(30_000));
+    lab.assert_agreement();
+    assert!((0..4).all(|index| lab.shards[index].closed().is_some()));
+}
+
+/// The next epoch goes on where this one ended.
+///
+/// Given a closed epoch in which Alice has sent 30,
+/// when the next one opens with its state,
+/// then its first checkpoint is the one after the opening, and Alice's next transfer is executed.
+#[test]
+fn the_next_epoch_opens_with_the_final_state() {
+    let (mut lab, alice) = ending();
+    let to = Address::of(account_key(102).public_key());
+    let input = lab.transfer(&alice, 0, to, 30);
+    lab.push(Time::from_ms(100), 0, input);
+    lab.run_until(Time::from_ms(4_000));
+    let end = closed(&lab, 2);
+    let plan = plan(&lab);
+    let opening = Opening::after(&plan, ShardId(0), std::slice::from_ref(&end)).unwrap();
+    let last = end.certificate.checkpoint;
+    assert_eq!(opening.checkpoint.height, last.height.next());
+    assert_eq!(opening.checkpoint.executed, last.executed);
+    let committee = plan.committee(ShardId(0)).unwrap();
+    lab.committee_keys =
+        CommitteeKeys::decode(lab.committee_keys.chain(), Arc::new(committee)).unwrap();
+    lab.opening = Some(opening.clone());
+    let now = Time::from_ms(5_000);
+    for index in 0..4 {
+        lab.logs[index].clear();
+        lab.events[index].clear();
+        lab.restart(index, now, Start::Fresh);
+    }
+    let input = lab.transfer(&alice, 1, to, 50);
+    lab.push(now, 1, input);
+    lab.run_until(Time::from_ms(8_000));
+    lab.assert_agreement();
+    assert_eq!(lab.shards[3].ledger().account(&to).unwrap().balance, Amount(80));
+    let first = lab.events[0].iter().find_map(|event| match event {
+        Event::Executed { header, .. } => Some(*header),
+        _ => None,
+    });
+    assert_eq!(first.unwrap().parent, opening.checkpoint.digest());
+    assert_eq!(first.unwrap().epoch, Epoch(1));
+}
+
+/// Somebody without a seat fetches the end, whatever one of those asked answers.
+///
+/// Given a closed shard whose first member answers a guest with a state of its own making,
+/// when the guest asks all of them,
+/// then it has the certified end, and has noticed the lie.
+#[test]
+fn a_guest_fetches_the_end_from_strangers() {
+    let (mut lab, _) = ending();
+    lab.run_until(Time::from_ms(4_000));
+    let end = closed(&lab, 1);
+    let guest = ValidatorIndex(u16::MAX);
+    let chain = lab.committee_keys.chain();
+    let territory = Territory::whole(ShardId(0));
+    let digest = end.plan.digest();
+    let mut now = Time::from_ms(4_000);
+    let mut joiner = Joiner::new(now, chain, territory.clone(), 4, guest, digest);
+    let mut lies = 0;
+    for _ in 0..20_000 {
+        now = now.plus_us(1_000);
+        joiner.handle(now, Input::Tick);
+        while let Some(output) = joiner.poll_output() {
+            match output {
+                Output::Send { to, message } => {
+                    let index = to.position();
+                    lab.shards[index].handle(now, Input::Message { from: guest, message });
+                    while let Some(answer) = lab.shards[index].poll_output() {
+                        let Output::Send { to, message } = answer else {
+                            continue;
+                        };
+                        assert_eq!(to, guest);
+                        let message = if index == 0 { forged(message) } else { message };
+                        let from = ValidatorIndex(index as u16);
+                        joiner.handle(now, Input::Message { from, message });
+                    }
+                }
+                Output::VerifySync { from, package } => {
+                    let certificate = &package.certificate;
+                    let valid =
+                        qcn_light::verify_certificate(certificate, &lab.committee_keys).is_ok();
+                    joiner.handle(now, Input::SyncVerified { from, package, valid });
+                }
+                Output::Event(Event::LyingSyncer(liar)) => {
+                    assert_eq!(liar, ValidatorIndex(0));
+                    lies += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    let fetched = joiner.closed().expect("three of four are honest");
+    assert_eq!(fetched.certificate.checkpoint, end.certificate.checkpoint);
+    assert_eq!(fetched.ledger.state_root(), end.ledger.state_root());
+    assert!(lies > 0);
+    // A plan that nobody certified is waited for in vain.
+    let mut astray = Joiner::new(now, chain, territory, 4, guest, Digest([5; 32]));
+    let package = SyncPackage::last(end.certificate, plan(&lab), &end.ledger);
+    let message = Message::SyncOffer(Arc::new(package));
+    while astray.poll_output().is_some() {}
+    astray.handle(now, Input::Message { from: ValidatorIndex(1), message });
+    let asked = std::iter::from_fn(|| astray.poll_output());
+    assert!(!asked.into_iter().any(|output| matches!(output, Output::VerifySync { .. })));
+}
+
+/// What a liar makes of an answer.
+fn forged(message: Message) -> Message {
+    match message {
+        Message::SyncOffer(package) => {
+            let mut package = package.as_ref().clone();
+            package.certificate.checkpoint.state_root = Digest([8; 32]);
+            Message::SyncOffer(Arc::new(package))
+        }
+        other => other,
+    }
+}
