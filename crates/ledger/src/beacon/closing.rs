@@ -206,10 +206,10 @@ impl Draft {
     }
 
     /// Gives a validator another weight. It ends an isolation, but not one of this epoch: who
-    /// voted may not have known of the offence.
+    /// voted may not have known of the offence. By the time that it serves again, the plan in which it
+    /// did what it did is forgotten, so that no offence has its consequence twice.
     fn reweigh(&mut self, number: u32, weight: Weight) {
         let has_room = self.has_room(Some(number), weight);
-        let next = Epoch(self.epoch.0.saturating_add(1));
         let Some(validator) = self.register.get_mut(&number).filter(|_| has_room) else {
             return;
         };
@@ -218,7 +218,6 @@ impl Draft {
             && since != self.epoch
         {
             validator.standing = Standing::Active;
-            validator.since = next;
         }
     }
 
@@ -230,9 +229,8 @@ impl Draft {
             return;
         }
         let number = self.next_number;
-        let since = Epoch(self.epoch.0.saturating_add(1));
         let identity = candidate.identity.clone();
-        self.register.insert(number, RegisteredValidator::new(number, identity, weight, since));
+        self.register.insert(number, RegisteredValidator::new(number, identity, weight));
         self.next_number += 1;
     }
 

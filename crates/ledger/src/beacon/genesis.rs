@@ -104,7 +104,7 @@ impl Beacon {
         for (number, founder) in (0..).zip(validators) {
             check_keys(number, &founder.identity, parameters)?;
             let identity = founder.identity.clone();
-            let validator = RegisteredValidator::new(number, identity, founder.weight, Epoch(0));
+            let validator = RegisteredValidator::new(number, identity, founder.weight);
             register.insert(number, validator);
         }
         let plan = first_plan(genesis, &register)?;

@@ -52,9 +52,6 @@ pub struct RegisteredValidator {
     pub weight: Weight,
     /// Whether it has a seat in the next epoch.
     pub standing: Standing,
-    /// The epoch since which it serves, without those in which it was isolated. What it did before
-    /// isolates it no more.
-    pub since: Epoch,
     /// The last epoch in which it revealed a value.
     pub revealed: Option<Epoch>,
     /// How many rotations of its keys were taken.
@@ -76,13 +73,12 @@ pub struct Replacement {
 
 impl RegisteredValidator {
     /// A validator that serves from an epoch on.
-    pub(crate) fn new(number: u32, identity: Identity, weight: Weight, since: Epoch) -> Self {
+    pub(crate) fn new(number: u32, identity: Identity, weight: Weight) -> Self {
         Self {
             number,
             identity,
             weight,
             standing: Standing::Active,
-            since,
             revealed: None,
             rotations: 0,
             next: Replacement::default(),

@@ -78,8 +78,8 @@ pub enum Ignored {
     /// The layout does not allow it.
     #[error("the layout cannot be changed like this")]
     ImpossibleResharding,
-    /// The accused is isolated, or was admitted later.
-    #[error("the offence has had its consequence")]
+    /// The accused is isolated.
+    #[error("the accused is isolated")]
     AlreadyIsolated,
     /// The evidence proves nothing.
     #[error("the evidence proves nothing: {0}")]
@@ -146,7 +146,7 @@ impl<'a> Reporting<'a> {
         let plan = self.beacon.plan_of(epoch).ok_or(Ignored::UnknownShard)?;
         let number = seat_number(&plan, shard, evidence.accused()).ok_or(Ignored::UnknownShard)?;
         let accused = self.beacon.validator(number).ok_or(Ignored::UnknownValidator(number))?;
-        if accused.is_isolated() || epoch < accused.since {
+        if accused.is_isolated() {
             return Err(Ignored::AlreadyIsolated);
         }
         let keys = match self.keys.entry((shard, epoch)) {

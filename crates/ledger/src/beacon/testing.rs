@@ -27,19 +27,17 @@ pub(super) fn consensus_key(number: u32) -> PublicKey {
     SIGNERS[number as usize].public_key().clone()
 }
 
-/// A key of the right length that nobody holds.
-fn other_key(scheme: Scheme, number: u32) -> PublicKey {
-    static KEYS: LazyLock<[PublicKey; 2]> = LazyLock::new(|| {
-        [Scheme::MlDsa65, Scheme::SlhDsaSha2_128f]
-            .map(|scheme| signing_key(scheme, 77).public_key().clone())
-    });
-    let [transport, _] = &*KEYS;
-    if scheme == Scheme::MlDsa65 {
-        return transport.clone();
-    }
-    let mut bytes = [number as u8; 32];
-    bytes[31] = 1;
-    PublicKey::new(scheme, &bytes).unwrap()
+/// Links need no key of their own here.
+fn transport_key() -> PublicKey {
+    static KEY: LazyLock<PublicKey> =
+        LazyLock::new(|| signing_key(Scheme::MlDsa65, 77).public_key().clone());
+    KEY.clone()
+}
+
+/// A recovery key that nobody holds.
+fn recovery_key(number: u32) -> PublicKey {
+    let bytes: Vec<u8> = (0..32).map(|place| place + number as u8).collect();
+    PublicKey::new(Scheme::SlhDsaSha2_128f, &bytes).unwrap()
 }
 
 pub(super) fn chain(number: u32) -> HashChain {
@@ -50,8 +48,8 @@ pub(super) fn identity(number: u32) -> Identity {
     Identity {
         name: Bounded::truncated(format!("validator {number}").into_bytes()),
         consensus: consensus_key(number),
-        transport: other_key(Scheme::MlDsa65, number),
-        recovery: Some(other_key(Scheme::SlhDsaSha2_128f, number)),
+        transport: transport_key(),
+        recovery: Some(recovery_key(number)),
         anchor: chain(number).anchor(),
         address: Some(Bounded::truncated(b"example.org:4000".to_vec())),
     }
@@ -102,7 +100,7 @@ pub(super) fn rotation(number: u32, counter: u64, to: u32) -> KeyRotation {
         consensus: Some(consensus_key(to)),
         transport: None,
         anchor: None,
-        recovery: other_key(Scheme::SlhDsaSha2_128f, number),
+        recovery: recovery_key(number),
     };
     let nothing = Signature::new([]).unwrap();
     KeyRotation { body, consensus_possession: None, transport_possession: None, signature: nothing }
@@ -188,6 +186,13 @@ impl World {
         }
     }
 
+    /// Somebody whose reports are taken, if there is anybody.
+    pub(super) fn speaker(&self) -> u32 {
+        let seated = self.seated();
+        let mut heard = seated.iter().filter(|number| !self.validator(**number).is_isolated());
+        heard.next().copied().unwrap_or(0)
+    }
+
     /// A checkpoint of a shard in this epoch, above all others.
     pub(super) fn checkpoint(&mut self, shard: ShardId) -> Checkpoint {
         self.height += 1;
@@ -203,7 +208,7 @@ impl World {
 
     /// Reports a checkpoint of every shard.
     pub(super) fn all_shards_report(&mut self) {
-        let author = self.seated()[0];
+        let author = self.speaker();
         for (_, shard) in self.plan().layout.shards() {
             let checkpoint = self.checkpoint(*shard);
             self.report(author, certified(checkpoint)).unwrap();
@@ -212,7 +217,7 @@ impl World {
 
     /// Ends the epoch, in which every shard has executed so much per second in its first half.
     pub(super) fn end_epoch_under(&mut self, load: impl Fn(ShardId) -> u64) -> EpochPlan {
-        let author = self.seated()[0];
+        let author = self.speaker();
         self.execute(&[]);
         self.all_shards_report();
         self.time_ms += EPOCH_MS / 2;

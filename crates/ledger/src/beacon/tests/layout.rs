@@ -1,6 +1,4 @@
-use qcn_types::{
-    BEACON, Checkpoint, Epoch, Height, MAX_SHARDS, Payload, Report, Resharding, ShardId,
-};
+use qcn_types::{BEACON, Checkpoint, Epoch, Height, Payload, Report, Resharding, ShardId};
 
 use crate::Ignored;
 use crate::beacon::testing::{EPOCH_MS, World, certified, genesis, offence};
@@ -243,10 +241,10 @@ fn the_end_of_a_closed_shard_is_known_for_an_epoch() {
 }
 
 /// Checkpoints that a captured shard may certify, with counters that go back or time that stands
-/// still, are no load and no arithmetic to stumble over.
+/// still, are no load and no arithmetic to stumble over. (It can lie about its load all the same.)
 #[test]
 fn absurd_checkpoints_are_no_load() {
-    for (time_ms, executed) in [(0, 0), (0, u64::MAX), (u64::MAX, 0), (u64::MAX, u64::MAX)] {
+    for (time_ms, executed) in [(0, 0), (0, u64::MAX), (u64::MAX, 0), (u64::MAX, 9)] {
         let mut world = World::new(4, 1);
         for _ in 0..3 {
             world.execute(&[]);
@@ -259,5 +257,4 @@ fn absurd_checkpoints_are_no_load() {
         }
         assert_eq!(shards(&world), [0]);
     }
-    assert!(MAX_SHARDS >= 4);
 }
