@@ -23,6 +23,7 @@ mod digest;
 mod domain;
 mod error;
 mod falcon;
+mod hash_chain;
 mod keys;
 mod keystore;
 pub mod layered;
@@ -41,6 +42,7 @@ pub use domain::{
     Domain, HashAlgorithm, Hasher, domain_hash_with, hash, hash_pair, sha3_256, sha256,
 };
 pub use error::{KeyError, SignatureError, SigningError};
+pub use hash_chain::{HashChain, MAX_HASH_CHAIN, hash_chain_link, mix_reveal};
 pub use keys::{MAX_SIGNATURE_BYTES, PublicKey, Signature};
 pub use keystore::{
     KEY_FORMAT, KeyFile, KeystoreError, MAX_KEY_FILE_BYTES, MAX_PASSPHRASE_BYTES, Passphrase,

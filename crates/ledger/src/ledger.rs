@@ -7,11 +7,12 @@ use qcn_crypto::{ChainId, Digest};
 use qcn_light::state::RecordKind;
 use qcn_light::{Account, AccountProof, Refusal};
 use qcn_types::{
-    Action, Address, Amount, Announcement, Delivery, LaneHead, Payload, ShardId, Transaction,
-    decode, encode, outbox_root,
+    Action, Address, Amount, Announcement, BEACON, Delivery, LaneHead, Payload, ShardId,
+    Transaction, decode, encode, outbox_root,
 };
 
 use crate::bank::{self, Supply};
+use crate::beacon::{self as beacon_records, Beacon};
 use crate::chunks::{self, StateChunk, StateRegion};
 use crate::execution::{Execution, Overlay, outcome_tree, read_account};
 use crate::lanes::{self, Cargo, Lane, Outbox, Territory};
@@ -63,6 +64,9 @@ pub enum AuditError {
     /// The lanes have moved something else than the supply says.
     #[error("the lanes have moved something else than the supply says")]
     WrongLanes,
+    /// The beacon's records contradict each other, or are in the state of another shard.
+    #[error("the beacon's records contradict each other, or are in another shard's state")]
+    WrongBeacon,
     /// Balances, fees and what was sent are not the genesis supply and what was received.
     #[error("the supply is not conserved: {0:?}")]
     NotConserved(Supply),
@@ -77,6 +81,8 @@ pub struct Ledger {
     supply: Supply,
     /// As the state has them.
     lanes: Arc<BTreeMap<ShardId, Lane>>,
+    /// As the state has it, in the beacon's.
+    beacon: Option<Arc<Beacon>>,
 }
 
 impl Ledger {
@@ -122,7 +128,7 @@ impl Ledger {
         updates.insert(at, (key, Some(encode(&supply).into())));
         let mut tree = StateTree::default();
         tree.apply(updates);
-        Ok(Self { chain, territory, tree, supply, lanes: Arc::default() })
+        Ok(Self { chain, territory, tree, supply, lanes: Arc::default(), beacon: None })
     }
 
     /// The digest that commits to the whole state.
@@ -305,6 +311,7 @@ impl Ledger {
                 RecordKind::Bank if *key == Supply::state_key() => {}
                 RecordKind::Bank => return Err(AuditError::MalformedRecord),
                 RecordKind::Lane | RecordKind::Batch | RecordKind::Receipt => {}
+                RecordKind::Validator | RecordKind::Beacon => {}
             }
         }
         let lanes = lanes::read_lanes(&self.tree).ok_or(AuditError::MalformedRecord)?;
@@ -314,6 +321,11 @@ impl Ledger {
         let (sent, received) = (moved(|lane| lane.end.sent), moved(|lane| lane.end.received));
         if sent != Some(supply.sent) || received != Some(supply.received) || lanes != *self.lanes {
             return Err(AuditError::WrongLanes);
+        }
+        let beacon = beacon_records::read(&self.tree)?;
+        let is_beacon = self.territory.shard() == BEACON;
+        if beacon.as_ref() != self.beacon() || beacon.is_some() != is_beacon {
+            return Err(AuditError::WrongBeacon);
         }
         if counted != supply.balances {
             return Err(AuditError::WrongBalances { counted, recorded: supply.balances });
@@ -350,7 +362,8 @@ impl Ledger {
     ) -> Result<Self, AuditError> {
         let supply = read_supply(&tree)?;
         let lanes = Arc::new(lanes::read_lanes(&tree).ok_or(AuditError::MalformedRecord)?);
-        let ledger = Self { chain, territory, tree, supply, lanes };
+        let beacon = beacon_records::read(&tree)?.map(Arc::new);
+        let ledger = Self { chain, territory, tree, supply, lanes, beacon };
         ledger.audit()?;
         Ok(ledger)
     }
@@ -373,5 +386,6 @@ fn read_supply(tree: &StateTree) -> Result<Supply, AuditError> {
     decode(value).map_err(|_| AuditError::NoSupply)
 }
 
+mod beacon;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@
 #![deny(clippy::float_arithmetic)]
 
 mod bank;
+mod beacon;
 mod chunks;
 mod execution;
 mod lanes;
@@ -24,6 +25,11 @@ mod restore;
 mod tree;
 
 pub use bank::{MIN_FEE, Supply};
+pub use beacon::{
+    Beacon, BeaconGenesis, BeaconGenesisError, BeaconParameters, Candidate, Founder, Identity,
+    Ignored, KeySchemes, MAX_CANDIDATES_EACH, MAX_REGISTERED, MAX_VOTES_EACH, ParameterError,
+    RegisteredValidator, ShardStanding, Subject,
+};
 pub use chunks::{MAX_CHUNK_ENTRIES, StateChunk, StateRegion};
 pub use execution::{Execution, Received, Reception};
 pub use lanes::{Cargo, MAX_LANE_RECEIPTS, Outbox, Territory};

@@ -136,7 +136,10 @@ fn invalid_block(accused: &AccusedBlock, keys: &CommitteeKeys) -> Result<Offence
     let delivered = || !payload.deliveries.iter().any(refuted);
     let epoch = keys.committee().epoch();
     let announced = || payload.announcement.iter().all(|it| it.check_plan(epoch).is_ok());
-    let reported = || destination == BEACON || payload.reports.is_empty();
+    let reported = || {
+        let mut reports = payload.reports.iter();
+        reports.all(|report| destination == BEACON && report.check(keys.chain()).is_ok())
+    };
     let carried = || delivered() && announced() && reported();
     if check_block(&body, keys.committee()).is_ok() && accepted() && carried() {
         return Err(EvidenceError::ValidBlock);

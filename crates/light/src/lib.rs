@@ -25,6 +25,7 @@ mod evidence;
 mod fork;
 mod outcome;
 pub mod state;
+mod validator;
 
 pub use account::{Account, AccountProof, verify_account_proof};
 pub use block_rules::{BlockFault, check_block};
@@ -34,6 +35,7 @@ pub use evidence::{EvidenceError, verify_evidence};
 pub use fork::{ForkError, guilty_of_fork, preferred};
 pub use outcome::{Failure, Outcome, Refusal, TransactionProof, transaction_leaf};
 pub use state::{ProofError, StateProof};
+pub use validator::{Standing, ValidatorProof, ValidatorRecord, verify_validator_proof};
 
 #[cfg(test)]
 mod testing;

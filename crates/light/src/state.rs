@@ -48,6 +48,10 @@ pub enum RecordKind {
     Batch = 3,
     /// A receipt on a lane that is not acknowledged.
     Receipt = 4,
+    /// What the beacon says about a validator, under its number.
+    Validator = 5,
+    /// A piece of the beacon's other records.
+    Beacon = 6,
 }
 
 /// The name of a record. Sorts as its bits do: a subtree is a range of keys.
@@ -168,6 +172,9 @@ pub enum ProofError {
     /// The proven record is no account.
     #[error("the proven record is no account")]
     NotAnAccount,
+    /// The proven record is no validator.
+    #[error("the proven record is no validator")]
+    NotAValidator,
 }
 
 impl StateProof {

@@ -567,8 +567,9 @@ impl Shard {
             return;
         };
         let blocks = || batch.iter().flat_map(|commit| &commit.blocks);
-        let payloads = blocks().map(|block| &block.body.payload);
-        let execution = self.ledger.execute_payloads(payloads);
+        let time_ms = last.time_ms.max(self.checkpoints.last().time_ms);
+        let payloads = blocks().map(|block| (block.body.author, &block.body.payload));
+        let execution = self.ledger.execute_commit(payloads, time_ms);
         let transactions = blocks().flat_map(|block| &block.body.payload.transactions);
         let senders = transactions.map(|transaction| transaction.body.sender);
         self.mempool.executed(senders, &self.ledger);
@@ -579,7 +580,7 @@ impl Shard {
             epoch: parent.epoch,
             height: parent.height.next(),
             leader: last.leader,
-            time_ms: last.time_ms.max(parent.time_ms),
+            time_ms,
             executed: parent.executed
                 + (execution.outcomes.len() + execution.received.len()) as u64,
             transactions_root: execution.transactions_root,

@@ -1,8 +1,18 @@
 //! What validators report to the beacon (DESIGN section 7).
+//!
+//! A report is part of its author's block: the author's signature stands for it. Whatever can be
+//! checked without the beacon's state is checked with the block's signatures, by everybody at
+//! once; a block with a report that fails is refused. The rest is up to the beacon's ledger, where
+//! a report that does not fit changes nothing.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use qcn_crypto::{ChainId, Digest};
 
-use crate::{BEACON, Certificate, CertificateError, CommitteeKeys, verify_certificate};
+use crate::registration::check_weight;
+use crate::{
+    BEACON, Certificate, CertificateError, CommitteeKeys, Epoch, Evidence, KeyRotation,
+    Registration, RegistrationError, Resharding, ShardId, Weight, verify_certificate,
+};
 
 /// The most reports of a block.
 pub const MAX_BLOCK_REPORTS: usize = 64;
@@ -11,13 +21,54 @@ pub const MAX_BLOCK_REPORTS: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
+#[expect(clippy::large_enum_variant, reason = "by far the most reports are checkpoints")]
 pub enum Report {
     /// A certified checkpoint of a shard.
     Checkpoint(Certificate) = 0,
+    /// The author's next value of its hash chain, the one whose hash is the last known.
+    Reveal(Digest) = 1,
+    /// Somebody wants to be a validator.
+    Registration(Box<Registration>) = 2,
+    /// The author is for admitting somebody. A quorum for one weight admits it.
+    Approval {
+        /// [`Registration::digest`].
+        registration: Digest,
+        /// With which weight.
+        weight: Weight,
+    } = 3,
+    /// The author is for changing a validator's weight.
+    Reweigh {
+        /// Whose.
+        number: u32,
+        /// What it should have; none removes it.
+        weight: Weight,
+    } = 4,
+    /// A validator's keys are replaced.
+    Rotation(Box<KeyRotation>) = 5,
+    /// The author is for changing the layout.
+    Reshard(Resharding) = 6,
+    /// A member of a shard's committee misbehaved. Whether the evidence proves it is judged by the
+    /// beacon's ledger, which has the keys of all committees in its state.
+    Offence(Box<ReportedOffence>) = 7,
+    /// The author goes on with a new hash chain in the next epoch, of which this is the end.
+    Anchor(Digest) = 8,
+    /// The author leaves at the end of the epoch.
+    Leave = 9,
+}
+
+/// Evidence against a member of a committee.
+#[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct ReportedOffence {
+    /// Which committee's.
+    pub shard: ShardId,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// What it did.
+    pub evidence: Evidence,
 }
 
 /// Why a report shows nothing. Each is the fault of whoever made it up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ReportError {
     /// Only the beacon takes reports.
     #[error("only the beacon takes reports")]
@@ -28,6 +79,41 @@ pub enum ReportError {
     /// The certificate proves nothing.
     #[error("its certificate proves nothing: {0}")]
     Certificate(#[from] CertificateError),
+    /// The registration is none.
+    #[error("the registration is none: {0}")]
+    Registration(RegistrationError),
+    /// The rotation is none.
+    #[error("the rotation is none: {0}")]
+    Rotation(RegistrationError),
+    /// A weight that nobody can have.
+    #[error("no validator can be given what is voted for: {0}")]
+    Vote(RegistrationError),
+}
+
+impl Report {
+    /// Checks what needs nothing but the report and the chain: all but certificates and evidence.
+    ///
+    /// # Errors
+    /// The first defect.
+    pub fn check(&self, chain: ChainId) -> Result<(), ReportError> {
+        match self {
+            Self::Registration(registration) => {
+                registration.check(chain).map_err(ReportError::Registration)
+            }
+            Self::Rotation(rotation) => rotation.check(chain).map_err(ReportError::Rotation),
+            Self::Approval { weight, .. } => check_weight(*weight).map_err(ReportError::Vote),
+            Self::Reweigh { weight, .. } if *weight != Weight(0) => {
+                check_weight(*weight).map_err(ReportError::Vote)
+            }
+            Self::Checkpoint(_)
+            | Self::Reveal(_)
+            | Self::Reweigh { .. }
+            | Self::Reshard(_)
+            | Self::Offence(_)
+            | Self::Anchor(_)
+            | Self::Leave => Ok(()),
+        }
+    }
 }
 
 impl CommitteeKeys {
@@ -39,13 +125,15 @@ impl CommitteeKeys {
         if self.committee().shard() != BEACON {
             return Err(ReportError::NotTheBeacon);
         }
-        match report {
-            Report::Checkpoint(certificate) => {
-                let checkpoint = &certificate.checkpoint;
-                let source = self.source(checkpoint.shard, checkpoint.epoch);
-                let source = source.ok_or(ReportError::UnknownCommittee)?;
-                Ok(verify_certificate(certificate, source)?)
-            }
+        if let Report::Checkpoint(certificate) = report {
+            let checkpoint = &certificate.checkpoint;
+            let source = self.source(checkpoint.shard, checkpoint.epoch);
+            let source = source.ok_or(ReportError::UnknownCommittee)?;
+            return Ok(verify_certificate(certificate, source)?);
         }
+        report.check(self.chain())
     }
 }
+
+#[cfg(test)]
+mod tests;

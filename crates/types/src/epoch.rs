@@ -39,6 +39,14 @@ pub struct PlannedValidator {
     pub weight: Weight,
 }
 
+impl PlannedValidator {
+    /// The validator as a member of a committee.
+    #[must_use]
+    pub fn member(&self) -> Member {
+        Member { name: format!("v{}", self.number), key: self.key.clone(), weight: self.weight }
+    }
+}
+
 /// Who serves a shard.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct PlannedCommittee {
@@ -129,11 +137,7 @@ impl EpochPlan {
         let member = |seat: u16| {
             let validator = self.validators.get(usize::from(seat));
             let validator = validator.ok_or(PlanError::UnknownSeat(shard, seat))?;
-            Ok(Member {
-                name: format!("v{}", validator.number),
-                key: validator.key.clone(),
-                weight: validator.weight,
-            })
+            Ok(validator.member())
         };
         let members = seats.into_iter().map(member).collect::<Result<Vec<_>, PlanError>>()?;
         let formed = Committee::form(shard, self.epoch, members);

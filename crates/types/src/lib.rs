@@ -28,11 +28,12 @@ mod ids;
 mod key_cache;
 mod layout;
 mod receipt;
+mod registration;
 mod transaction;
 mod verified;
 
 pub use author_set::AuthorSet;
-pub use beacon::{MAX_BLOCK_REPORTS, Report, ReportError};
+pub use beacon::{MAX_BLOCK_REPORTS, Report, ReportError, ReportedOffence};
 pub use block::{
     Attestation, Block, BlockBody, BlockHeader, BlockRef, MAX_ATTESTATIONS, MAX_BLOCK_EVIDENCE,
     MAX_BLOCK_TRANSACTIONS, Payload, Slot, attestations_digest, genesis_digest, genesis_ref,
@@ -54,6 +55,10 @@ pub use receipt::{
     Delivery, DeliveryError, LaneBatch, LaneEnd, LaneHead, LaneLink, MAX_BATCH_RECEIPTS,
     MAX_BLOCK_DELIVERIES, MAX_DELIVERY_BATCHES, MAX_LANE_BATCHES, Receipt, ReceiptKind,
     outbox_root, outbox_tree, receipt_tree,
+};
+pub use registration::{
+    Applicant, KeyRotation, MAX_NETWORK_ADDRESS_BYTES, MAX_VALIDATOR_NAME_BYTES, NewKeys,
+    ProvenKey, Registration, RegistrationError, RotationBody,
 };
 pub use transaction::{Action, Address, Amount, Transaction, TransactionBody, TransactionId};
 pub use verified::{CommitteeKeys, Culprit, Verified, VerifiedBlock, VerifyError};

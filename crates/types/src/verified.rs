@@ -13,7 +13,7 @@ use qcn_crypto::{ChainId, Digest, Scheme, VerifyingKey};
 use crate::key_cache::KeyCache;
 use crate::{
     Action, Announcement, AnnouncementError, BEACON, Block, BlockHeader, BlockRef, Committee,
-    Delivery, DeliveryError, Epoch, ReportError, ShardId, Transaction, TransactionBody,
+    Delivery, DeliveryError, Epoch, Report, ReportError, ShardId, Transaction, TransactionBody,
     ValidatorIndex, verify_certificate,
 };
 
@@ -292,6 +292,15 @@ impl CommitteeKeys {
     ) -> Result<Verified<Announcement>, AnnouncementError> {
         self.check_announcement(&announcement)?;
         Ok(Verified(announcement))
+    }
+
+    /// Takes in a report for a block of the beacon.
+    ///
+    /// # Errors
+    /// See [`CommitteeKeys::check_report`].
+    pub fn verify_report(&self, report: Report) -> Result<Verified<Report>, ReportError> {
+        self.check_report(&report)?;
+        Ok(Verified(report))
     }
 
     /// The committee of another shard in an epoch, if its certificates are taken here.

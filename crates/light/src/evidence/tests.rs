@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 use qcn_crypto::{ChainId, Digest, Scheme, Signature};
 use qcn_types::{
-    AccusedBlock, Address, Amount, Block, Bounded, Certificate, CertificateError, Checkpoint,
-    CommitteeKeys, CompactBlock, Culprit, Delivery, DeliveryError, Epoch, Evidence, Height,
-    LaneBatch, LaneEnd, LaneHead, LaneLink, Offence, Receipt, ReceiptKind, ShardId, Transaction,
-    TransactionId, VerifyError, decode, encode, outbox_root, outbox_tree,
+    AccusedBlock, Address, Amount, BEACON, Block, Bounded, Certificate, CertificateError,
+    Checkpoint, CommitteeKeys, CompactBlock, Culprit, Delivery, DeliveryError, Epoch, Evidence,
+    Height, LaneBatch, LaneEnd, LaneHead, LaneLink, Offence, Receipt, ReceiptKind, Report, ShardId,
+    Transaction, TransactionId, VerifyError, Weight, decode, encode, outbox_root, outbox_tree,
 };
 
 use super::{EvidenceError, verify_evidence};
@@ -345,4 +345,21 @@ fn receipts_that_lead_nowhere_are_an_offence() {
     assert_eq!(refused(known.clone(), &uncertified), Some(no_quorum));
     let broken = VerifyError::Delivery { index: 0, error: DeliveryError::BrokenChain };
     assert_eq!(refused(known, &bad), Some(broken));
+}
+
+/// An author of the beacon signs for its reports: one that needs nothing but itself to be refuted
+/// is an offence. In another shard any report is.
+#[test]
+fn an_unsound_report_is_an_offence() {
+    let accuse = |shard, report: &Report| {
+        let committee = committee_at(shard, EPOCH, &WEIGHTS);
+        let mut body = block_body(&committee, 3, author(1));
+        body.payload.reports = Bounded::truncated(vec![report.clone()]);
+        let keys = CommitteeKeys::decode(CHAIN, committee).unwrap();
+        verify_evidence(&Evidence::invalid_block(&signed(body)), &keys)
+    };
+    let unsound = Report::Reweigh { number: 1, weight: Weight(u64::MAX) };
+    assert!(matches!(accuse(BEACON, &unsound), Ok(Offence::InvalidBlock(_))));
+    assert_eq!(accuse(BEACON, &Report::Leave), Err(EvidenceError::ValidBlock));
+    assert!(matches!(accuse(SHARD, &Report::Leave), Ok(Offence::InvalidBlock(_))));
 }

@@ -1,0 +1,7 @@
+mod layout;
+mod membership;
+mod offences;
+mod parameters;
+mod random;
+mod randomness;
+mod state;
