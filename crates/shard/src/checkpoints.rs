@@ -18,6 +18,9 @@ const WATCHED_HEIGHTS: u64 = 64;
 /// Own checkpoints of this many heights are kept by digest.
 const KEPT_DIGESTS: u64 = 2 * MAX_HEIGHTS_AHEAD;
 
+/// The most own checkpoints that are remembered until they are certified.
+const MAX_UNCERTIFIED: usize = 256;
+
 /// Who attests what for one height.
 #[derive(Clone, Debug, Default)]
 struct Tally {
@@ -41,6 +44,10 @@ pub struct Checkpoints {
     last: Checkpoint,
     last_digest: Digest,
     certified: Height,
+    /// The newest own checkpoint that a quorum attests, if it is none that this chain began with.
+    newest_certified: Option<Checkpoint>,
+    /// Own checkpoints that are not certified yet.
+    uncertified: BTreeMap<Height, Checkpoint>,
     /// The own digests of recent heights.
     own: BTreeMap<Height, Digest>,
     /// Quorums for heights that are not executed here yet.
@@ -58,6 +65,8 @@ impl Checkpoints {
             last,
             last_digest,
             certified: last.height,
+            newest_certified: None,
+            uncertified: BTreeMap::new(),
             own: BTreeMap::from([(last.height, last_digest)]),
             quorums: BTreeMap::new(),
             tallies: BTreeMap::new(),
@@ -83,6 +92,12 @@ impl Checkpoints {
         self.certified
     }
 
+    /// The newest checkpoint that was executed here and is certified.
+    #[must_use]
+    pub const fn newest_certified(&self) -> Option<Checkpoint> {
+        self.newest_certified
+    }
+
     /// Appends a checkpoint, to be attested. A quorum may have been there before: then it is
     /// given back, whether or not it fits.
     pub fn append(&mut self, checkpoint: Checkpoint) -> Option<(Height, Digest)> {
@@ -90,6 +105,10 @@ impl Checkpoints {
         self.last = checkpoint;
         self.last_digest = digest;
         self.own.insert(checkpoint.height, digest);
+        self.uncertified.insert(checkpoint.height, checkpoint);
+        if self.uncertified.len() > MAX_UNCERTIFIED {
+            self.uncertified.pop_first();
+        }
         self.own.retain(|height, _| height.0 + KEPT_DIGESTS > checkpoint.height.0);
         self.unsaid.push(Attestation { height: checkpoint.height, checkpoint: digest });
         self.quorums.get(&checkpoint.height).map(|certified| (checkpoint.height, *certified))
@@ -149,6 +168,11 @@ impl Checkpoints {
     /// A quorum attests what was executed here, too. Says whether this is the highest so far.
     pub fn certify(&mut self, height: Height) -> bool {
         let higher = height > self.certified;
+        while let Some(entry) = self.uncertified.first_entry()
+            && *entry.key() <= height
+        {
+            self.newest_certified = Some(entry.remove());
+        }
         self.certified = self.certified.max(height);
         let certified = self.certified;
         self.tallies.retain(|height, _| is_watched(*height, certified));

@@ -7,8 +7,8 @@ use qcn_crypto::Digest;
 use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_types::{
     Announcement, BlockBody, BlockRef, Checkpoint, CompactBlock, Delivery, EpochPlan, Evidence,
-    Height, Offence, Round, Slot, Time, Transaction, TransactionId, ValidatorIndex, Verified,
-    VerifiedBlock, VerifyError,
+    Height, Offence, Report, Round, Slot, Time, Transaction, TransactionId, ValidatorIndex,
+    Verified, VerifiedBlock, VerifyError,
 };
 
 use crate::{Message, Refused, SyncPackage};
@@ -84,6 +84,9 @@ pub enum Input {
     /// The beacon has announced the end of the epoch; the driver has checked its certificate
     /// (`CommitteeKeys::verify_announcement`).
     Announce(Box<Verified<Announcement>>),
+    /// Something to tell the beacon, of which this is a member; the driver has checked what can be
+    /// checked of it (`CommitteeKeys::verify_report`).
+    Report(Box<Verified<Report>>),
     /// The committees of the next epoch have opened: the closed shard takes no part in rounds any
     /// more and only serves its final state. Before it is closed this does nothing.
     Retire,

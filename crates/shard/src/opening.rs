@@ -2,7 +2,7 @@
 
 use qcn_crypto::{Digest, Domain, hash};
 use qcn_ledger::{GenesisError, Ledger, OpenError};
-use qcn_types::{BlockRef, Checkpoint, EpochPlan, Height, ShardId, encode, outbox_root};
+use qcn_types::{BEACON, BlockRef, Checkpoint, EpochPlan, Height, ShardId, encode, outbox_root};
 
 use crate::{Closed, ShardConfig};
 
@@ -38,8 +38,12 @@ impl Opening {
     /// [`OpenError`], if these are not the ends that lead to this shard.
     pub fn after(plan: &EpochPlan, shard: ShardId, ends: &[Closed]) -> Result<Self, OpenError> {
         let finals: Vec<Checkpoint> = ends.iter().map(|end| end.certificate.checkpoint).collect();
-        let ledgers = ends.iter().map(|end| end.ledger.clone()).collect();
-        let ledger = Ledger::open(plan, shard, ledgers)?;
+        let ledgers: Vec<Ledger> = ends.iter().map(|end| end.ledger.clone()).collect();
+        // The execution that decides on a plan leaves the beacon's state as the next epoch has it.
+        let ledger = match (shard, ledgers.first()) {
+            (BEACON, Some(ledger)) => ledger.clone(),
+            _ => Ledger::open(plan, shard, ledgers)?,
+        };
         let digests: Vec<Digest> = finals.iter().map(Checkpoint::digest).collect();
         let highest = finals.iter().map(|end| end.height).max().unwrap_or(Height(0));
         // What a new shard was split off from did the work until then.

@@ -21,9 +21,11 @@ use crate::{Event, Input, Message, Opening, Output, Record, Start, SyncPackage};
 mod between;
 mod ending;
 mod payload;
+mod reporting;
 
 pub use ending::Closed;
 use ending::Ending;
+use reporting::Reports;
 
 /// What a shard is made of.
 #[derive(Clone, Debug)]
@@ -109,6 +111,7 @@ pub struct Shard {
     evidence: VecDeque<(Round, Evidence)>,
     isolated: AuthorSet,
     ending: Ending,
+    reports: Reports,
     /// The newest height with a transaction: until it is certified there is something to say.
     newest_used_height: Height,
     was_recovering: bool,
@@ -157,6 +160,7 @@ impl Shard {
             evidence: VecDeque::new(),
             isolated: AuthorSet::EMPTY,
             ending: Ending::default(),
+            reports: Reports::default(),
             newest_used_height: Height(0),
             was_recovering: false,
             busy: false,
@@ -248,6 +252,7 @@ impl Shard {
                 self.exchange.offer(delivery.into_inner(), &self.ledger, round);
             }
             Input::Announce(announcement) => self.announce(*announcement),
+            Input::Report(report) => self.reports.add(report.into_inner()),
             Input::Retire => self.retire(),
         }
         self.say_busy();
@@ -630,6 +635,7 @@ impl Shard {
             self.mempool.is_ready()
                 || !self.evidence.is_empty()
                 || self.ending.is_due()
+                || self.reports.is_due(round)
                 || self.exchange.is_ready(&self.ledger, round)
         };
         let busy = uncertified || (!self.ending.is_executed() && has_more());

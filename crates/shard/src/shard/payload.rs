@@ -39,7 +39,7 @@ impl Shard {
             evidence: Bounded::truncated(evidence),
             deliveries: Bounded::truncated(deliveries),
             announcement: self.ending.take(round),
-            reports: Bounded::default(),
+            reports: self.reports.take(round, self.config.own, &self.ledger),
         };
         self.give(round, payload);
     }
