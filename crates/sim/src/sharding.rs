@@ -6,6 +6,7 @@
 //! given power. Whichever engine has the earliest event goes on, the lower shard first, so that
 //! a run is a function of its seed.
 
+mod beacon;
 mod builder;
 mod engines;
 mod guests;
@@ -22,8 +23,9 @@ use std::sync::Arc;
 use qcn_crypto::{Digest, Domain, hash};
 use qcn_ledger::Received;
 use qcn_shard::Message;
-use qcn_types::{Epoch, Height, Layout, Time, ValidatorIndex};
+use qcn_types::{Epoch, Evidence, Height, Layout, Time, ValidatorIndex};
 
+pub use beacon::BeaconOptions;
 pub use builder::{ShardedBuildError, ShardedBuilder};
 pub use random::{RandomShards, random_shards};
 pub use relay::BadRelayer;
@@ -32,6 +34,7 @@ use crate::engine::Engine;
 use crate::invariants::Violation;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
+use beacon::Duties;
 use guests::Guests;
 use handover::{Handover, Place};
 use relay::Links;
@@ -55,6 +58,8 @@ pub(crate) enum Notice {
     Synchronised { process: u16, honest: bool },
     /// A validator has something new for other shards.
     Outgoing { process: u16 },
+    /// A validator has proof of an offence.
+    Proven { process: u16, evidence: Box<Evidence> },
     /// At a validator the epoch is over.
     Closed { process: u16 },
     /// A validator answers somebody without a seat.
@@ -70,6 +75,8 @@ enum Between {
     EndEpoch { number: u32 },
     /// A validator hears of the plan of an epoch.
     Learn { validator: u32, epoch: u32 },
+    /// Validators look what they have to report to the beacon.
+    Duty,
     /// Validators try again what they have not reached yet.
     Remind,
     /// A message between a guest and a member arrives.
@@ -95,6 +102,7 @@ pub struct ShardedNetwork {
     places: Vec<Place>,
     handover: Handover,
     guests: Guests,
+    duties: Duties,
     queue: EventQueue<Between>,
     links: Links,
     traffic: Traffic,
@@ -178,6 +186,7 @@ impl ShardedNetwork {
             Between::Learn { validator, epoch } => {
                 self.learns(validator as usize, Epoch(u64::from(epoch)));
             }
+            Between::Duty => self.do_duties(),
             Between::Remind => self.remind(),
             Between::Letter { number } => {
                 let (networks, queue) = (&mut self.shards, &mut self.queue);
@@ -229,6 +238,7 @@ impl ShardedNetwork {
                     self.traffic.certified(self.now, shard, *validator, *height);
                 }
                 Notice::Closed { process } => self.closed(shard, *process),
+                Notice::Proven { process, evidence } => self.proven(shard, *process, evidence),
                 Notice::ToGuest { process, guest, message } => {
                     let message = message.clone();
                     self.guests.answer(self.now, *process, *guest, message, &mut self.queue);

@@ -320,6 +320,9 @@ impl Engine {
             Event::Synchronised { .. } => Notice::Synchronised { process: at, honest },
             Event::Outgoing => Notice::Outgoing { process: at },
             Event::Closed { .. } => Notice::Closed { process: at },
+            Event::Proven(evidence) if honest => {
+                Notice::Proven { process: at, evidence: Box::new(evidence) }
+            }
             _ => return,
         };
         self.notices.get_or_insert_default().push(notice);

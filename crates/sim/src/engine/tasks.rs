@@ -5,8 +5,8 @@ use std::sync::Arc;
 use qcn_light::verify_certificate;
 use qcn_shard::{Input, Message, SyncPackage};
 use qcn_types::{
-    Announcement, Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Delivery, Transaction,
-    ValidatorIndex, VerifiedBlock,
+    Announcement, Block, BlockBody, BlockHeader, BlockRef, CompactBlock, Delivery, Report,
+    Transaction, ValidatorIndex, VerifiedBlock,
 };
 
 use super::{Engine, Happening, State};
@@ -36,6 +36,8 @@ pub(crate) enum Task {
     Deliver(Box<Delivery>),
     /// Checking and taking in the end of the epoch.
     Announce(Arc<Announcement>),
+    /// Checking and taking in something to tell the beacon.
+    Report(Box<Report>),
 }
 
 impl Engine {
@@ -123,6 +125,20 @@ impl Engine {
         self.submit_task(at, Task::Announce(Arc::clone(announcement)), cost);
     }
 
+    /// A member of the beacon has something to report.
+    pub(crate) fn submit_report(&mut self, at: u16, report: Report) {
+        let process = &mut self.processes[at as usize];
+        if !process.is_up() {
+            return;
+        }
+        let signatures = match &report {
+            Report::Checkpoint(certificate) => certificate.attestations.len() as u64,
+            _ => 1,
+        };
+        let cost = process.cpu.charge(Work::Verify, signatures * costs::VERIFY_BLOCK_NS);
+        self.submit_task(at, Task::Report(Box::new(report)), cost);
+    }
+
     /// Somebody without a seat asks for state.
     pub(crate) fn receive_from_guest(&mut self, at: u16, guest: ValidatorIndex, message: Message) {
         let process = &mut self.processes[at as usize];
@@ -197,6 +213,10 @@ impl Engine {
                     Err(_) => return,
                 }
             }
+            Task::Report(report) => match self.setup.keys.verify_report(*report) {
+                Ok(report) => Input::Report(Box::new(report)),
+                Err(_) => return,
+            },
             Task::Submit(transaction) => match self.setup.keys.verify_transaction(*transaction) {
                 Ok(transaction) => Input::Submit(transaction),
                 Err(_) => return,

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use qcn_consensus::Config;
 use qcn_crypto::{ChainId, Digest, SeededRandomness};
 use qcn_ledger::Territory;
-use qcn_types::{Address, Epoch, Layout, LayoutError, Resharding, ShardId, Time};
+use qcn_types::{Address, BEACON, Epoch, Layout, LayoutError, Resharding, ShardId, Time};
 
+use super::beacon::{BeaconOptions, Duties};
 use super::guests::Guests;
 use super::handover::{Handover, Place};
 use super::relay::{BadRelayer, Links};
@@ -37,6 +38,9 @@ pub enum ShardedBuildError {
     /// A cross-validator needs a seat in each of two committees, and a committee others besides.
     #[error("{0} validators a shard are too few for cross-validators: at least 2 are needed")]
     TooFew(usize),
+    /// The beacon cannot begin like this.
+    #[error(transparent)]
+    Beacon(#[from] qcn_ledger::BeaconGenesisError),
     /// There is nobody to send to.
     #[error("transfers need at least 2 accounts in each shard, not {0}")]
     NoAccounts(usize),
@@ -57,8 +61,14 @@ pub struct ShardedBuilder {
     faults: Vec<(usize, u64, Fault)>,
     adversaries: Vec<(usize, usize, Adversary)>,
     bad_relayers: Vec<(usize, usize, BadRelayer)>,
-    /// When epochs end, and what changes in the layout then.
+    /// When epochs end by the script, and what changes in the layout then.
     pub(super) epochs: Vec<(u64, Vec<Resharding>)>,
+    /// A real beacon instead of a script.
+    beacon: Option<BeaconOptions>,
+    /// What all validators vote for, and when, in microseconds.
+    pub(super) votes: Vec<(u64, Resharding)>,
+    /// The numbers of all accounts' keys, once they are drawn.
+    pub(super) account_numbers: Vec<usize>,
     /// Until when something goes wrong in shards that open later, in microseconds.
     pub(super) later_faults_until: u64,
 }
@@ -79,6 +89,9 @@ impl ShardedBuilder {
             adversaries: Vec::new(),
             bad_relayers: Vec::new(),
             epochs: Vec::new(),
+            beacon: None,
+            votes: Vec::new(),
+            account_numbers: Vec::new(),
             later_faults_until: 0,
         }
     }
@@ -171,6 +184,21 @@ impl ShardedBuilder {
         self
     }
 
+    /// Runs a beacon, which ends epochs by itself. Then adversaries are validators by their number
+    /// in it: the shard that one is named with does not matter.
+    #[must_use]
+    pub fn beacon(mut self, options: BeaconOptions) -> Self {
+        self.beacon = Some(options);
+        self
+    }
+
+    /// All validators vote for a change of the layout.
+    #[must_use]
+    pub fn vote(mut self, at: Time, resharding: Resharding) -> Self {
+        self.votes.push((at.0, resharding));
+        self
+    }
+
     /// Lets random faults strike in shards that open later, until this time.
     #[must_use]
     pub const fn later_faults(mut self, until: Time) -> Self {
@@ -182,7 +210,7 @@ impl ShardedBuilder {
     ///
     /// # Errors
     /// [`ShardedBuildError`], naming what does not fit.
-    pub fn build(self) -> Result<ShardedNetwork, ShardedBuildError> {
+    pub fn build(mut self) -> Result<ShardedNetwork, ShardedBuildError> {
         if self.validators < 2 && self.shards > 1 {
             return Err(ShardedBuildError::TooFew(self.validators));
         }
@@ -191,9 +219,11 @@ impl ShardedBuilder {
         }
         let layout = Arc::new(Layout::even(self.shards)?);
         let accounts = self.accounts_of(&layout);
-        let mut chain = [0; 32];
-        SeededRandomness::from_u64(self.seed, "chain").fill(&mut chain);
-        let chain = ChainId(Digest(chain));
+        self.account_numbers = accounts.concat();
+        if let Some(options) = self.beacon.clone() {
+            return self.build_with_beacon(layout, &options);
+        }
+        let chain = self.chain();
         let mut shards = Vec::with_capacity(self.shards);
         for (index, (_, shard)) in layout.shards().iter().enumerate() {
             let place = ShardPlace {
@@ -239,6 +269,7 @@ impl ShardedBuilder {
             places,
             handover,
             guests: Guests::default(),
+            duties: Duties::default(),
             watch: Watch::default(),
             shards,
             queue,
@@ -273,6 +304,66 @@ impl ShardedBuilder {
             number += 1;
         }
         layout.shards().iter().filter_map(|(_, shard)| by_shard.remove(shard)).collect()
+    }
+
+    fn chain(&self) -> ChainId {
+        let mut chain = [0; 32];
+        SeededRandomness::from_u64(self.seed, "chain").fill(&mut chain);
+        ChainId(Digest(chain))
+    }
+
+    /// The network with a beacon, whose genesis draws the first committees.
+    fn build_with_beacon(
+        self,
+        layout: Arc<Layout>,
+        options: &BeaconOptions,
+    ) -> Result<ShardedNetwork, ShardedBuildError> {
+        let chain = self.chain();
+        let mut seed = [0; 32];
+        SeededRandomness::from_u64(self.seed, "beacon").fill(&mut seed);
+        let whole = Layout::clone(&layout);
+        let (opening, plan) = options.genesis(chain, Digest(seed), whole, self.validators)?;
+        let numbers: Vec<ShardId> =
+            layout.shards().iter().map(|(_, shard)| *shard).chain([BEACON]).collect();
+        let places: Vec<Place> = numbers.iter().map(|shard| Place::of(&plan, *shard)).collect();
+        let engines = numbers.iter().enumerate().map(|(at, shard)| ((*shard, Epoch(0)), at));
+        let handover = Handover::begin(plan.clone(), engines.collect());
+        let mut shards = Vec::with_capacity(places.len());
+        for place in &places {
+            let sources = handover.sources(chain, place.shard, place.epoch);
+            let network = self.network_of(chain, &plan, place, sources, 0);
+            shards.push(network.map_err(|error| ShardedBuildError::Shard(place.shard, error))?);
+        }
+        for process in &mut shards[self.shards].engine.processes {
+            process.opening = Some(opening.clone());
+        }
+        let mut network = ShardedNetwork {
+            traffic: Traffic::new(self.seed, self.rate, &shards),
+            description: self,
+            layout,
+            handover,
+            guests: Guests::default(),
+            duties: Duties::default(),
+            watch: Watch::default(),
+            links: Links::default(),
+            queue: EventQueue::new(),
+            shards: Vec::new(),
+            places: Vec::new(),
+            now: 0,
+        };
+        for (place, shard) in places.into_iter().zip(shards) {
+            network.places.push(place);
+            network.shards.push(shard);
+            network.connect(network.shards.len() - 1);
+        }
+        let count = network.description.shards;
+        network.traffic.lives_on((0..count).collect());
+        for engine in 0..count as u32 {
+            network.queue.push(FIRST_SUBMISSION_US, Between::Submit { engine });
+        }
+        network.queue.push(FIRST_SUBMISSION_US, Between::Duty);
+        network.queue.push(FIRST_SUBMISSION_US, Between::Remind);
+        Ok(network)
     }
 
     /// The first epoch as a plan.
@@ -311,7 +402,10 @@ impl ShardedBuilder {
     /// The adversaries by the number of their key.
     pub(super) fn adversary_of(&self, validator: usize) -> Option<Adversary> {
         let mut adversaries = self.adversaries.iter();
-        let found = adversaries.find(|(shard, seat, _)| self.number(*shard, *seat) == validator);
+        let found = adversaries.find(|(shard, seat, _)| match self.beacon {
+            Some(_) => *seat == validator,
+            None => self.number(*shard, *seat) == validator,
+        });
         found.map(|(.., adversary)| *adversary)
     }
 

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use qcn_crypto::ChainId;
 use qcn_ledger::Territory;
-use qcn_types::{Address, Epoch, EpochPlan, Prefix, ShardId, Time};
+use qcn_types::{Address, BEACON, CommitteeKeys, Epoch, EpochPlan, ShardId, Time};
 
 use super::handover::Place;
 use super::random::later_faults;
-use super::{Between, ShardedNetwork, scripted};
+use super::{Between, ShardedBuilder, ShardedNetwork, scripted};
 use crate::fault::Fault;
 use crate::keys::account_key;
 use crate::network::LatencyModel;
 use crate::random::Random;
-use crate::simulator::{QuantumNetworkSimulator, ShardPlace};
+use crate::simulator::{BuildError, QuantumNetworkSimulator, ShardPlace};
 
 /// How often validators try again what they have not reached yet, in microseconds.
 const REMIND_INTERVAL_US: u64 = 1_000_000;
@@ -77,13 +78,11 @@ impl ShardedNetwork {
     /// A shard opens an epoch somewhere: it gets an engine.
     pub(super) fn add_engine(&mut self, plan: &Arc<EpochPlan>, shard: ShardId) -> usize {
         let engine = self.shards.len();
-        let committee = plan.committees.iter().find(|committee| committee.shard == shard);
-        let seats = committee.map(|committee| committee.seats.to_vec()).unwrap_or_default();
-        let number = |seat: u16| plan.validators[usize::from(seat)].number as usize;
-        let validators: Vec<usize> = seats.into_iter().map(number).collect();
-        let place = Place { shard, epoch: plan.epoch, validators: validators.clone() };
-        let network = self.network_of(plan, &place);
-        self.shards.push(network);
+        let place = Place::of(plan, shard);
+        let chain = self.shards[0].engine.setup.keys.chain();
+        let sources = self.handover.sources(chain, shard, plan.epoch);
+        let network = self.description.network_of(chain, plan, &place, sources, self.now);
+        self.shards.push(network.expect("as good as the first committees"));
         self.places.push(place);
         self.handover.engines.insert((shard, plan.epoch), engine);
         self.take_over_clients(plan, shard, engine);
@@ -91,53 +90,11 @@ impl ShardedNetwork {
         engine
     }
 
-    fn network_of(&self, plan: &Arc<EpochPlan>, place: &Place) -> QuantumNetworkSimulator {
-        let chain = self.shards[0].engine.setup.keys.chain();
-        let prefix = plan.layout.prefix(place.shard).unwrap_or(Prefix::EMPTY);
-        let is_here =
-            |number: &usize| prefix.covers(&Address::of(account_key(*number).public_key()));
-        let first = self.places.iter().zip(&self.shards).filter(|(it, _)| it.epoch == Epoch(0));
-        let numbers = first.flat_map(|(_, network)| network.engine.setup.account_numbers.iter());
-        let accounts: Vec<usize> = numbers.copied().filter(is_here).collect();
-        let layout = Arc::new(plan.layout.clone());
-        let shard_place = ShardPlace {
-            chain,
-            territory: Territory::new(layout, place.shard).expect("the plan has the shard"),
-            epoch: place.epoch,
-            validators: place.validators.clone(),
-            accounts,
-            begins_at: self.now,
-        };
-        let name = format!("shard {} in epoch {}", place.shard, place.epoch);
-        let mut one = self.description.plain(&name, shard_place);
-        let mut faulty = None;
-        for (seat, number) in place.validators.iter().enumerate() {
-            if let Some(adversary) = self.description.adversary_of(*number) {
-                one = one.adversary(seat, adversary);
-                faulty = Some(seat);
-            }
-        }
-        let until = self.description.later_faults_until;
-        let seats = place.validators.len();
-        for (at, fault) in
-            later_faults(self.description.seed, &name, (seats, faulty), self.now, until)
-        {
-            one = one.fault(Time(at), fault);
-        }
-        for validator in 0..seats {
-            let at = Time(until.max(self.now));
-            one = one.fault(at, Fault::Restart { validator });
-        }
-        let mut network = one.build().expect("as good as the first committees");
-        let engine = &mut network.engine;
-        let sources = self.handover.sources(chain, place.shard, place.epoch);
-        engine.setup.keys = engine.setup.keys.clone().with_sources(sources);
-        engine.notices = Some(Vec::new());
-        network
-    }
-
     /// Clients go to the shards that have their accounts now.
     fn take_over_clients(&mut self, plan: &EpochPlan, shard: ShardId, engine: usize) {
+        if shard == BEACON {
+            return self.traffic.add(&self.shards[engine]);
+        }
         let before = Epoch(plan.epoch.0 - 1);
         for origin in plan.origins(shard) {
             if let Some(old) = self.handover.engines.get(&(origin, before)).copied() {
@@ -148,15 +105,69 @@ impl ShardedNetwork {
         self.traffic.add(&self.shards[engine]);
         let superseded = |at: &usize| {
             let successors = self.handover.successors(&self.places[*at]);
-            successors.iter().any(|next| self.handover.engines.contains_key(next))
+            self.places[*at].shard == BEACON
+                || successors.iter().any(|next| self.handover.engines.contains_key(next))
         };
         let live = (0..self.shards.len()).filter(|at| !superseded(at)).collect();
         self.traffic.lives_on(live);
         self.queue.push(self.now, Between::Submit { engine: engine as u32 });
     }
+}
 
+impl ShardedBuilder {
+    /// The network of a shard in an epoch, with adversaries, and faults until all is calm.
+    pub(super) fn network_of(
+        &self,
+        chain: ChainId,
+        plan: &EpochPlan,
+        place: &Place,
+        sources: Vec<CommitteeKeys>,
+        now: u64,
+    ) -> Result<QuantumNetworkSimulator, BuildError> {
+        let prefix = plan.layout.prefix(place.shard);
+        let is_here = |number: &usize| {
+            let address = Address::of(account_key(*number).public_key());
+            prefix.is_some_and(|prefix| prefix.covers(&address))
+        };
+        let accounts = self.account_numbers.iter().copied().filter(is_here).collect();
+        let layout = Arc::new(plan.layout.clone());
+        let territory = Territory::new(layout, place.shard).unwrap_or_else(Territory::beacon);
+        let shard_place = ShardPlace {
+            chain,
+            territory,
+            epoch: place.epoch,
+            validators: place.validators.clone(),
+            accounts,
+            begins_at: now,
+        };
+        let name = format!("shard {} in epoch {}", place.shard, place.epoch);
+        let mut one = self.plain(&name, shard_place);
+        let mut faulty = None;
+        for (seat, number) in place.validators.iter().enumerate() {
+            if let Some(adversary) = self.adversary_of(*number) {
+                one = one.adversary(seat, adversary);
+                faulty = Some(seat);
+            }
+        }
+        let until = self.later_faults_until;
+        let seats = place.validators.len();
+        for (at, fault) in later_faults(self.seed, &name, (seats, faulty), now, until) {
+            one = one.fault(Time(at), fault);
+        }
+        for validator in 0..seats {
+            one = one.fault(Time(until.max(now)), Fault::Restart { validator });
+        }
+        let mut network = one.build()?;
+        let engine = &mut network.engine;
+        engine.setup.keys = engine.setup.keys.clone().with_sources(sources);
+        engine.notices = Some(Vec::new());
+        Ok(network)
+    }
+}
+
+impl ShardedNetwork {
     /// Relayers between a new engine and all that it may exchange receipts with.
-    fn connect(&mut self, engine: usize) {
+    pub(super) fn connect(&mut self, engine: usize) {
         let own = self.places[engine].clone();
         let mut random = Random::new(self.description.seed, &format!("relayers of {engine}"));
         let (low, high) = match self.description.latency {
@@ -167,7 +178,8 @@ impl ShardedNetwork {
         let mut latency_us = |_: usize, _: usize| random.between(u64::from(low), u64::from(high));
         for other in 0..engine {
             let place = &self.places[other];
-            if place.shard == own.shard || place.epoch.0 + 1 < own.epoch.0 {
+            let is_beacon = place.shard == BEACON || own.shard == BEACON;
+            if is_beacon || place.shard == own.shard || place.epoch.0 + 1 < own.epoch.0 {
                 continue;
             }
             let both_ways = place.epoch == own.epoch;

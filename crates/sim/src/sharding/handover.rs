@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use qcn_crypto::Digest;
 use qcn_shard::{Closed, Opening};
-use qcn_types::{Announcement, CommitteeKeys, Epoch, EpochPlan, ShardId};
+use qcn_types::{Announcement, BEACON, CommitteeKeys, Epoch, EpochPlan, ShardId};
 
 use super::guests::Found;
 use super::{Between, ShardedNetwork};
@@ -28,6 +28,14 @@ pub(super) struct Place {
     pub(super) epoch: Epoch,
     /// The number of the validator in each seat.
     pub(super) validators: Vec<usize>,
+}
+
+impl Place {
+    /// The place of a shard of a plan.
+    pub(super) fn of(plan: &EpochPlan, shard: ShardId) -> Self {
+        let validators = seats_in(plan, shard);
+        Self { shard, epoch: plan.epoch, validators }
+    }
 }
 
 /// A plan and how it became known.
@@ -90,14 +98,20 @@ impl Handover {
         let is_open = |epoch: Epoch, validator: usize| {
             let plan = self.plan(epoch);
             plan.is_some_and(|plan| {
-                plan.layout.shards().iter().all(|(_, shard)| {
-                    seat_in(plan, *shard, validator).is_none()
-                        || self.has_opened.contains(&(validator, *shard, epoch))
+                self.served(plan).into_iter().all(|shard| {
+                    seat_in(plan, shard, validator).is_none()
+                        || self.has_opened.contains(&(validator, shard, epoch))
                 })
             })
         };
         let learned = self.learned.iter().copied();
         learned.filter(|(validator, epoch)| !is_open(*epoch, *validator)).collect()
+    }
+
+    /// The shards of a plan that run in this world: the beacon may be scripted.
+    pub(super) fn served(&self, plan: &EpochPlan) -> Vec<ShardId> {
+        let has_beacon = self.engines.contains_key(&(BEACON, Epoch(0)));
+        plan.shards().filter(|shard| *shard != BEACON || has_beacon).collect()
     }
 
     /// The certificates that a shard takes in an epoch: all of this epoch and of the one before.
@@ -154,7 +168,7 @@ impl ShardedNetwork {
                 }
             }
         }
-        for shard in plan.layout.shards().iter().map(|(_, shard)| *shard) {
+        for shard in self.handover.served(&plan) {
             if seat_in(&plan, shard, validator).is_some() {
                 self.prepares(validator, &plan, shard);
             }
@@ -269,6 +283,9 @@ impl ShardedNetwork {
     /// A guest has fetched a final state.
     pub(super) fn found(&mut self, found: Option<Found>) {
         if let Some(Found { validator, engine, closed }) = found {
+            if self.places[engine].shard == BEACON {
+                self.beacon_closed(&closed);
+            }
             self.holds(validator, engine, closed);
         }
     }
@@ -283,6 +300,9 @@ impl ShardedNetwork {
         let retire = Between::Retire { engine: engine as u32, process };
         self.queue.push(self.now + LINGERS_US, retire);
         self.shards[engine].engine.invariants.epoch_is_over();
+        if self.places[engine].shard == BEACON {
+            self.beacon_closed(&closed);
+        }
         self.holds(validator, engine, closed);
     }
 
@@ -297,8 +317,8 @@ impl ShardedNetwork {
             if *epoch == Epoch(0) || announced.at + OPENS_WITHIN_US > self.now {
                 continue;
             }
-            for (_, shard) in announced.plan.layout.shards() {
-                let Some(engine) = self.handover.engines.get(&(*shard, *epoch)) else {
+            for shard in self.handover.served(&announced.plan) {
+                let Some(engine) = self.handover.engines.get(&(shard, *epoch)) else {
                     report(format!("shard {shard} never opened epoch {epoch}"));
                     continue;
                 };
@@ -317,7 +337,16 @@ impl ShardedNetwork {
 
 /// The seat of a validator in a shard of a plan.
 fn seat_in(plan: &EpochPlan, shard: ShardId, validator: usize) -> Option<usize> {
-    let committee = plan.committees.iter().find(|committee| committee.shard == shard)?;
-    let number = |seat: &u16| plan.validators.get(usize::from(*seat)).map(|it| it.number as usize);
-    committee.seats.iter().position(|seat| number(seat) == Some(validator))
+    seats_in(plan, shard).iter().position(|number| *number == validator)
+}
+
+/// The numbers of the validators in the seats of a shard.
+fn seats_in(plan: &EpochPlan, shard: ShardId) -> Vec<usize> {
+    let numbers: Vec<usize> = plan.validators.iter().map(|it| it.number as usize).collect();
+    if shard == BEACON {
+        return numbers;
+    }
+    let committee = plan.committees.iter().find(|committee| committee.shard == shard);
+    let seats = committee.map(|committee| committee.seats.to_vec()).unwrap_or_default();
+    seats.into_iter().filter_map(|seat| numbers.get(usize::from(seat)).copied()).collect()
 }

@@ -15,3 +15,25 @@ fn committees_change_and_transfers_go_on() {
     assert!(moved.zip(first).any(|(now, then)| now.validators != then.validators));
     assert!(all_arrived(&network) > 150);
 }
+
+/// A beacon of all validators ends epochs by itself, and transfers cross all the while.
+///
+/// Given eight validators, two shards of five seats, and epochs of two seconds,
+/// when the network runs for 24 seconds,
+/// then several epochs have followed each other, their seeds come of what was revealed, and all
+/// transfers have arrived.
+#[test]
+fn the_beacon_leads_from_epoch_to_epoch() {
+    let beacon = BeaconOptions {
+        validators: 8,
+        epoch_ms: 2_000,
+        shards_max: 4,
+        split_above: 1_000_000,
+        merge_below: 0,
+    };
+    let network = run(calm(22, 2).validators(5).beacon(beacon), 24);
+    assert!(network.epoch().0 >= 5, "{:?}", network.epoch());
+    assert!(all_arrived(&network) > 100);
+    let pauses = network.pauses();
+    assert!(pauses.iter().all(|pause| pause.0 < 1_000_000), "{pauses:?}");
+}

@@ -1,0 +1,216 @@
+//! The real beacon in the simulated world: one more committee, of all validators, and what each
+//! of them does for it besides taking part.
+
+use std::collections::BTreeMap;
+
+use qcn_crypto::{ChainId, Digest, HashChain, SeededRandomness};
+use qcn_ledger::{BeaconGenesis, BeaconParameters, Founder, Identity, KeySchemes, Ledger};
+use qcn_shard::{Opening, Shard};
+use qcn_types::{
+    BEACON, Bounded, Checkpoint, Epoch, EpochPlan, Evidence, Layout, Report, ReportedOffence,
+    Resharding, Time, Weight,
+};
+
+use super::{Between, ShardedNetwork};
+use crate::keys::validator_key;
+
+/// How often a validator looks whether there is something to report, in microseconds.
+const DUTY_INTERVAL_US: u64 = 300_000;
+
+/// How long members repeat a vote, in microseconds: an epoch may end in between.
+const VOTES_FOR_US: u64 = 4_000_000;
+
+/// How many epochs a validator can reveal something in.
+const REVEALS: u32 = 128;
+
+/// A network with a beacon.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BeaconOptions {
+    /// How many validators there are in all.
+    pub validators: usize,
+    /// The shortest epoch, in milliseconds.
+    pub epoch_ms: u64,
+    /// The most shards.
+    pub shards_max: u16,
+    /// A shard that executes more per second in two epochs in a row is split.
+    pub split_above: u64,
+    /// Siblings that execute less per second together in two epochs in a row are merged.
+    pub merge_below: u64,
+}
+
+/// What validators do for the beacon.
+#[derive(Debug, Default)]
+pub(super) struct Duties {
+    chains: BTreeMap<usize, HashChain>,
+    /// What each has proven in its shards and not seen reported.
+    offences: BTreeMap<usize, Vec<ReportedOffence>>,
+    ticks: u64,
+}
+
+impl BeaconOptions {
+    /// The beacon's state at genesis, and the plan of the first epoch.
+    pub(super) fn genesis(
+        &self,
+        chain: ChainId,
+        seed: Digest,
+        layout: Layout,
+        seats: usize,
+    ) -> Result<(Opening, EpochPlan), qcn_ledger::BeaconGenesisError> {
+        let founder = |number: usize| {
+            let key = validator_key(number).public_key().clone();
+            let name = format!("v{number}").into_bytes();
+            let identity = Identity {
+                name: Bounded::truncated(name),
+                consensus: key.clone(),
+                transport: key,
+                recovery: None,
+                anchor: chain_of(chain, number).anchor(),
+                address: None,
+            };
+            Founder { identity, weight: Weight(1_000) }
+        };
+        let genesis = BeaconGenesis {
+            parameters: BeaconParameters {
+                seats: seats as u16,
+                epoch_ms: self.epoch_ms,
+                shards_max: self.shards_max,
+                split_above: self.split_above,
+                merge_below: self.merge_below,
+                schemes: KeySchemes::all(),
+            },
+            seed,
+            layout,
+            validators: (0..self.validators).map(founder).collect(),
+        };
+        let (ledger, plan) = Ledger::beacon_genesis(chain, &genesis)?;
+        let checkpoint =
+            Checkpoint { shard: BEACON, state_root: ledger.state_root(), ..Checkpoint::default() };
+        Ok((Opening { checkpoint, ledger }, plan))
+    }
+}
+
+/// The hash chain of a validator.
+fn chain_of(chain: ChainId, number: usize) -> HashChain {
+    let mut seed = [0; 32];
+    SeededRandomness::labelled(&chain.0.0, &format!("hash chain {number}")).fill(&mut seed);
+    HashChain::new(&seed, REVEALS).expect("a length that may be")
+}
+
+impl ShardedNetwork {
+    /// A validator has proof of an offence in one of its shards.
+    pub(super) fn proven(&mut self, engine: usize, process: u16, evidence: &Evidence) {
+        let place = &self.places[engine];
+        if place.shard == BEACON {
+            return;
+        }
+        let index = self.shards[engine].engine.processes[process as usize].validator;
+        let validator = place.validators[index.position()];
+        let (shard, epoch) = (place.shard, place.epoch);
+        let offence = ReportedOffence { shard, epoch, evidence: evidence.clone() };
+        self.duties.offences.entry(validator).or_default().push(offence);
+    }
+
+    /// All validators look whether there is something to report.
+    pub(super) fn do_duties(&mut self) {
+        self.duties.ticks += 1;
+        let beacons = self.places.iter().enumerate().rev();
+        let beacons: Vec<usize> =
+            beacons.filter(|(_, place)| place.shard == BEACON).map(|(engine, _)| engine).collect();
+        let validators = beacons.last().map_or(0, |first| self.places[*first].validators.len());
+        for validator in 0..validators {
+            let running = beacons.iter().find_map(|engine| {
+                let seat =
+                    self.places[*engine].validators.iter().position(|it| *it == validator)?;
+                let process = *self.shards[*engine].engine.instances(seat).first()?;
+                let process_is = &self.shards[*engine].engine.processes[process as usize];
+                process_is.shard.is_some().then_some((*engine, process))
+            });
+            if let Some((engine, process)) = running {
+                for report in self.reports_of(validator, engine, process) {
+                    let network = &mut self.shards[engine].engine;
+                    network.now = self.now;
+                    network.submit_report(process, report);
+                }
+                self.react(engine);
+            }
+        }
+        self.queue.push(self.now + DUTY_INTERVAL_US, Between::Duty);
+    }
+
+    fn reports_of(&mut self, validator: usize, engine: usize, process: u16) -> Vec<Report> {
+        let mut reports = Vec::new();
+        let epoch = self.places[engine].epoch;
+        let running = self.shards[engine].engine.processes[process as usize].shard.as_deref();
+        let Some(beacon) = running.and_then(|shard| shard.ledger().beacon()) else {
+            return reports;
+        };
+        let chain = self.shards[0].engine.setup.keys.chain();
+        let own = beacon.validator(validator as u32);
+        if let Some(own) = own.filter(|own| own.revealed != Some(epoch)) {
+            let chains = &mut self.duties.chains;
+            let values = chains.entry(validator).or_insert_with(|| chain_of(chain, validator));
+            let revealed = values.revealed_up_to(&own.identity.anchor);
+            reports.extend(revealed.and_then(|so_far| values.reveal(so_far)).map(Report::Reveal));
+        }
+        for (at, place) in self.places.iter().enumerate().filter(|(_, it)| it.epoch == epoch) {
+            let seat = place.validators.iter().position(|number| *number == validator);
+            let Some(seat) = seat.filter(|_| place.shard != BEACON) else {
+                continue;
+            };
+            // They take turns: one certificate at a time is enough.
+            let turn = self.duties.ticks + seat as u64;
+            if turn.is_multiple_of(place.validators.len() as u64) {
+                let certificate = self.shards[at].shard(seat).and_then(Shard::newest_certificate);
+                reports.extend(certificate.map(Report::Checkpoint));
+            }
+        }
+        let votes = self.description.votes.iter();
+        let now = self.now;
+        let voted = votes.filter(|(at, _)| (*at..*at + VOTES_FOR_US).contains(&now));
+        reports.extend(voted.map(|(_, resharding)| Report::Reshard(*resharding)));
+        let offences = self.duties.offences.remove(&validator).unwrap_or_default();
+        reports.extend(offences.into_iter().map(|offence| Report::Offence(Box::new(offence))));
+        reports
+    }
+
+    /// A validator's beacon has closed: it knows the plan of the next epoch.
+    pub(super) fn beacon_closed(&mut self, closed: &qcn_shard::Closed) {
+        let announcement = qcn_types::Announcement {
+            certificate: closed.certificate.clone(),
+            plan: closed.plan.as_ref().clone(),
+        };
+        self.plan_is_announced(&std::sync::Arc::new(announcement));
+    }
+
+    /// The epoch that the beacon is in.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.handover.newest().epoch
+    }
+
+    /// The changes of the layout so far, each with the epoch that it began.
+    #[must_use]
+    pub fn reshardings(&self) -> Vec<(Epoch, Resharding)> {
+        let plans = self.handover.plans.iter();
+        plans
+            .flat_map(|(epoch, it)| it.plan.reshardings.iter().map(move |change| (*epoch, *change)))
+            .collect()
+    }
+
+    /// How long the addresses of a shard that opened an epoch had no shard that executes: from
+    /// when the first of its validators saw its end certified to when the first opened.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<Time> {
+        let opened = self.handover.opened_at.iter();
+        opened
+            .filter(|((shard, _), _)| *shard != BEACON)
+            .filter_map(|((shard, epoch), at)| {
+                let plan = self.handover.plan(*epoch)?;
+                let before = Epoch(epoch.0 - 1);
+                let origins = plan.origins(*shard).into_iter();
+                let closed = origins.filter_map(|it| self.handover.closed_at.get(&(it, before)));
+                Some(Time(at.saturating_sub(*closed.min()?)))
+            })
+            .collect()
+    }
+}
