@@ -93,19 +93,27 @@ impl Handover {
         !successors.is_empty() && successors.iter().all(|next| self.opened_at.contains_key(next))
     }
 
-    /// Who has learned of an epoch and has not opened all of its shards in it.
+    /// Who has learned of an epoch and has not opened all of its shards in it, or not closed those
+    /// of the epoch before: a shard may open when its end has long been announced.
     pub(super) fn unfinished(&self) -> Vec<(usize, Epoch)> {
-        let is_open = |epoch: Epoch, validator: usize| {
-            let plan = self.plan(epoch);
-            plan.is_some_and(|plan| {
-                self.served(plan).into_iter().all(|shard| {
-                    seat_in(plan, shard, validator).is_none()
-                        || self.has_opened.contains(&(validator, shard, epoch))
-                })
-            })
-        };
         let learned = self.learned.iter().copied();
-        learned.filter(|(validator, epoch)| !is_open(*epoch, *validator)).collect()
+        let is_finished = |(validator, epoch): &(usize, Epoch)| {
+            let before = Epoch(epoch.0 - 1);
+            let has_opened = |shard| self.has_opened.contains(&(*validator, shard, *epoch));
+            let has_closed = |shard| self.ends.contains_key(&(*validator, shard, before));
+            self.seats(*validator, *epoch).into_iter().all(has_opened)
+                && self.seats(*validator, before).into_iter().all(has_closed)
+        };
+        learned.filter(|who| !is_finished(who)).collect()
+    }
+
+    /// The shards in which a validator has a seat.
+    fn seats(&self, validator: usize, epoch: Epoch) -> Vec<ShardId> {
+        let Some(plan) = self.plan(epoch) else {
+            return Vec::new();
+        };
+        let shards = self.served(plan).into_iter();
+        shards.filter(|shard| seat_in(plan, *shard, validator).is_some()).collect()
     }
 
     /// The shards of a plan that run in this world: the beacon may be scripted.

@@ -37,3 +37,14 @@ fn the_beacon_leads_from_epoch_to_epoch() {
     let pauses = network.pauses();
     assert!(pauses.iter().all(|pause| pause.0 < 1_000_000), "{pauses:?}");
 }
+
+/// Seed 50138: a shard that was cut in two opened its second epoch only after the third had been
+/// announced; those who had told their other shards did not tell this one, and it never closed.
+#[test]
+fn a_shard_that_opens_late_closes_all_the_same() {
+    let random = random_shards(50_138);
+    let mut network = random.builder.build().unwrap();
+    network.run_to(random.until);
+    assert!(network.check_consensus().is_empty(), "{:#?}", network.check_consensus());
+    assert_eq!(network.epoch().0, 2);
+}
