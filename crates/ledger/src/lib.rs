@@ -6,7 +6,7 @@
 //! was restored from verified chunks ([`Restore`]) goes on exactly like the original.
 //!
 //! **Invariants**
-//! - balances + fees + sent = genesis + received, asserted after every execution;
+//! - no unit of the currency appears or disappears ([`Supply`]), asserted after every execution;
 //! - a receipt is applied once, in the order of its lane;
 //! - a nonce is used once, in order; a refused transaction changes nothing;
 //! - the state root follows from the records alone, not from how they came about;
@@ -19,6 +19,7 @@ mod chunks;
 mod execution;
 mod lanes;
 mod ledger;
+mod reshard;
 mod restore;
 mod tree;
 
@@ -28,6 +29,7 @@ pub use execution::{Execution, Received, Reception};
 pub use lanes::{Cargo, MAX_LANE_RECEIPTS, Outbox, Territory};
 pub use ledger::{AuditError, GenesisAccount, GenesisError, Ledger};
 pub use qcn_light::{Account, AccountProof, Failure, Outcome, Refusal, TransactionProof};
+pub use reshard::OpenError;
 pub use restore::{ChunkError, Restore, RestoreError};
 pub use tree::{StateTree, Update};
 

@@ -300,7 +300,7 @@ fn delivery() -> Delivery {
     };
     let batch = LaneBatch::truncated(vec![receipt; 2]);
     let sent = LaneHead::default().after(&LaneLink::of(&batch)).expect("small counts");
-    let ends = [LaneEnd { peer: SHARD, sent, received: LaneHead::default() }];
+    let ends = [LaneEnd { own: ShardId(9), peer: SHARD, sent, received: LaneHead::default() }];
     let outbox_root = outbox_root(&ends);
     let checkpoint = Checkpoint { shard: ShardId(9), outbox_root, ..Checkpoint::default() };
     Delivery {

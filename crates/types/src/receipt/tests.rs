@@ -25,8 +25,9 @@ fn delivery() -> Delivery {
     for batch in &batches {
         heads.push(heads.last().unwrap().after(&LaneLink::of(batch)).unwrap());
     }
-    let end = LaneEnd { peer: DESTINATION, sent: heads[5], received: LaneHead::default() };
-    let other = LaneEnd { peer: ShardId(9), sent: heads[2], received: heads[1] };
+    let end =
+        LaneEnd { own: SOURCE, peer: DESTINATION, sent: heads[5], received: LaneHead::default() };
+    let other = LaneEnd { own: SOURCE, peer: ShardId(9), sent: heads[2], received: heads[1] };
     let ends = [end, other];
     let checkpoint =
         Checkpoint { shard: SOURCE, outbox_root: outbox_root(&ends), ..Checkpoint::default() };
@@ -44,7 +45,7 @@ fn delivery() -> Delivery {
 #[test]
 fn a_delivery_leads_to_the_certified_head() {
     let delivery = delivery();
-    assert_eq!(delivery.check_lane(DESTINATION), Ok(()));
+    assert_eq!(delivery.check_lane(|number| number == DESTINATION), Ok(()));
     assert_eq!((delivery.source(), delivery.receipts()), (SOURCE, 5));
     assert_eq!((delivery.end.sent.receipts, delivery.end.sent.batches), (15, 5));
     assert_eq!(
@@ -58,13 +59,15 @@ fn a_delivery_leads_to_the_certified_head() {
 #[test]
 fn a_delivery_that_was_touched_is_refused() {
     type Touch = fn(&mut Delivery);
-    let cases: [(&str, Touch, DeliveryError); 12] = [
+    let cases: [(&str, Touch, DeliveryError); 14] = [
         ("for another", |it| it.end.peer = ShardId(9), DeliveryError::OtherDestination),
         (
             "from itself",
             |it| it.certificate.checkpoint.shard = DESTINATION,
             DeliveryError::OwnShard,
         ),
+        ("on an own lane", |it| it.end.own = DESTINATION, DeliveryError::OwnShard),
+        ("on the lane of another", |it| it.end.own = ShardId(3), DeliveryError::NotInOutbox),
         ("more sent", |it| it.end.sent.receipts += 1, DeliveryError::NotInOutbox),
         ("more acknowledged", |it| it.end.received.batches += 1, DeliveryError::NotInOutbox),
         ("another place", |it| it.inclusion.index = 1, DeliveryError::NotInOutbox),
@@ -109,9 +112,12 @@ fn a_delivery_that_was_touched_is_refused() {
     for (what, touch, expected) in cases {
         let mut touched = delivery();
         touch(&mut touched);
-        assert_eq!(touched.check_lane(DESTINATION), Err(expected), "{what}");
+        assert_eq!(touched.check_lane(|number| number == DESTINATION), Err(expected), "{what}");
     }
-    assert_eq!(delivery().check_lane(ShardId(9)), Err(DeliveryError::OtherDestination));
+    assert_eq!(
+        delivery().check_lane(|number| number == ShardId(9)),
+        Err(DeliveryError::OtherDestination)
+    );
 }
 
 /// Counts from another shard must not overflow here.
@@ -126,5 +132,5 @@ fn impossible_counts_lead_nowhere() {
     assert_eq!(batches.after(&link), None);
     let mut hostile = delivery();
     hostile.before = batches;
-    assert_eq!(hostile.check_lane(DESTINATION), Err(DeliveryError::BrokenChain));
+    assert_eq!(hostile.check_lane(|number| number == DESTINATION), Err(DeliveryError::BrokenChain));
 }
