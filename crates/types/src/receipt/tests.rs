@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use qcn_crypto::Digest;
 
 use super::*;
-use crate::{Checkpoint, decode};
+use crate::testing::{CHAIN, keys_at};
+use crate::{CertificateError, Checkpoint, Epoch, decode};
 
 const SOURCE: ShardId = ShardId(1);
 const DESTINATION: ShardId = ShardId(4);
@@ -133,4 +136,29 @@ fn impossible_counts_lead_nowhere() {
     let mut hostile = delivery();
     hostile.before = batches;
     assert_eq!(hostile.check_lane(|number| number == DESTINATION), Err(DeliveryError::BrokenChain));
+}
+
+/// Given a lane from 1 to 4, and that 5 acts for 1 and 2 for 4, then 5's certificate counts at 2,
+/// and nobody else's, nowhere else.
+#[test]
+fn heirs_speak_and_listen_for_the_closed() {
+    let heirs = |pairs: &[(u32, u32)]| -> Arc<[(ShardId, ShardId)]> {
+        pairs.iter().map(|(closed, heir)| (ShardId(*closed), ShardId(*heir))).collect()
+    };
+    let judge = |certified_by: u32, of_source: &[(u32, u32)], of_destination: &[(u32, u32)]| {
+        let mut delivery = delivery();
+        delivery.certificate.checkpoint.shard = ShardId(certified_by);
+        let source = keys_at(CHAIN, ShardId(certified_by), Epoch(0)).with_heirs(heirs(of_source));
+        let keys = keys_at(CHAIN, ShardId(2), Epoch(0)).with_heirs(heirs(of_destination));
+        keys.with_sources([source]).check_delivery(&delivery)
+    };
+    let taken = Err(CertificateError::NoQuorum { weight: 0, quorum: 3 }.into());
+    assert_eq!(judge(5, &[(1, 5)], &[(4, 2)]), taken, "all but signatures");
+    assert_eq!(judge(1, &[], &[(4, 2)]), taken, "before it was closed");
+    assert_eq!(judge(5, &[], &[(4, 2)]), Err(DeliveryError::OtherSource));
+    assert_eq!(judge(5, &[(1, 6)], &[(4, 2)]), Err(DeliveryError::OtherSource));
+    assert_eq!(judge(1, &[(1, 5)], &[(4, 2)]), Err(DeliveryError::OtherSource), "it is closed");
+    assert_eq!(judge(5, &[(1, 5)], &[]), Err(DeliveryError::OtherDestination));
+    assert_eq!(judge(5, &[(1, 5)], &[(4, 3)]), Err(DeliveryError::OtherDestination));
+    assert_eq!(judge(5, &[(1, 5)], &[(1, 2), (4, 2)]), Err(DeliveryError::OwnShard));
 }
