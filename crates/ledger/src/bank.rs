@@ -9,8 +9,10 @@ use qcn_types::{Address, Amount, Transaction};
 /// The least fee of a transaction.
 pub const MIN_FEE: Amount = Amount(1);
 
-/// Where all units of the currency are. Always, in each shard: balances + fees + sent + burned
-/// = genesis + received. What all shards have sent and not received is in flight.
+/// Where all units of the currency are. Always, in each shard: balances + fees + sent + burned +
+/// given = genesis + received + taken. What all shards have sent and not received is in flight;
+/// what they were given and have taken by changes of the layout is the same, unless a captured
+/// shard has made something up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]
 pub struct Supply {
     /// On accounts. A captured shard can send what never existed, so 64 bits may not do.
@@ -25,16 +27,64 @@ pub struct Supply {
     pub received: u128,
     /// Of that, what no account could hold.
     pub burned: u128,
+    /// What was on accounts that another shard has taken over. Their history stays here.
+    pub given: u128,
+    /// What was on the accounts that were taken over from another shard.
+    pub taken: u128,
 }
 
 impl Supply {
     /// Whether nothing was created or destroyed.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        let had = self.received.checked_add(u128::from(self.genesis.0));
-        let now = [self.balances, self.fees, self.sent, self.burned];
-        let all = now.iter().try_fold(0_u128, |sum, part| sum.checked_add(*part));
-        all.is_some() && all == had
+        let sum = |parts: &[u128]| parts.iter().try_fold(0_u128, |sum, it| sum.checked_add(*it));
+        let had = sum(&[self.received, self.taken, u128::from(self.genesis.0)]);
+        let now = sum(&[self.balances, self.fees, self.sent, self.burned, self.given]);
+        now.is_some() && now == had
+    }
+
+    /// What there is when accounts with these balances go to a new shard: here, and there.
+    pub(crate) fn divided(&self, balances: u128) -> [Self; 2] {
+        let (kept, given) = (self.balances - balances, self.given + balances);
+        let here = Self { balances: kept, given, ..*self }.without_detours();
+        [here, Self { balances, taken: balances, ..Self::default() }]
+    }
+
+    /// What there is when two shards become one, or `None` where a captured one has counted so
+    /// much that it cannot be added up.
+    pub(crate) fn joined(&self, other: &Self) -> Option<Self> {
+        // Room for whatever is in flight between the two.
+        let sum = |one: u128, more: u128| one.checked_add(more).filter(|it| *it <= u128::MAX / 2);
+        let genesis = u128::from(self.genesis.0) + u128::from(other.genesis.0);
+        let kept = genesis.min(u128::from(u64::MAX));
+        let joined = Self {
+            balances: sum(self.balances, other.balances)?,
+            fees: sum(self.fees, other.fees)?,
+            genesis: Amount(kept as u64),
+            sent: sum(self.sent, other.sent)?,
+            received: sum(self.received, other.received)?,
+            burned: sum(self.burned, other.burned)?,
+            given: sum(self.given, other.given)?,
+            taken: sum(sum(self.taken, other.taken)?, genesis - kept)?,
+        };
+        Some(joined.without_detours())
+    }
+
+    /// What was given away and came back was never away, so that a split and a merge leave nothing
+    /// behind.
+    fn without_detours(self) -> Self {
+        let returned = self.given.min(self.taken);
+        Self { given: self.given - returned, taken: self.taken - returned, ..self }
+    }
+
+    /// A lane has come to an end, with so much sent on it and so much arrived. The two differ only
+    /// if a captured shard has sent one thing and had another applied: what is missing then is
+    /// lost, and what is too much came from nowhere.
+    pub(crate) fn end_lane(&mut self, sent: u128, arrived: u128) {
+        self.sent -= sent;
+        self.received -= arrived;
+        self.burned += sent.saturating_sub(arrived);
+        self.taken += arrived.saturating_sub(sent);
     }
 
     /// An amount leaves an account for another shard.

@@ -11,7 +11,7 @@ use qcn_light::state::{
     KEY_BITS, KEY_BYTES, ProofStep, StateEntry, StateKey, Steps, branch_bits, depth_below,
     root_above,
 };
-use qcn_types::Bounded;
+use qcn_types::{Bounded, Prefix};
 
 use crate::tree::{Link, StateTree};
 
@@ -31,8 +31,21 @@ impl StateRegion {
     /// All keys.
     pub(crate) const WHOLE: Self = Self { path: [0; KEY_BYTES], bits: 0 };
 
+    /// The keys of what belongs to the addresses with this prefix, and of all else that happens to
+    /// lie there.
+    pub(crate) fn of(prefix: Prefix) -> Self {
+        let mut path = [0; KEY_BYTES];
+        path[..4].copy_from_slice(&prefix.bits().to_be_bytes());
+        Self { path, bits: u16::from(prefix.length()) }
+    }
+
+    /// How many first bits all keys of the region share.
+    pub(crate) const fn bits(&self) -> u16 {
+        self.bits
+    }
+
     /// The keys that share their first `bits` bits with `key`.
-    fn around(key: &StateKey, bits: u16) -> Self {
+    pub(crate) fn around(key: &StateKey, bits: u16) -> Self {
         let mut path = key.to_bytes();
         for (byte, position) in path.iter_mut().zip((0_u16..).step_by(8)) {
             let kept = bits.saturating_sub(position).min(8);

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use qcn_crypto::{ChainId, Digest, MerkleTree};
 use qcn_light::{Account, Failure, Outcome, Refusal, TransactionProof, transaction_leaf};
 use qcn_types::{
-    Action, Address, Amount, Delivery, EpochPlan, LaneBatch, LaneLink, Receipt, ReceiptKind,
+    Action, Address, Amount, Delivery, EpochPlan, LaneHead, LaneId, LaneLink, Receipt, ReceiptKind,
     ShardId, Transaction, TransactionId, decode, encode,
 };
 
 use crate::bank::{self, Supply};
-use crate::lanes::{self, Lane, Territory};
+use crate::lanes::{self, Lane, Lanes, Territory};
 use crate::tree::{StateTree, Update};
 
 /// What executing a commit gave, for its checkpoint.
@@ -35,7 +35,7 @@ pub struct Execution {
 /// A receipt that was applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Received {
-    /// The shard that sent it.
+    /// The number of its lane's source: the shard that sent it, or one that this acts for.
     pub source: ShardId,
     /// What it says.
     pub receipt: Receipt,
@@ -50,7 +50,7 @@ pub enum Reception {
     Credited,
     /// It cannot be credited here: the amount is on its way back to the sender's shard.
     Bounced(ShardId),
-    /// It was on its way back, and the sender's account is in another shard now.
+    /// The account is in another shard, as far as is known here: it goes on to there.
     Forwarded(ShardId),
     /// It came back, and its sender's account cannot hold it: only with money that a captured
     /// shard made up can there be so much.
@@ -81,8 +81,8 @@ pub(crate) struct Overlay<'a> {
     /// Sorted as the batch of updates must be.
     changed: BTreeMap<Address, Account>,
     supply: Supply,
-    lanes: BTreeMap<ShardId, Lane>,
-    /// What is to go on each lane, in order.
+    lanes: Lanes,
+    /// What is to go to each shard, in order, on a lane of the own number.
     outgoing: BTreeMap<ShardId, Vec<Receipt>>,
     received: Vec<Received>,
     /// Changes of records that are no accounts.
@@ -95,7 +95,7 @@ pub(crate) struct Done {
     /// Sorted by key.
     pub(crate) updates: Vec<Update>,
     pub(crate) supply: Supply,
-    pub(crate) lanes: BTreeMap<ShardId, Lane>,
+    pub(crate) lanes: Lanes,
     pub(crate) received: Vec<Received>,
     pub(crate) hashes: u32,
 }
@@ -106,7 +106,7 @@ impl<'a> Overlay<'a> {
         territory: &'a Territory,
         tree: &'a StateTree,
         supply: Supply,
-        lanes: &BTreeMap<ShardId, Lane>,
+        lanes: &Lanes,
     ) -> Self {
         Self {
             chain,
@@ -146,11 +146,15 @@ impl<'a> Overlay<'a> {
         let Some(destination) = self.territory.elsewhere(to) else {
             return Ok(());
         };
-        let lane = self.lanes.get(&destination).copied().unwrap_or_else(|| Lane::new(destination));
+        let lane = self.lane(self.territory.lane_to(destination));
         if lane.is_full(self.unbatched(destination)) {
             return Err(Refusal::LaneFull { destination });
         }
         Ok(())
+    }
+
+    fn lane(&self, id: LaneId) -> Lane {
+        self.lanes.get(&id).copied().unwrap_or_else(|| Lane::new(id))
     }
 
     fn unbatched(&self, peer: ShardId) -> usize {
@@ -203,11 +207,14 @@ impl<'a> Overlay<'a> {
     /// Applies what a verified delivery carries and was not applied before, as far as it goes on
     /// from there.
     pub(crate) fn deliver(&mut self, delivery: &Delivery) {
-        let source = delivery.source();
-        let mut lane = self.lanes.get(&source).copied().unwrap_or_else(|| Lane::new(source));
+        let (id, source) = (delivery.lane(), delivery.source());
+        if !self.territory.has_lane(id) {
+            return;
+        }
+        let mut lane = self.lane(id);
         let acknowledged = &delivery.end.received;
         lanes::acknowledge(self.tree, &mut lane, acknowledged, &mut self.lane_updates);
-        self.lanes.insert(source, lane);
+        self.lanes.insert(id, lane);
         let mut head = delivery.before;
         for batch in &delivery.batches {
             let link = LaneLink::of(batch);
@@ -228,27 +235,55 @@ impl<'a> Overlay<'a> {
                 }
                 // Receiving may have put something on other lanes, not on this record.
                 lane.end.received = next;
-                self.lanes.insert(source, lane);
+                self.lanes.insert(id, lane);
             }
             head = next;
         }
     }
 
+    /// Ends a lane whose other end has come into this shard as well, and had applied it up to
+    /// `applied`: what is in flight on it arrives now.
+    pub(crate) fn settle(&mut self, lane: &Lane, applied: &LaneHead) {
+        let mut arrived = applied.moved;
+        // If the other end was never on this lane, one of the two shards was captured: nobody can
+        // say what is in flight, so nothing is.
+        let in_flight = lanes::in_flight(self.tree, lane, applied).unwrap_or_default();
+        for receipt in in_flight {
+            // Only what a captured shard sent needs a way on, and it may be too much.
+            let reception = if self.has_room_for(std::slice::from_ref(&receipt)) {
+                self.receive(&receipt)
+            } else {
+                self.supply.burn(receipt.amount);
+                Reception::Burned
+            };
+            self.received.push(Received { source: lane.end.own, receipt, reception });
+            arrived += u128::from(receipt.amount.0);
+        }
+        self.supply.end_lane(lane.end.sent.moved, arrived);
+        self.lanes.remove(&lane.end.lane());
+        self.lane_updates.extend(lane.record_keys().map(|key| (key, None)));
+    }
+
     /// Whether everything in a batch that cannot be credited here can go on.
-    fn has_room_for(&self, batch: &LaneBatch) -> bool {
+    fn has_room_for(&self, batch: &[Receipt]) -> bool {
         let mut onward: BTreeMap<ShardId, usize> = BTreeMap::new();
-        let strays = batch.iter().filter(|it| {
-            let to = it.beneficiary();
-            self.territory.elsewhere(&to).is_some()
-                || bank::credit(to, self.account(to), it.amount).is_none()
-        });
-        for peer in strays.filter_map(|receipt| self.territory.elsewhere(&receipt.sender)) {
+        for peer in batch.iter().filter_map(|receipt| self.next_stop(receipt)) {
             *onward.entry(peer).or_default() += 1;
         }
         onward.iter().all(|(peer, more)| {
-            let lane = self.lanes.get(peer).copied().unwrap_or_else(|| Lane::new(*peer));
+            let lane = self.lane(self.territory.lane_to(*peer));
             lane.takes_back(self.unbatched(*peer) + more)
         })
+    }
+
+    /// Where a receipt goes on to, or back, if it is not credited here.
+    fn next_stop(&self, receipt: &Receipt) -> Option<ShardId> {
+        let to = receipt.beneficiary();
+        if let Some(home) = self.territory.elsewhere(&to) {
+            return Some(home);
+        }
+        let is_held = bank::credit(to, self.account(to), receipt.amount).is_some();
+        if is_held { None } else { self.territory.elsewhere(&receipt.sender) }
     }
 
     fn receive(&mut self, receipt: &Receipt) -> Reception {
@@ -265,8 +300,13 @@ impl<'a> Overlay<'a> {
                 self.supply.burn(receipt.amount);
                 Reception::Burned
             }
-            (Some(_), ReceiptKind::Transfer) => self.bounce(receipt),
-            (Some(home), ReceiptKind::Bounce) => {
+            // Nothing circles. A number keeps the lowest address that it ever had, and an address
+            // belongs to the shard whose lowest is the highest not above it. So each stop that
+            // still has its number is above the one before; and where an heir takes the receipt
+            // below, it has changed epoch where who sent it had not. There are shards and epochs
+            // in finite number, and once the last laggard has changed, one stop is left. Each
+            // costs a receipt in a batch, and no more.
+            (Some(home), _) => {
                 self.supply.pass_on(receipt.amount);
                 self.outgoing.entry(home).or_default().push(*receipt);
                 Reception::Forwarded(home)
@@ -289,16 +329,16 @@ impl<'a> Overlay<'a> {
     }
 
     /// Puts what is outgoing on its lanes.
-    pub(crate) fn finish(mut self, before: &BTreeMap<ShardId, Lane>) -> Done {
+    pub(crate) fn finish(mut self, before: &Lanes) -> Done {
         let mut updates = self.lane_updates;
         for (peer, receipts) in &self.outgoing {
-            let lane = self.lanes.entry(*peer).or_insert_with(|| Lane::new(*peer));
+            let id = self.territory.lane_to(*peer);
+            let lane = self.lanes.entry(id).or_insert_with(|| Lane::new(id));
             self.hashes += 3 * receipts.len() as u32 + 2;
             lanes::send(lane, receipts, &mut updates);
         }
-        for (peer, lane) in self.lanes.iter().filter(|(peer, lane)| before.get(peer) != Some(lane))
-        {
-            updates.push((Lane::state_key(*peer), Some(encode(lane).into())));
+        for (id, lane) in self.lanes.iter().filter(|(id, lane)| before.get(id) != Some(lane)) {
+            updates.push((Lane::state_key(*id), Some(encode(lane).into())));
         }
         let accounts = self.changed.into_iter();
         updates.extend(accounts.map(|(address, account)| {

@@ -1,13 +1,12 @@
 //! The ledger's public face: state, execution, admission, proofs, chunks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qcn_crypto::{ChainId, Digest};
 use qcn_light::state::RecordKind;
 use qcn_light::{Account, AccountProof, Refusal};
 use qcn_types::{
-    Action, Address, Amount, Announcement, BEACON, Delivery, LaneHead, Payload, ShardId,
+    Action, Address, Amount, Announcement, BEACON, Delivery, LaneHead, LaneId, Payload, ShardId,
     Transaction, decode, encode, outbox_root,
 };
 
@@ -15,7 +14,7 @@ use crate::bank::{self, Supply};
 use crate::beacon::{self as beacon_records, Beacon};
 use crate::chunks::{self, StateChunk, StateRegion};
 use crate::execution::{Execution, Overlay, outcome_tree, read_account};
-use crate::lanes::{self, Cargo, Lane, Outbox, Territory};
+use crate::lanes::{self, Cargo, Lane, Lanes, Outbox, Territory};
 use crate::tree::{StateTree, Update};
 
 /// What an address has at genesis.
@@ -53,6 +52,12 @@ pub enum AuditError {
     /// A record is not of the form that its kind has.
     #[error("a record of the state is malformed")]
     MalformedRecord,
+    /// An account whose address belongs to another shard.
+    #[error("the state has the account {0}, which belongs to shard {1}")]
+    ForeignAccount(Address, ShardId),
+    /// A lane that the shard cannot have.
+    #[error("the state has a lane from {own} to {peer}, which the shard cannot have", own = .0.own, peer = .0.peer)]
+    ForeignLane(LaneId),
     /// The accounts hold something else than the supply says.
     #[error("the accounts hold {counted}, the record says {recorded}")]
     WrongBalances {
@@ -67,7 +72,7 @@ pub enum AuditError {
     /// The beacon's records contradict each other, or are in the state of another shard.
     #[error("the beacon's records contradict each other, or are in another shard's state")]
     WrongBeacon,
-    /// Balances, fees and what was sent are not the genesis supply and what was received.
+    /// The parts of the supply do not add up.
     #[error("the supply is not conserved: {0:?}")]
     NotConserved(Supply),
 }
@@ -75,14 +80,14 @@ pub enum AuditError {
 /// The state of one shard. A clone is a snapshot, and free.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    chain: ChainId,
-    territory: Territory,
-    tree: StateTree,
-    supply: Supply,
+    pub(crate) chain: ChainId,
+    pub(crate) territory: Territory,
+    pub(crate) tree: StateTree,
+    pub(crate) supply: Supply,
     /// As the state has them.
-    lanes: Arc<BTreeMap<ShardId, Lane>>,
+    pub(crate) lanes: Arc<Lanes>,
     /// As the state has it, in the beacon's.
-    beacon: Option<Arc<Beacon>>,
+    pub(crate) beacon: Option<Arc<Beacon>>,
 }
 
 impl Ledger {
@@ -230,7 +235,8 @@ impl Ledger {
     /// Whether a transfer to another shard would have to wait.
     #[must_use]
     pub fn lane_is_full(&self, destination: ShardId) -> bool {
-        self.lanes.get(&destination).is_some_and(|lane| lane.is_full(0))
+        let lane = self.lanes.get(&self.territory.lane_to(destination));
+        lane.is_some_and(|lane| lane.is_full(0))
     }
 
     /// The lanes as they are now.
@@ -239,29 +245,29 @@ impl Ledger {
         Outbox::of(&self.lanes)
     }
 
-    /// How far what a peer has sent is applied here.
+    /// How far what the peer of a lane has sent is applied here.
     #[must_use]
-    pub fn received_from(&self, peer: ShardId) -> LaneHead {
-        self.lanes.get(&peer).map_or_else(LaneHead::default, |lane| lane.end.received)
+    pub fn received_on(&self, lane: LaneId) -> LaneHead {
+        self.lanes.get(&lane).map_or_else(LaneHead::default, |lane| lane.end.received)
     }
 
-    /// How far a peer has acknowledged what was sent to it.
+    /// How far the peer of a lane has acknowledged what was sent to it.
     #[must_use]
-    pub fn acknowledged_by(&self, peer: ShardId) -> LaneHead {
-        self.lanes.get(&peer).map_or_else(LaneHead::default, |lane| lane.acknowledged)
+    pub fn acknowledged_on(&self, lane: LaneId) -> LaneHead {
+        self.lanes.get(&lane).map_or_else(LaneHead::default, |lane| lane.acknowledged)
     }
 
     /// What to hand over to a peer that has applied the lane up to `applied`, out of an outbox
     /// that this state or an earlier one had.
     #[must_use]
-    pub fn cargo(&self, outbox: &Outbox, peer: ShardId, applied: &LaneHead) -> Option<Cargo> {
-        outbox.cargo(&self.tree, peer, applied)
+    pub fn cargo(&self, outbox: &Outbox, lane: LaneId, applied: &LaneHead) -> Option<Cargo> {
+        outbox.cargo(&self.tree, lane, applied)
     }
 
-    /// The lane to a peer after so many batches, while the next one is not acknowledged.
+    /// A lane after so many batches, while the next one is not acknowledged.
     #[must_use]
-    pub fn lane_head(&self, peer: ShardId, number: u64) -> Option<LaneHead> {
-        lanes::head_before(&self.tree, self.lanes.get(&peer)?, number)
+    pub fn lane_head(&self, lane: LaneId, number: u64) -> Option<LaneHead> {
+        lanes::head_before(&self.tree, self.lanes.get(&lane)?, number)
     }
 
     /// The shard, and where all others are.
@@ -306,6 +312,10 @@ impl Ledger {
                 RecordKind::Account => {
                     let account: Account =
                         decode(value).map_err(|_| AuditError::MalformedRecord)?;
+                    let address = Address(key.id);
+                    if let Some(shard) = self.territory.elsewhere(&address) {
+                        return Err(AuditError::ForeignAccount(address, shard));
+                    }
                     counted += u128::from(account.balance.0);
                 }
                 RecordKind::Bank if *key == Supply::state_key() => {}
@@ -315,6 +325,9 @@ impl Ledger {
             }
         }
         let lanes = lanes::read_lanes(&self.tree).ok_or(AuditError::MalformedRecord)?;
+        if let Some(lane) = lanes.keys().find(|lane| !self.territory.has_lane(**lane)) {
+            return Err(AuditError::ForeignLane(*lane));
+        }
         let moved = |head: fn(&Lane) -> LaneHead| -> Option<u128> {
             lanes.values().try_fold(0_u128, |sum, lane| sum.checked_add(head(lane).moved))
         };

@@ -6,7 +6,7 @@
 //! was restored from verified chunks ([`Restore`]) goes on exactly like the original.
 //!
 //! **Invariants**
-//! - balances + fees + sent = genesis + received, asserted after every execution;
+//! - no unit of the currency appears or disappears ([`Supply`]), asserted after every execution;
 //! - a receipt is applied once, in the order of its lane;
 //! - a nonce is used once, in order; a refused transaction changes nothing;
 //! - the state root follows from the records alone, not from how they came about;

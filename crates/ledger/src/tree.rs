@@ -16,6 +16,8 @@ use qcn_light::state::{
 };
 use qcn_types::Bounded;
 
+mod parts;
+
 /// A key-value map with a root that commits to it.
 #[derive(Clone, Default, Debug)]
 pub struct StateTree {

@@ -132,7 +132,8 @@ fn invalid_block(accused: &AccusedBlock, keys: &CommitteeKeys) -> Result<Offence
     // A certificate is judged by another committee's keys, which not everybody knows at the same
     // time: what is wrong with it is reason enough to refuse the block, and proves nothing here.
     let destination = keys.committee().shard();
-    let refuted = |delivery: &Delivery| delivery.check_lane(destination).is_err();
+    let refuted =
+        |delivery: &Delivery| delivery.check_lane(|number| keys.acts_for(number)).is_err();
     let delivered = || !payload.deliveries.iter().any(refuted);
     let epoch = keys.committee().epoch();
     let announced = || payload.announcement.iter().all(|it| it.check_plan(epoch).is_ok());

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use qcn_ledger::{Cargo, Ledger, Outbox};
 use qcn_types::{
-    Certificate, Checkpoint, Delivery, Height, LaneEnd, LaneHead, LaneLink, MAX_BLOCK_DELIVERIES,
-    Round, ShardId, encoded_bytes,
+    Certificate, Checkpoint, Delivery, Height, LaneEnd, LaneHead, LaneId, LaneLink,
+    MAX_BLOCK_DELIVERIES, Round, encoded_bytes,
 };
 
 /// A delivery in a block that is not executed after so many rounds is proposed again.
@@ -37,10 +37,10 @@ pub struct Exchange {
     certified: Option<(Checkpoint, Outbox)>,
     /// Its certificate, once it was asked for.
     certificate: Option<Certificate>,
-    /// What to propose, by source.
-    waiting: BTreeMap<ShardId, Delivery>,
-    /// What a block in the DAG carries, by source.
-    promised: BTreeMap<ShardId, Promise>,
+    /// What to propose, by lane.
+    waiting: BTreeMap<LaneId, Delivery>,
+    /// What a block in the DAG carries, by lane.
+    promised: BTreeMap<LaneId, Promise>,
 }
 
 /// How far a lane will be applied once a block is executed.
@@ -66,9 +66,9 @@ impl Exchange {
                 self.executed.pop_front();
             }
         }
-        self.waiting.retain(|source, delivery| !is_stale(delivery, *source, ledger));
-        for (source, promise) in &mut self.promised {
-            let applied = ledger.received_from(*source).batches;
+        self.waiting.retain(|_, delivery| !is_stale(delivery, ledger));
+        for (lane, promise) in &mut self.promised {
+            let applied = ledger.received_on(*lane).batches;
             if applied > promise.applied {
                 promise.applied = applied;
                 promise.round = promise.round.max(checkpoint.leader.round);
@@ -103,27 +103,33 @@ impl Exchange {
         self.certified = None;
         self.certificate = None;
         self.promised.clear();
-        self.waiting.retain(|source, delivery| !is_stale(delivery, *source, ledger));
+        self.waiting.retain(|_, delivery| !is_stale(delivery, ledger));
     }
 
-    /// The end of the lane to a peer in the newest certified outbox.
+    /// The ends of all lanes in the newest certified outbox.
     #[must_use]
-    pub fn certified_end(&self, peer: ShardId) -> Option<&LaneEnd> {
-        self.certified.as_ref().and_then(|(_, outbox)| outbox.end(peer))
+    pub fn certified_ends(&self) -> &[LaneEnd] {
+        self.certified.as_ref().map_or(&[], |(_, outbox)| outbox.ends())
     }
 
-    /// What to hand over to a destination that expects its lane to be at `applied` and knows of
+    /// The end of a lane in the newest certified outbox.
+    #[must_use]
+    pub fn certified_end(&self, lane: LaneId) -> Option<&LaneEnd> {
+        self.certified.as_ref().and_then(|(_, outbox)| outbox.end(lane))
+    }
+
+    /// What to hand over to a destination that expects a lane to be at `applied` and knows of
     /// this acknowledgement; `None` while there is nothing worth a way.
     pub fn delivery(
         &mut self,
         ledger: &Ledger,
-        destination: ShardId,
+        lane: LaneId,
         applied: &LaneHead,
         acknowledged: &LaneHead,
         certify: impl FnOnce(Checkpoint) -> Option<Certificate>,
     ) -> Option<Delivery> {
         let (checkpoint, outbox) = self.certified.as_ref()?;
-        let end = outbox.end(destination)?;
+        let end = outbox.end(lane)?;
         let more = |new: u64, old: u64, least: u64| new.saturating_sub(old) >= least;
         let (new, old) = (&end.received, acknowledged);
         let acknowledges = more(new.receipts, old.receipts, ACKNOWLEDGED_AT_ONCE)
@@ -131,7 +137,7 @@ impl Exchange {
         if end.sent.batches <= applied.batches && !acknowledges {
             return None;
         }
-        let cargo = ledger.cargo(outbox, destination, applied)?;
+        let cargo = ledger.cargo(outbox, lane, applied)?;
         let Cargo { end, inclusion, before, batches, links } = cargo;
         if self.certificate.is_none() {
             self.certificate = certify(*checkpoint);
@@ -140,21 +146,21 @@ impl Exchange {
         Some(Delivery { certificate, end, inclusion, before, batches, links })
     }
 
-    /// A relayer brings a verified delivery. Of each source one waits: one that goes on from where
+    /// A relayer brings a verified delivery. Of each lane one waits: one that goes on from where
     /// the lane is expected to be rather than one that leaves a gap, and then the one that leads
     /// furthest.
     pub fn offer(&mut self, delivery: Delivery, ledger: &Ledger, round: Round) {
-        let source = delivery.source();
-        if is_stale(&delivery, source, ledger) {
+        let lane = delivery.lane();
+        if is_stale(&delivery, ledger) {
             return;
         }
-        let (expected, _) = self.expected(source, ledger, round);
+        let (expected, _) = self.expected(lane, ledger, round);
         let merit = |it: &Delivery| {
             let follows = it.before.batches <= expected.batches;
             (follows, last_batch(it), acknowledgement(it, ledger).batches)
         };
-        if self.waiting.get(&source).is_none_or(|other| merit(&delivery) > merit(other)) {
-            self.waiting.insert(source, delivery);
+        if self.waiting.get(&lane).is_none_or(|other| merit(&delivery) > merit(other)) {
+            self.waiting.insert(lane, delivery);
         }
     }
 
@@ -162,19 +168,19 @@ impl Exchange {
     /// not go on from where the lane is expected to be promises nothing.
     pub fn seen(&mut self, deliveries: &[Delivery], ledger: &Ledger, round: Round) {
         for delivery in deliveries {
-            let (expected, _) = self.expected(delivery.source(), ledger, round);
+            let lane = delivery.lane();
+            let (expected, _) = self.expected(lane, ledger, round);
             if delivery.before.batches > expected.batches {
                 continue;
             }
-            let source = delivery.source();
-            let applied = ledger.received_from(source).batches;
+            let applied = ledger.received_on(lane).batches;
             let new = Promise {
                 head: carried_head(delivery),
                 acknowledged: acknowledgement(delivery, ledger),
                 round,
                 applied,
             };
-            let old = self.promised.get(&source).filter(|old| is_fresh(old, round));
+            let old = self.promised.get(&lane).filter(|old| is_fresh(old, round));
             let merged = match old {
                 None => new,
                 Some(old) => Promise {
@@ -193,16 +199,16 @@ impl Exchange {
                     applied: old.applied.max(applied),
                 },
             };
-            self.promised.insert(source, merged);
+            self.promised.insert(lane, merged);
         }
     }
 
-    /// How far the lane from a source will be applied, and acknowledged to be, once the blocks in
+    /// How far what comes on a lane will be applied, and what goes acknowledged, once the blocks in
     /// the DAG are executed.
     #[must_use]
-    pub fn expected(&self, source: ShardId, ledger: &Ledger, round: Round) -> (LaneHead, LaneHead) {
-        let (applied, known) = (ledger.received_from(source), ledger.acknowledged_by(source));
-        match self.promised.get(&source).filter(|it| is_fresh(it, round)) {
+    pub fn expected(&self, lane: LaneId, ledger: &Ledger, round: Round) -> (LaneHead, LaneHead) {
+        let (applied, known) = (ledger.received_on(lane), ledger.acknowledged_on(lane));
+        match self.promised.get(&lane).filter(|it| is_fresh(it, round)) {
             Some(promise) => (further(applied, promise.head), further(known, promise.acknowledged)),
             None => (applied, known),
         }
@@ -212,8 +218,8 @@ impl Exchange {
     pub fn take(&mut self, round: Round, ledger: &Ledger) -> Vec<Delivery> {
         let mut taken: Vec<Delivery> = Vec::new();
         let mut carried = 0;
-        for (source, delivery) in &self.waiting {
-            if !self.is_worth_proposing(*source, delivery, ledger, round) {
+        for delivery in self.waiting.values() {
+            if !self.is_worth_proposing(delivery, ledger, round) {
                 continue;
             }
             let bytes = encoded_bytes(delivery);
@@ -230,18 +236,12 @@ impl Exchange {
     /// Whether something waits that the next own block would propose.
     #[must_use]
     pub fn is_ready(&self, ledger: &Ledger, round: Round) -> bool {
-        let mut waiting = self.waiting.iter();
-        waiting.any(|(source, it)| self.is_worth_proposing(*source, it, ledger, round))
+        let mut waiting = self.waiting.values();
+        waiting.any(|it| self.is_worth_proposing(it, ledger, round))
     }
 
-    fn is_worth_proposing(
-        &self,
-        source: ShardId,
-        delivery: &Delivery,
-        ledger: &Ledger,
-        round: Round,
-    ) -> bool {
-        let (expected, acknowledged) = self.expected(source, ledger, round);
+    fn is_worth_proposing(&self, delivery: &Delivery, ledger: &Ledger, round: Round) -> bool {
+        let (expected, acknowledged) = self.expected(delivery.lane(), ledger, round);
         let acknowledges = acknowledgement(delivery, ledger).batches > acknowledged.batches;
         delivery.before.batches <= expected.batches
             && (last_batch(delivery) > expected.batches || acknowledges)
@@ -249,16 +249,17 @@ impl Exchange {
 }
 
 /// Whether a delivery brings the executed state nothing.
-fn is_stale(delivery: &Delivery, source: ShardId, ledger: &Ledger) -> bool {
+fn is_stale(delivery: &Delivery, ledger: &Ledger) -> bool {
+    let lane = delivery.lane();
     let acknowledges =
-        acknowledgement(delivery, ledger).batches > ledger.acknowledged_by(source).batches;
-    last_batch(delivery) <= ledger.received_from(source).batches && !acknowledges
+        acknowledgement(delivery, ledger).batches > ledger.acknowledged_on(lane).batches;
+    last_batch(delivery) <= ledger.received_on(lane).batches && !acknowledges
 }
 
 /// What a delivery acknowledges, if the lane ever was there: a captured shard may say anything.
 fn acknowledgement(delivery: &Delivery, ledger: &Ledger) -> LaneHead {
     let said = delivery.end.received;
-    let known = ledger.lane_head(delivery.source(), said.batches);
+    let known = ledger.lane_head(delivery.lane(), said.batches);
     if known == Some(said) { said } else { LaneHead::default() }
 }
 

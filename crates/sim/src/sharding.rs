@@ -220,17 +220,14 @@ impl ShardedNetwork {
             match &notice {
                 Notice::Outgoing { process } => {
                     for link in self.links.from(shard, *process) {
-                        let places = &self.places;
-                        self.links.look(self.now, link, &mut self.shards, places, &mut self.queue);
+                        self.links.look(self.now, link, &mut self.shards, &mut self.queue);
                     }
                 }
                 Notice::Executed { process, validator, height, received, .. } => {
                     self.traffic.executed(self.now, shard, *validator, *height, received);
                     if !received.is_empty() {
                         for link in self.links.to(shard, *process) {
-                            let places = &self.places;
-                            let queue = &mut self.queue;
-                            self.links.look(self.now, link, &mut self.shards, places, queue);
+                            self.links.look(self.now, link, &mut self.shards, &mut self.queue);
                         }
                     }
                 }

@@ -181,8 +181,7 @@ impl EpochPlan {
     /// Who answers for a shard, closed or not.
     #[must_use]
     pub fn actor(&self, shard: ShardId) -> ShardId {
-        let found = self.heirs.binary_search_by_key(&shard, |(closed, _)| *closed);
-        found.map_or(shard, |at| self.heirs[at].1)
+        actor(&self.heirs, shard)
     }
 
     /// The layout and heirs after some changes.
@@ -218,6 +217,13 @@ impl EpochPlan {
         }
         Ok((layout, heirs))
     }
+}
+
+/// Who answers for a shard, closed or not, among heirs in the order of [`EpochPlan::heirs`].
+#[must_use]
+pub fn actor(heirs: &[(ShardId, ShardId)], shard: ShardId) -> ShardId {
+    let found = heirs.binary_search_by_key(&shard, |(closed, _)| *closed);
+    found.map_or(shard, |at| heirs[at].1)
 }
 
 /// The plan of the next epoch, as the beacon has certified it.

@@ -49,6 +49,18 @@ impl Prefix {
         Some(Self { bits: self.bits & !(1 << (MAX_PREFIX_BITS - self.length)), length })
     }
 
+    /// The bits, the first being the highest; zero beyond the length.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.bits
+    }
+
+    /// How many bits there are.
+    #[must_use]
+    pub const fn length(self) -> u8 {
+        self.length
+    }
+
     /// Whether an address begins with it.
     #[must_use]
     pub fn covers(self, address: &Address) -> bool {

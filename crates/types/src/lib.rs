@@ -46,13 +46,13 @@ pub use committee::{Cap, Committee, CommitteeError, MAX_MEMBERS, Member, cap_wei
 pub use compact::{CompactBlock, CompactParents, MAX_PARENT_LAYERS, ParentLayer, RebuildError};
 pub use epoch::{
     Announcement, AnnouncementError, BEACON, EpochPlan, MAX_HEIRS, MAX_RESHARDINGS, PlanError,
-    PlannedCommittee, PlannedValidator, Resharding,
+    PlannedCommittee, PlannedValidator, Resharding, actor,
 };
 pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
 pub use layout::{Layout, LayoutError, MAX_PREFIX_BITS, MAX_SHARDS, Prefix};
 pub use receipt::{
-    Delivery, DeliveryError, LaneBatch, LaneEnd, LaneHead, LaneLink, MAX_BATCH_RECEIPTS,
+    Delivery, DeliveryError, LaneBatch, LaneEnd, LaneHead, LaneId, LaneLink, MAX_BATCH_RECEIPTS,
     MAX_BLOCK_DELIVERIES, MAX_DELIVERY_BATCHES, MAX_LANE_BATCHES, Receipt, ReceiptKind,
     outbox_root, outbox_tree, receipt_tree,
 };

@@ -5,6 +5,11 @@
 //! sent on it. A checkpoint's `outbox_root` is the Merkle root over the ends of all lanes of its
 //! shard, so one certificate serves all destinations, and a receiver that knows how far it has
 //! applied a lane needs no other certificate for whatever was sent since.
+//!
+//! A lane is named by the numbers of the two shards that it was opened between. When one of them
+//! is absorbed by a sibling, its heir goes on with the lane under the old numbers: it acts for a
+//! number that nobody has any more. So nothing that is on its way has to be sent anew, and who
+//! has not heard of the change yet need not know.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{Digest, Domain, InclusionProof, MerkleTree, hash};
@@ -115,10 +120,31 @@ pub fn receipt_tree(receipts: &[Receipt]) -> MerkleTree {
     MerkleTree::from_bytes(&leaves)
 }
 
-/// Where a shard stands with another: one leaf of its outbox.
+/// A lane and the way back, as one of its two shards names it.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, BorshSerialize, BorshDeserialize,
+)]
+pub struct LaneId {
+    /// The number on this side: the shard's own, or that of one that it acts for.
+    pub own: ShardId,
+    /// The number on the other side.
+    pub peer: ShardId,
+}
+
+impl LaneId {
+    /// The same lane as the other shard names it.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self { own: self.peer, peer: self.own }
+    }
+}
+
+/// Where a shard stands on a lane: one leaf of its outbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct LaneEnd {
-    /// The other shard.
+    /// The number that sends: the shard's own, or that of one that it acts for.
+    pub own: ShardId,
+    /// The number of the other shard.
     pub peer: ShardId,
     /// What was sent to it.
     pub sent: LaneHead,
@@ -126,7 +152,16 @@ pub struct LaneEnd {
     pub received: LaneHead,
 }
 
-/// The outbox of a shard: the ends of its lanes, in the order of peers. Zero while there are none.
+impl LaneEnd {
+    /// The lane, as the shard names it whose end this is.
+    #[must_use]
+    pub const fn lane(&self) -> LaneId {
+        LaneId { own: self.own, peer: self.peer }
+    }
+}
+
+/// The outbox of a shard: the ends of its lanes, in the order of own numbers and then of peers.
+/// Zero while there are none.
 #[must_use]
 pub fn outbox_root(ends: &[LaneEnd]) -> Digest {
     if ends.is_empty() { Digest::ZERO } else { outbox_tree(ends).root() }
@@ -146,7 +181,7 @@ pub type LaneBatch = Bounded<Receipt, MAX_BATCH_RECEIPTS>;
 /// from what the destination has applied towards it. Without batches it acknowledges only.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Delivery {
-    /// Certifies the source's checkpoint.
+    /// Certifies a checkpoint of the shard that acts for the source.
     pub certificate: Certificate,
     /// The source's end of the lane; its peer is the destination.
     pub end: LaneEnd,
@@ -169,6 +204,9 @@ pub enum DeliveryError {
     /// It comes from the shard that it is for.
     #[error("it comes from the shard that it is for")]
     OwnShard,
+    /// Its lane is none of the shard that certifies it.
+    #[error("the shard that certifies it does not act for the source of its lane")]
+    OtherSource,
     /// There is no committee to check its certificate against.
     #[error("its source and epoch have no known committee")]
     UnknownCommittee,
@@ -187,10 +225,16 @@ pub enum DeliveryError {
 }
 
 impl Delivery {
-    /// Where it comes from.
+    /// The number that it comes from. Whoever certifies it acts for that.
     #[must_use]
     pub const fn source(&self) -> ShardId {
-        self.certificate.checkpoint.shard
+        self.end.own
+    }
+
+    /// The lane, as the destination names it.
+    #[must_use]
+    pub const fn lane(&self) -> LaneId {
+        self.end.lane().reversed()
     }
 
     /// How many receipts it carries.
@@ -199,16 +243,17 @@ impl Delivery {
         self.batches.iter().map(|batch| batch.len()).sum()
     }
 
-    /// Checks everything but the certificate: that the batches lead to a lane's end in the
-    /// checkpoint's outbox.
+    /// Checks everything that needs nothing but the numbers that the destination acts for: that
+    /// the batches lead to a lane's end in the checkpoint's outbox. Whether a quorum certifies the
+    /// checkpoint, and may speak for the source, is left.
     ///
     /// # Errors
     /// The first defect.
-    pub fn check_lane(&self, destination: ShardId) -> Result<(), DeliveryError> {
-        if self.end.peer != destination {
+    pub fn check_lane(&self, is_own: impl Fn(ShardId) -> bool) -> Result<(), DeliveryError> {
+        if !is_own(self.end.peer) {
             return Err(DeliveryError::OtherDestination);
         }
-        if self.source() == destination {
+        if is_own(self.source()) || is_own(self.certificate.checkpoint.shard) {
             return Err(DeliveryError::OwnShard);
         }
         self.inclusion

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use qcn_crypto::{ChainId, Digest, Scheme, VerifyingKey};
 
+use crate::epoch::actor;
 use crate::key_cache::KeyCache;
 use crate::{
     Action, Announcement, AnnouncementError, BEACON, Block, BlockHeader, BlockRef, Committee,
@@ -169,6 +170,8 @@ pub struct CommitteeKeys {
     accounts: Arc<KeyCache>,
     /// The committees of other shards, whose certificates blocks may carry.
     sources: Arc<BTreeMap<(ShardId, Epoch), Self>>,
+    /// Who acts for the shards that were closed before this epoch.
+    heirs: Arc<[(ShardId, ShardId)]>,
 }
 
 impl fmt::Debug for CommitteeKeys {
@@ -191,8 +194,8 @@ impl CommitteeKeys {
             keys.push(VerifyingKey::decode(&member.key).map_err(|error| (index, error))?);
         }
         let accounts = Arc::new(KeyCache::new());
-        let (keys, sources) = (keys.into(), Arc::default());
-        Ok(Self { chain, committee, keys, account_schemes: u16::MAX, accounts, sources })
+        let (keys, sources, heirs) = (keys.into(), Arc::default(), Arc::default());
+        Ok(Self { chain, committee, keys, account_schemes: u16::MAX, accounts, sources, heirs })
     }
 
     /// Lets blocks carry certificates of these committees of other shards.
@@ -201,6 +204,21 @@ impl CommitteeKeys {
         let place = |keys: &Self| (keys.committee.shard(), keys.committee.epoch());
         let sources = sources.into_iter().map(|keys| (place(&keys), keys)).collect();
         Self { sources: Arc::new(sources), ..self }
+    }
+
+    /// Says who acts for closed shards in the epoch of this committee, as
+    /// [`crate::EpochPlan::heirs`] has it. A rule of the network: without them a block for a shard
+    /// that this one acts for is invalid, so who judges evidence must know them as well.
+    #[must_use]
+    pub fn with_heirs(self, heirs: Arc<[(ShardId, ShardId)]>) -> Self {
+        Self { heirs, ..self }
+    }
+
+    /// Whether the committee answers for a number: its shard's own, or that of one that its shard
+    /// has absorbed.
+    #[must_use]
+    pub fn acts_for(&self, number: ShardId) -> bool {
+        actor(&self.heirs, number) == self.committee.shard()
     }
 
     /// Lets accounts use these schemes only. It is a rule of the network: a block with another one
@@ -256,14 +274,19 @@ impl CommitteeKeys {
         Ok(VerifiedBlock::new(block, reference, header))
     }
 
-    /// Checks that a delivery carries what a quorum of its source certified for this shard.
+    /// Checks that a delivery carries what a quorum certified for this shard, whose word counts for
+    /// the source of the lane.
     ///
     /// # Errors
     /// The first defect; the certificate's signatures come last.
     pub fn check_delivery(&self, delivery: &Delivery) -> Result<(), DeliveryError> {
-        delivery.check_lane(self.committee.shard())?;
-        let place = (delivery.source(), delivery.certificate.checkpoint.epoch);
-        let source = self.source(place.0, place.1).ok_or(DeliveryError::UnknownCommittee)?;
+        delivery.check_lane(|number| self.acts_for(number))?;
+        let checkpoint = &delivery.certificate.checkpoint;
+        let source = self.source(checkpoint.shard, checkpoint.epoch);
+        let source = source.ok_or(DeliveryError::UnknownCommittee)?;
+        if !source.acts_for(delivery.source()) {
+            return Err(DeliveryError::OtherSource);
+        }
         Ok(verify_certificate(&delivery.certificate, source)?)
     }
 

@@ -300,7 +300,7 @@ fn delivery() -> Delivery {
     };
     let batch = LaneBatch::truncated(vec![receipt; 2]);
     let sent = LaneHead::default().after(&LaneLink::of(&batch)).expect("small counts");
-    let ends = [LaneEnd { peer: SHARD, sent, received: LaneHead::default() }];
+    let ends = [LaneEnd { own: ShardId(9), peer: SHARD, sent, received: LaneHead::default() }];
     let outbox_root = outbox_root(&ends);
     let checkpoint = Checkpoint { shard: ShardId(9), outbox_root, ..Checkpoint::default() };
     Delivery {
@@ -343,6 +343,16 @@ fn receipts_that_lead_nowhere_are_an_offence() {
     let error = CertificateError::NoQuorum { weight: 0, quorum: 3 };
     let no_quorum = VerifyError::Delivery { index: 0, error: DeliveryError::Certificate(error) };
     assert_eq!(refused(known.clone(), &uncertified), Some(no_quorum));
+    // Whether a shard may certify a lane is known from its own epoch's plan alone, and proves nothing
+    // here either; for which numbers this one acts is known to all.
+    let mut foreign = delivery();
+    foreign.certificate.checkpoint.shard = ShardId(8);
+    let foreign = carrying(foreign);
+    assert_eq!(judge(&Evidence::invalid_block(&foreign)), Err(EvidenceError::ValidBlock));
+    let evidence = Evidence::invalid_block(&uncertified);
+    let own = keys(&WEIGHTS).with_heirs([(ShardId(9), SHARD)].into());
+    let offence = Ok(Offence::InvalidBlock(uncertified.body.slot()));
+    assert_eq!(verify_evidence(&evidence, &own), offence, "its source is this shard");
     let broken = VerifyError::Delivery { index: 0, error: DeliveryError::BrokenChain };
     assert_eq!(refused(known, &bad), Some(broken));
 }

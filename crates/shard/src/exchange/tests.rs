@@ -3,7 +3,7 @@ use std::sync::Arc;
 use qcn_crypto::{ChainId, PublicKey, Scheme, Signature};
 use qcn_ledger::{GenesisAccount, MIN_FEE, Territory};
 use qcn_types::{
-    Action, Address, Amount, Bounded, Layout, MAX_LANE_BATCHES, Payload, Transaction,
+    Action, Address, Amount, Bounded, Layout, MAX_LANE_BATCHES, Payload, ShardId, Transaction,
     TransactionBody,
 };
 
@@ -11,6 +11,9 @@ use super::*;
 
 const HERE: ShardId = ShardId(0);
 const THERE: ShardId = ShardId(1);
+/// The lane as the source names it, and as the destination does.
+const OUT: LaneId = LaneId { own: HERE, peer: THERE };
+const BACK: LaneId = OUT.reversed();
 
 /// A source and a destination, and the source's exchange.
 struct Lanes {
@@ -83,8 +86,8 @@ impl Lanes {
     fn carry(&mut self, expected: (LaneHead, LaneHead)) -> Option<Delivery> {
         let (head, acknowledged) = expected;
         let delivery =
-            self.outgoing.delivery(&self.source, THERE, &head, &acknowledged, certificate)?;
-        assert_eq!(delivery.check_lane(THERE), Ok(()));
+            self.outgoing.delivery(&self.source, OUT, &head, &acknowledged, certificate)?;
+        assert_eq!(delivery.check_lane(|number| number == THERE), Ok(()));
         Some(delivery)
     }
 
@@ -107,7 +110,7 @@ fn what_is_certified_is_proposed_once() {
     assert!(!incoming.is_ready(&lanes.destination, Round(6)));
     assert_eq!(incoming.take(Round(6), &lanes.destination), []);
     // What is on its way need not be carried; what comes after it is carried from there.
-    let expected = incoming.expected(HERE, &lanes.destination, Round(6));
+    let expected = incoming.expected(BACK, &lanes.destination, Round(6));
     assert_eq!(expected.0, delivery.end.sent);
     assert_eq!(lanes.carry(expected), None);
     lanes.send(2);
@@ -148,7 +151,7 @@ fn a_gap_promises_nothing() {
     let second = lanes.carry((first.end.sent, LaneHead::default())).unwrap();
     for round in 3..60 {
         incoming.seen(std::slice::from_ref(&second), &lanes.destination, Round(round));
-        let expected = incoming.expected(HERE, &lanes.destination, Round(round));
+        let expected = incoming.expected(BACK, &lanes.destination, Round(round));
         assert_eq!(expected.0, LaneHead::default());
     }
     incoming.offer(second, &lanes.destination, Round(60));
@@ -166,7 +169,7 @@ fn acknowledgements_come_back() {
     let nothing = LaneHead::default();
     for (count, worth) in [(ACKNOWLEDGED_AT_ONCE - 1, false), (1, true)] {
         lanes.send(count);
-        let applied = lanes.destination.received_from(HERE);
+        let applied = lanes.destination.received_on(BACK);
         let delivery = lanes.carry((applied, LaneHead::default())).unwrap();
         lanes.execute(vec![delivery]);
         let outbox_root = lanes.destination.execute([]).outbox_root;
@@ -174,7 +177,7 @@ fn acknowledgements_come_back() {
         let checkpoint = Checkpoint { shard: THERE, height, outbox_root, ..Checkpoint::default() };
         back.executed(checkpoint, &lanes.destination);
         back.certified(height, certificate);
-        let brought = back.delivery(&lanes.destination, HERE, &nothing, &nothing, certificate);
+        let brought = back.delivery(&lanes.destination, BACK, &nothing, &nothing, certificate);
         assert_eq!(brought.is_some(), worth);
         if let Some(delivery) = brought {
             let mut incoming = Exchange::default();
@@ -182,7 +185,7 @@ fn acknowledgements_come_back() {
             assert_eq!(incoming.take(Round(1), &lanes.source).len(), 1);
             let deliveries = Bounded::truncated(vec![delivery]);
             lanes.source.execute_payloads([&Payload { deliveries, ..Payload::default() }]);
-            let acknowledged = lanes.source.acknowledged_by(THERE).receipts;
+            let acknowledged = lanes.source.acknowledged_on(OUT).receipts;
             assert_eq!(acknowledged, ACKNOWLEDGED_AT_ONCE);
         }
     }
@@ -196,7 +199,7 @@ fn a_trickle_one_way_does_not_fill_the_lane() {
     let mut back = Exchange::default();
     for number in 1..=3 * MAX_LANE_BATCHES as u64 {
         lanes.send(1);
-        let applied = lanes.destination.received_from(HERE);
+        let applied = lanes.destination.received_on(BACK);
         let delivery = lanes.carry((applied, LaneHead::default())).unwrap();
         assert_eq!(lanes.execute(vec![delivery]), 1);
         let outbox_root = lanes.destination.execute([]).outbox_root;
@@ -204,10 +207,10 @@ fn a_trickle_one_way_does_not_fill_the_lane() {
         let checkpoint = Checkpoint { shard: THERE, height, outbox_root, ..Checkpoint::default() };
         back.executed(checkpoint, &lanes.destination);
         back.certified(height, certificate);
-        let known = lanes.source.acknowledged_by(THERE);
+        let known = lanes.source.acknowledged_on(OUT);
         let nothing = LaneHead::default();
         if let Some(delivery) =
-            back.delivery(&lanes.destination, HERE, &nothing, &known, certificate)
+            back.delivery(&lanes.destination, BACK, &nothing, &known, certificate)
         {
             let deliveries = Bounded::truncated(vec![delivery]);
             lanes.source.execute_payloads([&Payload { deliveries, ..Payload::default() }]);
@@ -231,12 +234,12 @@ fn gaps_on_top_of_a_gap_do_not_last() {
         lanes.send(1);
         last = lanes.carry((last.end.sent, LaneHead::default())).unwrap();
         incoming.seen(std::slice::from_ref(&last), &lanes.destination, Round(round));
-        let expected = incoming.expected(HERE, &lanes.destination, Round(round)).0;
+        let expected = incoming.expected(BACK, &lanes.destination, Round(round)).0;
         assert_eq!(expected, last.end.sent);
     }
     // Nothing of it was executed, and only in round 4 did a block carry all of it again.
     let late = Round(4 + PATIENCE_ROUNDS);
-    assert_eq!(incoming.expected(HERE, &lanes.destination, late).0, LaneHead::default());
+    assert_eq!(incoming.expected(BACK, &lanes.destination, late).0, LaneHead::default());
 }
 
 /// A captured shard may claim to have applied what was never sent.
@@ -248,7 +251,7 @@ fn an_impossible_acknowledgement_is_none() {
     let mut liar = lanes.carry(Default::default()).unwrap();
     liar.end.received = LaneHead { receipts: u64::MAX, batches: u64::MAX, ..LaneHead::default() };
     incoming.seen(std::slice::from_ref(&liar), &lanes.destination, Round(3));
-    let expected = incoming.expected(HERE, &lanes.destination, Round(3));
+    let expected = incoming.expected(BACK, &lanes.destination, Round(3));
     assert_eq!(expected, (liar.end.sent, LaneHead::default()));
     assert_eq!(lanes.carry((LaneHead::default(), liar.end.received)).unwrap().receipts(), 1);
 }

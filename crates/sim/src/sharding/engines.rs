@@ -62,7 +62,7 @@ impl ShardedNetwork {
 
     pub(super) fn looks(&mut self, link: u32) {
         let [from, to] = self.links.ends(link);
-        self.links.look(self.now, link, &mut self.shards, &self.places, &mut self.queue);
+        self.links.look(self.now, link, &mut self.shards, &mut self.queue);
         let is_over = |engine: usize| self.handover.is_superseded(&self.places[engine]);
         // What a closed shard has sent is carried on until its successors do; what is gone for
         // good is the destination.
@@ -130,8 +130,7 @@ impl ShardedBuilder {
             prefix.is_some_and(|prefix| prefix.covers(&address))
         };
         let accounts = self.account_numbers.iter().copied().filter(is_here).collect();
-        let layout = Arc::new(plan.layout.clone());
-        let territory = Territory::new(layout, place.shard).unwrap_or_else(Territory::beacon);
+        let territory = Territory::of(plan, place.shard).unwrap_or_else(Territory::beacon);
         let shard_place = ShardPlace {
             chain,
             territory,
@@ -160,6 +159,8 @@ impl ShardedBuilder {
         let mut network = one.build()?;
         let engine = &mut network.engine;
         engine.setup.keys = engine.setup.keys.clone().with_sources(sources);
+        engine.setup.keys =
+            engine.setup.keys.clone().with_heirs(plan.heirs.iter().copied().collect());
         engine.notices = Some(Vec::new());
         Ok(network)
     }

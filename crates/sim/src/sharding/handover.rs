@@ -136,7 +136,9 @@ impl Handover {
             .filter(|(plan, shard)| (*shard, plan.epoch) != (own, epoch))
             .map(|(plan, shard)| {
                 let committee = plan.committee(shard).expect("the beacon's plans are good");
-                CommitteeKeys::decode(chain, Arc::new(committee)).expect("generated keys decode")
+                let keys = CommitteeKeys::decode(chain, Arc::new(committee));
+                let heirs = plan.heirs.iter().copied().collect();
+                keys.expect("generated keys decode").with_heirs(heirs)
             })
             .collect()
     }

@@ -108,7 +108,7 @@ pub fn random_shards(seed: u64) -> RandomShards {
 /// Changes of the layout; those that cannot be made are not.
 fn reshardings(random: &mut Random) -> Vec<Resharding> {
     let mut changes = Vec::new();
-    for _ in 0..random.below(1) {
+    for _ in 0..random.below(3) {
         let shard = ShardId(random.below(SHARDS_MAX) as u32);
         changes.push(if random.chance(600_000) {
             Resharding::Split { shard, new: ShardId(random.between(10, 99) as u32) }

@@ -9,10 +9,9 @@
 use std::collections::BTreeMap;
 
 use qcn_shard::Shard;
-use qcn_types::{Bounded, Delivery, LaneHead, LaneLink};
+use qcn_types::{Bounded, Delivery, LaneEnd, LaneHead, LaneId, LaneLink};
 
 use super::Between;
-use super::handover::Place;
 use crate::engine::Engine;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
@@ -79,7 +78,8 @@ impl BadRelayer {
     }
 }
 
-/// One relayer of one lane.
+/// One relayer from one shard to another. It serves every lane between the two: they may act for
+/// others that they have absorbed.
 #[derive(Debug)]
 struct Link {
     shards: [usize; 2],
@@ -88,15 +88,46 @@ struct Link {
     latency_us: u64,
     /// How many others go first.
     rank: u64,
+    /// By lane, as the source names it.
+    progress: BTreeMap<LaneId, Progress>,
+    bad: Option<BadRelayer>,
+    /// The first that it carried, if it keeps bringing that.
+    first: Option<Delivery>,
+}
+
+/// What a relayer remembers of a lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
     /// How far the lane was expected to be when it was last seen to lag, and since when.
     lags: Option<(u64, u64)>,
     /// Nothing is carried before this time, unless the lane has moved.
     rests_until: u64,
     carried_at: u64,
     stands_in_until: u64,
-    bad: Option<BadRelayer>,
-    /// The first that it carried, if it keeps bringing that.
-    first: Option<Delivery>,
+}
+
+impl Progress {
+    /// Whether it is time to carry something, where the lane is expected to be at batch `at` and
+    /// more is certified, or not.
+    fn is_due(&mut self, now: u64, at: u64, is_behind: bool, patience_us: u64) -> bool {
+        let since = match self.lags.filter(|(lagged, _)| *lagged == at) {
+            Some((_, since)) if is_behind => since,
+            _ => {
+                self.rests_until = self.rests_until.min(self.carried_at + CARRY_INTERVAL_US);
+                now
+            }
+        };
+        self.lags = is_behind.then_some((at, since));
+        now >= since + patience_us && now >= self.rests_until
+    }
+
+    fn carried(&mut self, now: u64, patience_us: u64) {
+        self.rests_until = now + CARRIED_AGAIN_US;
+        self.carried_at = now;
+        if patience_us > 0 {
+            self.stands_in_until = now + STANDS_IN_US;
+        }
+    }
 }
 
 /// All relayers.
@@ -143,10 +174,7 @@ impl Links {
                 seats,
                 latency_us,
                 rank,
-                lags: None,
-                rests_until: 0,
-                carried_at: 0,
-                stands_in_until: 0,
+                progress: BTreeMap::new(),
                 bad: None,
                 first: None,
             });
@@ -190,14 +218,37 @@ impl Links {
         now: u64,
         number: u32,
         shards: &mut [QuantumNetworkSimulator],
-        places: &[Place],
+        queue: &mut EventQueue<Between>,
+    ) {
+        let link = &self.links[number as usize];
+        let ([from, to], seats) = (link.shards, link.seats);
+        let Some(ends) = machine(&mut shards[from].engine, seats[0]).map(|it| it.lane_ends())
+        else {
+            return;
+        };
+        let mut lanes: Vec<LaneId> = ends.iter().map(LaneEnd::lane).collect();
+        let Some(destination) = machine(&mut shards[to].engine, seats[1]) else {
+            return;
+        };
+        lanes.retain(|lane| destination.acts_for(lane.peer));
+        for lane in lanes {
+            self.look_at(now, number, lane, shards, queue);
+        }
+    }
+
+    /// A relayer looks at one lane.
+    fn look_at(
+        &mut self,
+        now: u64,
+        number: u32,
+        lane: LaneId,
+        shards: &mut [QuantumNetworkSimulator],
         queue: &mut EventQueue<Between>,
     ) {
         let link = &mut self.links[number as usize];
         let [from, to] = link.shards;
-        let (source, destination) = (places[from].shard, places[to].shard);
-        let Some(expected) =
-            machine(&mut shards[to].engine, link.seats[1]).map(|shard| shard.expected(source))
+        let Some(expected) = machine(&mut shards[to].engine, link.seats[1])
+            .map(|shard| shard.expected(lane.reversed()))
         else {
             return;
         };
@@ -205,27 +256,16 @@ impl Links {
             return;
         };
         let at = expected.0.batches;
-        let is_behind = shard.lane_end(destination).is_some_and(|end| end.sent.batches > at);
-        let since = match link.lags.filter(|(lagged, _)| *lagged == at) {
-            Some((_, since)) if is_behind => since,
-            _ => {
-                link.rests_until = link.rests_until.min(link.carried_at + CARRY_INTERVAL_US);
-                now
-            }
-        };
-        link.lags = is_behind.then_some((at, since));
-        let patience = if now < link.stands_in_until { 0 } else { link.rank * PATIENCE_US };
-        if now < since + patience || now < link.rests_until {
+        let is_behind = shard.lane_end(lane).is_some_and(|end| end.sent.batches > at);
+        let progress = link.progress.entry(lane).or_default();
+        let patience_us = if now < progress.stands_in_until { 0 } else { link.rank * PATIENCE_US };
+        if !progress.is_due(now, at, is_behind, patience_us) {
             return;
         }
-        let Some(delivery) = shard.delivery(destination, expected) else {
+        let Some(delivery) = shard.delivery(lane, expected) else {
             return;
         };
-        link.rests_until = now + CARRIED_AGAIN_US;
-        link.carried_at = now;
-        if patience > 0 {
-            link.stands_in_until = now + STANDS_IN_US;
-        }
+        progress.carried(now, patience_us);
         let delivery = match link.bad {
             None => delivery,
             Some(bad) => match bad.instead(delivery, &mut link.first) {

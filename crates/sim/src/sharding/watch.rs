@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use qcn_ledger::Reception;
-use qcn_types::{Address, Epoch, Height, LaneHead, ReceiptKind, ShardId, TransactionId};
+use qcn_types::{Address, Epoch, Height, LaneHead, LaneId, ReceiptKind, ShardId, TransactionId};
 
 use super::Notice;
 use super::handover::Place;
@@ -29,7 +29,7 @@ const MAX_VIOLATIONS: usize = 20;
 pub(super) struct Watch {
     violations: Vec<Violation>,
     /// Every head that a lane ever had, at some honest validator of its source.
-    heads: BTreeMap<(ShardId, ShardId), BTreeMap<u64, LaneHead>>,
+    heads: BTreeMap<LaneId, BTreeMap<u64, LaneHead>>,
     /// The highest height of each shard in each epoch whose receipts were judged one by one.
     judged: BTreeMap<(ShardId, Epoch), Height>,
     /// What was credited to a receiver, and given back to a sender.
@@ -87,11 +87,11 @@ impl Watch {
         let ledger = machine.ledger();
         let outbox = ledger.outbox();
         for end in outbox.ends() {
-            let heads = self.heads.entry((shard, end.peer)).or_default();
+            let heads = self.heads.entry(end.lane()).or_default();
             let newest = heads.last_key_value().map_or(0, |(number, _)| *number);
             // A checkpoint may have made several batches.
             for number in newest + 1..end.sent.batches {
-                if let Some(head) = ledger.lane_head(end.peer, number) {
+                if let Some(head) = ledger.lane_head(end.lane(), number) {
                     heads.insert(number, head);
                 }
             }
@@ -100,7 +100,7 @@ impl Watch {
                 let detail = format!("shard {shard} has two lanes to {}", end.peer);
                 self.report(now, ONCE_AND_IN_ORDER, detail);
             }
-            let sent = self.heads.get(&(end.peer, shard));
+            let sent = self.heads.get(&end.lane().reversed());
             let known = sent.and_then(|heads| heads.get(&end.received.batches));
             if end.received != LaneHead::default() && known != Some(&end.received) {
                 let detail = format!(
@@ -148,6 +148,7 @@ impl Watch {
                     here += supply.balances as i128 + supply.fees as i128;
                     here += supply.sent as i128 - supply.received as i128;
                     genesis += i128::from(supply.genesis.0);
+                    genesis += supply.taken as i128 - supply.given as i128;
                 }
                 Err(error) => report(CONSERVATION, error.to_string()),
             }

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use qcn_crypto::Digest;
 
 use super::*;
-use crate::{Checkpoint, decode};
+use crate::testing::{CHAIN, keys_at};
+use crate::{CertificateError, Checkpoint, Epoch, decode};
 
 const SOURCE: ShardId = ShardId(1);
 const DESTINATION: ShardId = ShardId(4);
@@ -25,8 +28,9 @@ fn delivery() -> Delivery {
     for batch in &batches {
         heads.push(heads.last().unwrap().after(&LaneLink::of(batch)).unwrap());
     }
-    let end = LaneEnd { peer: DESTINATION, sent: heads[5], received: LaneHead::default() };
-    let other = LaneEnd { peer: ShardId(9), sent: heads[2], received: heads[1] };
+    let end =
+        LaneEnd { own: SOURCE, peer: DESTINATION, sent: heads[5], received: LaneHead::default() };
+    let other = LaneEnd { own: SOURCE, peer: ShardId(9), sent: heads[2], received: heads[1] };
     let ends = [end, other];
     let checkpoint =
         Checkpoint { shard: SOURCE, outbox_root: outbox_root(&ends), ..Checkpoint::default() };
@@ -44,7 +48,7 @@ fn delivery() -> Delivery {
 #[test]
 fn a_delivery_leads_to_the_certified_head() {
     let delivery = delivery();
-    assert_eq!(delivery.check_lane(DESTINATION), Ok(()));
+    assert_eq!(delivery.check_lane(|number| number == DESTINATION), Ok(()));
     assert_eq!((delivery.source(), delivery.receipts()), (SOURCE, 5));
     assert_eq!((delivery.end.sent.receipts, delivery.end.sent.batches), (15, 5));
     assert_eq!(
@@ -58,13 +62,15 @@ fn a_delivery_leads_to_the_certified_head() {
 #[test]
 fn a_delivery_that_was_touched_is_refused() {
     type Touch = fn(&mut Delivery);
-    let cases: [(&str, Touch, DeliveryError); 12] = [
+    let cases: [(&str, Touch, DeliveryError); 14] = [
         ("for another", |it| it.end.peer = ShardId(9), DeliveryError::OtherDestination),
         (
             "from itself",
             |it| it.certificate.checkpoint.shard = DESTINATION,
             DeliveryError::OwnShard,
         ),
+        ("on an own lane", |it| it.end.own = DESTINATION, DeliveryError::OwnShard),
+        ("on the lane of another", |it| it.end.own = ShardId(3), DeliveryError::NotInOutbox),
         ("more sent", |it| it.end.sent.receipts += 1, DeliveryError::NotInOutbox),
         ("more acknowledged", |it| it.end.received.batches += 1, DeliveryError::NotInOutbox),
         ("another place", |it| it.inclusion.index = 1, DeliveryError::NotInOutbox),
@@ -109,9 +115,12 @@ fn a_delivery_that_was_touched_is_refused() {
     for (what, touch, expected) in cases {
         let mut touched = delivery();
         touch(&mut touched);
-        assert_eq!(touched.check_lane(DESTINATION), Err(expected), "{what}");
+        assert_eq!(touched.check_lane(|number| number == DESTINATION), Err(expected), "{what}");
     }
-    assert_eq!(delivery().check_lane(ShardId(9)), Err(DeliveryError::OtherDestination));
+    assert_eq!(
+        delivery().check_lane(|number| number == ShardId(9)),
+        Err(DeliveryError::OtherDestination)
+    );
 }
 
 /// Counts from another shard must not overflow here.
@@ -126,5 +135,30 @@ fn impossible_counts_lead_nowhere() {
     assert_eq!(batches.after(&link), None);
     let mut hostile = delivery();
     hostile.before = batches;
-    assert_eq!(hostile.check_lane(DESTINATION), Err(DeliveryError::BrokenChain));
+    assert_eq!(hostile.check_lane(|number| number == DESTINATION), Err(DeliveryError::BrokenChain));
+}
+
+/// Given a lane from 1 to 4, and that 5 acts for 1 and 2 for 4, then 5's certificate counts at 2,
+/// and nobody else's, nowhere else.
+#[test]
+fn heirs_speak_and_listen_for_the_closed() {
+    let heirs = |pairs: &[(u32, u32)]| -> Arc<[(ShardId, ShardId)]> {
+        pairs.iter().map(|(closed, heir)| (ShardId(*closed), ShardId(*heir))).collect()
+    };
+    let judge = |certified_by: u32, of_source: &[(u32, u32)], of_destination: &[(u32, u32)]| {
+        let mut delivery = delivery();
+        delivery.certificate.checkpoint.shard = ShardId(certified_by);
+        let source = keys_at(CHAIN, ShardId(certified_by), Epoch(0)).with_heirs(heirs(of_source));
+        let keys = keys_at(CHAIN, ShardId(2), Epoch(0)).with_heirs(heirs(of_destination));
+        keys.with_sources([source]).check_delivery(&delivery)
+    };
+    let taken = Err(CertificateError::NoQuorum { weight: 0, quorum: 3 }.into());
+    assert_eq!(judge(5, &[(1, 5)], &[(4, 2)]), taken, "all but signatures");
+    assert_eq!(judge(1, &[], &[(4, 2)]), taken, "before it was closed");
+    assert_eq!(judge(5, &[], &[(4, 2)]), Err(DeliveryError::OtherSource));
+    assert_eq!(judge(5, &[(1, 6)], &[(4, 2)]), Err(DeliveryError::OtherSource));
+    assert_eq!(judge(1, &[(1, 5)], &[(4, 2)]), Err(DeliveryError::OtherSource), "it is closed");
+    assert_eq!(judge(5, &[(1, 5)], &[]), Err(DeliveryError::OtherDestination));
+    assert_eq!(judge(5, &[(1, 5)], &[(4, 3)]), Err(DeliveryError::OtherDestination));
+    assert_eq!(judge(5, &[(1, 5)], &[(1, 2), (4, 2)]), Err(DeliveryError::OwnShard));
 }

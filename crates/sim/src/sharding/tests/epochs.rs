@@ -1,5 +1,7 @@
 //! From epoch to epoch.
 
+use qcn_types::{Resharding, ShardId};
+
 use super::*;
 
 /// Committees are drawn anew twice while transfers cross: everybody opens, and all arrive.
@@ -47,4 +49,26 @@ fn a_shard_that_opens_late_closes_all_the_same() {
     network.run_to(random.until);
     assert!(network.check_consensus().is_empty(), "{:#?}", network.check_consensus());
     assert_eq!(network.epoch().0, 2);
+}
+
+/// Shards split and merge while transfers cross, and every transfer arrives once.
+///
+/// Given two shards, of which one splits after 2 s, its upper half splits after 4 s, and the first
+/// absorbs what is left of that half after 6 s,
+/// when half of all transfers go to another shard all the while,
+/// then all of them arrive, and the layout is what the changes make of it.
+#[test]
+fn shards_split_and_merge_under_way() {
+    let [s0, s2, s3] = [0, 2, 3].map(ShardId);
+    let builder = calm(23, 2)
+        .accounts(16)
+        .epoch_ends(Time(seconds(2)), vec![Resharding::Split { shard: s0, new: s2 }])
+        .epoch_ends(Time(seconds(4)), vec![Resharding::Split { shard: s2, new: s3 }])
+        .epoch_ends(Time(seconds(6)), vec![Resharding::Merge { into: s2, closed: s3 }]);
+    let network = run(builder, 26);
+    assert_eq!(network.reshardings().len(), 3);
+    let shards: Vec<u32> =
+        network.handover.newest().layout.shards().iter().map(|(_, shard)| shard.0).collect();
+    assert_eq!(shards, [0, 2, 1]);
+    assert!(all_arrived(&network) > 150);
 }
