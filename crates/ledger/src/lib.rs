@@ -5,11 +5,17 @@
 //! execution depends on is part of the state under [`Ledger::state_root`], so a ledger that
 //! was restored from verified chunks ([`Restore`]) goes on exactly like the original.
 //!
+//! The ledger of the beacon ([`Ledger::beacon_genesis`]) has no accounts: its state is the register
+//! of validators and the plan of the epoch, and [`Ledger::execute_commit`] decides what the next
+//! epoch is.
+//!
 //! **Invariants**
 //! - no unit of the currency appears or disappears ([`Supply`]), asserted after every execution;
 //! - a receipt is applied once, in the order of its lane;
 //! - a nonce is used once, in order; a refused transaction changes nothing;
 //! - the state root follows from the records alone, not from how they came about;
+//! - every plan of an epoch can be served: its committees form, its layout is a partition, and no
+//!   number of a validator or a shard is used twice;
 //! - a clone costs nothing and never sees what happens to the original.
 
 #![deny(clippy::float_arithmetic)]

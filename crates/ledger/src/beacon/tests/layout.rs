@@ -91,6 +91,8 @@ fn a_short_measurement_is_none() {
 fn only_siblings_merge() {
     let mut world = World::new(4, 3);
     world.end_epoch_under(|_| 0);
+    let idle = [S0, S1, S2].map(|shard| world.beacon().shard(shard).unwrap().idle_epochs);
+    assert_eq!(idle, [1, 0, 0], "the pair is counted with its lower half");
     let plan = world.end_epoch_under(|_| 0);
     assert_eq!(*plan.reshardings, [Resharding::Merge { into: S0, closed: S1 }]);
     world.end_epoch_under(|_| 0);
@@ -140,6 +142,33 @@ fn a_shard_changes_once_an_epoch() {
         *plan.reshardings,
         [Resharding::Split { shard: S1, new: S2 }, { Resharding::Split { shard: S0, new: S3 } }]
     );
+}
+
+/// Given quorums for changes that exclude each other, then the first is made: a shard is split once,
+/// and a number below one that was given in the same epoch is not given any more.
+#[test]
+fn commands_that_exclude_each_other_are_not_all_made() {
+    let mut world = World::new(4, 1);
+    vote(&mut world, Resharding::Split { shard: S0, new: S1 });
+    vote(&mut world, Resharding::Split { shard: S0, new: S2 });
+    let plan = world.end_epoch();
+    assert_eq!(*plan.reshardings, [Resharding::Split { shard: S0, new: S1 }]);
+    vote(&mut world, Resharding::Split { shard: S0, new: ShardId(7) });
+    vote(&mut world, Resharding::Split { shard: S1, new: ShardId(5) });
+    let plan = world.end_epoch();
+    assert_eq!(*plan.reshardings, [Resharding::Split { shard: S0, new: ShardId(7) }]);
+    assert_eq!(world.beacon().next_shard(), ShardId(8));
+}
+
+/// A load is that of the epoch that is asked about.
+#[test]
+fn a_load_is_of_its_epoch() {
+    let mut world = World::new(4, 1);
+    world.end_epoch_under(|_| 60);
+    let standing = world.beacon().shard(S0).unwrap();
+    assert_eq!(standing.load(Epoch(0), 1), Some(60));
+    assert_eq!(standing.load(Epoch(0), EPOCH_MS), None);
+    assert_eq!(standing.load(Epoch(1), 1), None);
 }
 
 /// Numbers of shards are never used again, whoever asks for it.

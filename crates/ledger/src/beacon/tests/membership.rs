@@ -1,6 +1,6 @@
 use qcn_crypto::{Role, Scheme};
 use qcn_light::Standing;
-use qcn_types::{Bounded, Report, Weight};
+use qcn_types::{Bounded, Committee, Report, Weight};
 
 use crate::beacon::testing::{
     World, chain, consensus_key, equivocation, genesis, offence, registration, rotation,
@@ -69,12 +69,19 @@ fn the_last_word_of_an_epoch_counts() {
 /// Weights count, not heads.
 #[test]
 fn a_quorum_is_of_weight() {
-    let mut heavy = genesis(5, 1);
-    for (founder, weight) in heavy.validators.iter_mut().zip([25, 25, 25, 20, 5]) {
-        founder.weight = Weight(weight);
-    }
-    for (voters, admits) in [([0, 1, 2], true), ([2, 3, 4], false)] {
-        let mut world = World::of(&heavy);
+    let cases = [
+        ([25, 25, 25, 20, 5], [0, 1, 2], true),
+        ([25, 25, 25, 20, 5], [2, 3, 4], false),
+        // Exactly Q = W - (W - 1) / 3, and one less.
+        ([20, 20, 27, 20, 13], [0, 1, 2], true),
+        ([20, 20, 26, 20, 14], [0, 1, 2], false),
+    ];
+    for (weights, voters, admits) in cases {
+        let mut uneven = genesis(5, 1);
+        for (founder, weight) in uneven.validators.iter_mut().zip(weights) {
+            founder.weight = Weight(weight);
+        }
+        let mut world = World::of(&uneven);
         world.report(0, register(9)).unwrap();
         world.reports(&voters, &approve(9, 7));
         world.end_epoch();
@@ -101,6 +108,10 @@ fn registrations_that_do_not_fit_change_nothing() {
     let mut other = registration(9);
     other.consensus.key = other.transport.key.clone();
     let other = Report::Registration(Box::new(other));
+    assert_eq!(world.report(0, other), Err(Ignored::SchemeNotAllowed(Role::Consensus)));
+    let mut other = rotation(2, 1, 9);
+    other.body.consensus = Some(registration(9).transport.key);
+    let other = Report::Rotation(Box::new(other));
     assert_eq!(world.report(0, other), Err(Ignored::SchemeNotAllowed(Role::Consensus)));
     for number in 0..MAX_CANDIDATES_EACH as u32 {
         world.report(0, register(9 + number)).unwrap();
@@ -163,6 +174,23 @@ fn a_quorum_reweighs_and_removes() {
     assert_eq!(world.weight(1), Some(Weight(25)));
     assert_eq!(world.seated(), [0, 1, 2, 3, 4], "four of six are no quorum");
     assert_eq!(world.beacon().validator(5), None);
+}
+
+/// Weights that are too large all together are not given, and the epoch ends without them.
+#[test]
+fn a_weight_that_does_not_fit_is_not_given() {
+    let most = Committee::MAX_TOTAL - 40;
+    for (weight, fits) in [(most, true), (most + 1, false)] {
+        let mut world = World::new(4, 1);
+        world.report(0, register(9)).unwrap();
+        world.reports(&[0, 1, 2], &approve(9, weight));
+        world.end_epoch();
+        assert_eq!(world.seated().len() == 5, fits, "{weight}");
+        let mut world = World::new(4, 1);
+        world.reports(&[0, 1, 2], &reweigh(1, weight + 10));
+        world.end_epoch();
+        assert_eq!(world.weight(1) == Some(Weight(weight + 10)), fits, "{weight}");
+    }
 }
 
 /// Given as many validators as seats, when one leaves and one is voted out, then both stay, until

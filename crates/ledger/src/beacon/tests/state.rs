@@ -1,7 +1,7 @@
 use qcn_crypto::PublicKey;
 use qcn_light::state::{MAX_VALUE_BYTES, RecordKind};
 use qcn_light::{ProofError, Standing, verify_validator_proof};
-use qcn_types::{BEACON, Epoch, Payload, Report, Resharding, ShardId, Weight};
+use qcn_types::{BEACON, Bounded, Epoch, Payload, Report, Resharding, ShardId, Weight};
 
 use crate::beacon::testing::{
     World, certified, chain, consensus_key, offence, registration, rotation,
@@ -104,6 +104,33 @@ fn no_record_is_left_unread() {
     assert!(contradictions > 40, "{contradictions}");
 }
 
+/// Records that are what they say, but about nothing that an execution leads to, are refused.
+#[test]
+fn records_that_contradict_each_other_are_refused() {
+    let changes_made: [fn(&mut Beacon); 6] = [
+        |it| it.progress.next_number = 4,
+        |it| it.progress.next_shard = 1,
+        |it| it.parameters.seats = 0,
+        |it| it.register.get_mut(&2).unwrap().number = 3,
+        |it| {
+            let standing = *it.shards.get(&ShardId(1)).unwrap();
+            it.shards.insert(ShardId(0), standing);
+        },
+        |it| {
+            let mut plan = (*it.plan).clone();
+            plan.committees = Bounded::default();
+            it.plan = std::sync::Arc::new(plan);
+        },
+    ];
+    for change in changes_made {
+        let mut beacon = used_world().beacon().clone();
+        change(&mut beacon);
+        let mut tree = StateTree::default();
+        tree.apply(changes(None, &beacon));
+        assert_eq!(read(&tree).unwrap_err(), AuditError::MalformedRecord);
+    }
+}
+
 /// A validator can be proven to whoever knows the state root, and so can its absence.
 #[test]
 fn validators_can_be_proven() {
@@ -130,13 +157,13 @@ fn validators_can_be_proven() {
 #[test]
 fn the_beacon_has_no_accounts_and_shards_take_no_reports() {
     let mut world = World::new(4, 1);
-    let transactions = qcn_types::Bounded::truncated(vec![transfer(0, 0, address(1), 5)]);
+    let transactions = Bounded::truncated(vec![transfer(0, 0, address(1), 5)]);
     let execution = world.execute(&[(0, Payload { transactions, ..Payload::default() })]);
     assert_eq!(execution.outcomes[0].1, Outcome::Skipped(Refusal::UnknownSender));
 
     let mut shard = crate::testing::ledger(&[5]);
     let root = shard.state_root();
-    let reports = qcn_types::Bounded::truncated(vec![Report::Leave]);
+    let reports = Bounded::truncated(vec![Report::Leave]);
     let payload = Payload { reports, ..Payload::default() };
     shard.execute_commit([(qcn_types::ValidatorIndex(0), &payload)], 99);
     assert_eq!(shard.state_root(), root);
