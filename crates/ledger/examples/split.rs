@@ -76,7 +76,7 @@ fn report(what: &str, start: Instant, ledger: &Ledger) {
     let records = ledger.record_count();
     let prefix: Prefix = ledger.territory().prefix();
     println!(
-        "{what}: {took:.1} ms, {records} records under {prefix}, root {}, peak memory {}",
+        "{what}: {took:.2} ms, {records} records under {prefix}, root {}, peak memory {}",
         ledger.state_root(),
         peak_memory()
     );

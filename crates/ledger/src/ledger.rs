@@ -44,7 +44,7 @@ pub enum GenesisError {
 }
 
 /// Why a state is not one that executions can have led to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AuditError {
     /// The record of the supply is missing or malformed.
     #[error("the record of the supply is missing or malformed")]
@@ -74,7 +74,7 @@ pub enum AuditError {
     WrongBeacon,
     /// The parts of the supply do not add up.
     #[error("the supply is not conserved: {0:?}")]
-    NotConserved(Supply),
+    NotConserved(Box<Supply>),
 }
 
 /// The state of one shard. A clone is a snapshot, and free.
@@ -344,7 +344,7 @@ impl Ledger {
             return Err(AuditError::WrongBalances { counted, recorded: supply.balances });
         }
         if supply != self.supply || !supply.is_conserved() {
-            return Err(AuditError::NotConserved(supply));
+            return Err(AuditError::NotConserved(Box::new(supply)));
         }
         Ok(supply)
     }

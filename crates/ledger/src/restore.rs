@@ -21,7 +21,7 @@ pub enum ChunkError {
 }
 
 /// Why there is no ledger at the end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RestoreError {
     /// Parts of the state have not arrived.
     #[error("{regions} regions of the state are missing: ask for them")]

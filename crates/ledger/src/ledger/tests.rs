@@ -94,7 +94,7 @@ fn the_audit_sees_contradictions() {
     assert_eq!(malformed, Err(AuditError::MalformedRecord));
     let fees = Supply { fees: 1, ..good.supply() };
     let created = tampered(Supply::state_key(), encode(&fees));
-    assert_eq!(created, Err(AuditError::NotConserved(fees)));
+    assert_eq!(created, Err(AuditError::NotConserved(Box::new(fees))));
     assert_eq!(tampered(Supply::state_key(), vec![]), Err(AuditError::NoSupply));
 }
 
