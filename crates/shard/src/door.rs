@@ -177,6 +177,15 @@ pub enum Event {
     },
     /// There is something new for other shards to fetch (`Shard::delivery`).
     Outgoing,
+    /// The epoch has opened here, for the first time.
+    Opened {
+        /// The height of the checkpoint that it opens with.
+        height: Height,
+        /// Its digest.
+        checkpoint: Digest,
+        /// What became of receipts that were in flight between two shards that are one now.
+        received: Vec<Received>,
+    },
     /// The epoch is over here: its final checkpoint is certified (`Shard::closed`).
     Closed {
         /// The plan of the next epoch.

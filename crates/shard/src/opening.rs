@@ -1,7 +1,7 @@
 //! The beginning of an epoch (DESIGN section 7).
 
 use qcn_crypto::{Digest, Domain, hash};
-use qcn_ledger::{GenesisError, Ledger, OpenError};
+use qcn_ledger::{GenesisError, Ledger, OpenError, Received};
 use qcn_types::{BEACON, BlockRef, Checkpoint, EpochPlan, Height, ShardId, encode, outbox_root};
 
 use crate::{Closed, ShardConfig};
@@ -14,6 +14,8 @@ pub struct Opening {
     pub checkpoint: Checkpoint,
     /// The state after it.
     pub ledger: Ledger,
+    /// What became of receipts that were in flight between two shards that are one now.
+    pub received: Vec<Received>,
 }
 
 impl Opening {
@@ -28,7 +30,7 @@ impl Opening {
             state_root: ledger.state_root(),
             ..Checkpoint::default()
         };
-        Ok(Self { checkpoint, ledger })
+        Ok(Self { checkpoint, ledger, received: Vec::new() })
     }
 
     /// What a shard opens with after the ends of its origins, in the order of
@@ -40,9 +42,9 @@ impl Opening {
         let finals: Vec<Checkpoint> = ends.iter().map(|end| end.certificate.checkpoint).collect();
         let ledgers: Vec<Ledger> = ends.iter().map(|end| end.ledger.clone()).collect();
         // The execution that decides on a plan leaves the beacon's state as the next epoch has it.
-        let ledger = match (shard, ledgers.first()) {
-            (BEACON, Some(ledger)) => ledger.clone(),
-            _ => Ledger::open(plan, shard, ledgers)?,
+        let (ledger, received) = match (shard, ledgers.first()) {
+            (BEACON, Some(ledger)) => (ledger.clone(), Vec::new()),
+            _ => Ledger::open_with_received(plan, shard, ledgers)?,
         };
         let digests: Vec<Digest> = finals.iter().map(Checkpoint::digest).collect();
         let highest = finals.iter().map(|end| end.height).max().unwrap_or(Height(0));
@@ -62,6 +64,6 @@ impl Opening {
             commit: Digest::ZERO,
             next_epoch: Digest::ZERO,
         };
-        Ok(Self { checkpoint, ledger })
+        Ok(Self { checkpoint, ledger, received })
     }
 }

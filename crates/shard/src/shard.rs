@@ -134,7 +134,7 @@ impl Shard {
         if !committee.contains(config.own) {
             return Err(StartError::NotAMember(config.own));
         }
-        let Opening { checkpoint: genesis, ledger } = match &config.opening {
+        let Opening { checkpoint: genesis, ledger, received } = match &config.opening {
             Some(opening) => opening.clone(),
             None => Opening::genesis(&config)?,
         };
@@ -174,6 +174,10 @@ impl Shard {
             config,
         };
         match start {
+            Start::Fresh if shard.config.opening.is_some() => {
+                let (height, checkpoint) = (genesis.height, genesis.digest());
+                shard.event(Event::Opened { height, checkpoint, received });
+            }
             Start::Fresh => {}
             Start::Restarted(log) => shard.read_log(log)?,
             Start::Suspect(log) => {

@@ -175,6 +175,7 @@ impl Invariants {
             | Event::Refused { .. }
             | Event::Resumed { .. }
             | Event::Outgoing
+            | Event::Opened { .. }
             | Event::Closed { .. } => {}
         }
     }

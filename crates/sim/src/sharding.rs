@@ -23,7 +23,7 @@ use std::sync::Arc;
 use qcn_crypto::{Digest, Domain, hash};
 use qcn_ledger::Received;
 use qcn_shard::Message;
-use qcn_types::{Epoch, Evidence, Height, Layout, Time, ValidatorIndex};
+use qcn_types::{Epoch, Evidence, Height, Layout, Time, TransactionId, ValidatorIndex};
 
 pub use beacon::BeaconOptions;
 pub use builder::{ShardedBuildError, ShardedBuilder};
@@ -50,6 +50,8 @@ pub(crate) enum Notice {
         honest: bool,
         validator: ValidatorIndex,
         height: Height,
+        /// Transactions that needed nobody else.
+        applied: Vec<TransactionId>,
         received: Vec<Received>,
     },
     /// A validator has seen a certificate.
@@ -223,8 +225,9 @@ impl ShardedNetwork {
                         self.links.look(self.now, link, &mut self.shards, &mut self.queue);
                     }
                 }
-                Notice::Executed { process, validator, height, received, .. } => {
-                    self.traffic.executed(self.now, shard, *validator, *height, received);
+                Notice::Executed { process, validator, height, applied, received, .. } => {
+                    let place = (shard, *validator, *height);
+                    self.traffic.executed(self.now, place, applied, received);
                     if !received.is_empty() {
                         for link in self.links.to(shard, *process) {
                             self.links.look(self.now, link, &mut self.shards, &mut self.queue);

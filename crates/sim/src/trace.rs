@@ -35,6 +35,7 @@ pub(crate) enum Kind {
     Relay,
     Announce,
     Closed,
+    Opened,
 }
 
 /// The hash and its buffer of small fixed records.

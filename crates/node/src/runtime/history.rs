@@ -78,6 +78,7 @@ impl History {
             | Event::Refused { .. }
             | Event::Diverged { .. }
             | Event::Outgoing
+            | Event::Opened { .. }
             | Event::Closed { .. } => {}
             Event::Accepted(reference) => self.accepted(reference),
             Event::Executed { header, leaders, blocks, outcomes, .. } => {

@@ -1,6 +1,7 @@
 //! Carrying out what a shard asks for, in order.
 
 use qcn_consensus::Message as BlockMessage;
+use qcn_ledger::Outcome;
 use qcn_shard::{Event, Input, Message, Output, Record};
 use qcn_types::ValidatorIndex;
 
@@ -313,8 +314,14 @@ impl Engine {
         let process = &self.processes[at as usize];
         let (honest, validator) = (process.honest, process.validator);
         let notice = match event {
-            Event::Executed { height, received, .. } => {
-                Notice::Executed { process: at, honest, validator, height, received }
+            Event::Executed { height, outcomes, received, .. } => {
+                let applied = outcomes.into_iter().filter(|it| it.1 == Outcome::Applied);
+                let applied = applied.map(|(id, _)| id).collect();
+                Notice::Executed { process: at, honest, validator, height, applied, received }
+            }
+            Event::Opened { height, received, .. } => {
+                let applied = Vec::new();
+                Notice::Executed { process: at, honest, validator, height, applied, received }
             }
             Event::Certified { height, .. } => Notice::Certified { validator, height },
             Event::Synchronised { .. } => Notice::Synchronised { process: at, honest },
@@ -348,6 +355,7 @@ impl Engine {
             Event::Resumed { round } => (Kind::Resumed, 0, [round.0, 0]),
             Event::Diverged { own, .. } => (Kind::Diverged, 0, short(own)),
             Event::Outgoing => (Kind::Outgoing, 0, [0; 2]),
+            Event::Opened { checkpoint, .. } => (Kind::Opened, 0, short(checkpoint)),
             Event::Closed { plan } => (Kind::Closed, 0, short(&plan.digest())),
         };
         self.record(kind, at, other, detail);

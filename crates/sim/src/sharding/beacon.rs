@@ -85,7 +85,7 @@ impl BeaconOptions {
         let (ledger, plan) = Ledger::beacon_genesis(chain, &genesis)?;
         let checkpoint =
             Checkpoint { shard: BEACON, state_root: ledger.state_root(), ..Checkpoint::default() };
-        Ok((Opening { checkpoint, ledger }, plan))
+        Ok((Opening { checkpoint, ledger, received: Vec::new() }, plan))
     }
 }
 

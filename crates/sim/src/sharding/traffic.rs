@@ -123,23 +123,39 @@ impl Traffic {
     pub(super) fn executed(
         &mut self,
         now: u64,
-        shard: usize,
-        validator: ValidatorIndex,
-        height: Height,
+        (shard, validator, height): (usize, ValidatorIndex, Height),
+        applied: &[TransactionId],
         received: &[Received],
     ) {
+        // What was to cross may have been executed after both accounts had come into one shard.
+        for id in applied {
+            if let Some(crossing) = self.crossings.get(id)
+                && self.validators.get(&(shard, crossing.sender)) == Some(&validator)
+            {
+                self.arrived(now, (shard, validator, height), *id);
+            }
+        }
         for received in received.iter().filter(|it| it.receipt.kind == ReceiptKind::Transfer) {
             let id = received.receipt.transaction;
             if self.validators.get(&(shard, received.receipt.receiver)) != Some(&validator) {
                 continue;
             }
-            if let Some(crossing) = self.crossings.get_mut(&id)
-                && crossing.applied.is_none()
-            {
-                crossing.applied = Some(now);
-                let heights = self.uncertified.entry((shard, validator)).or_default();
-                heights.entry(height).or_default().push(id);
-            }
+            self.arrived(now, (shard, validator, height), id);
+        }
+    }
+
+    fn arrived(
+        &mut self,
+        now: u64,
+        (shard, validator, height): (usize, ValidatorIndex, Height),
+        id: TransactionId,
+    ) {
+        if let Some(crossing) = self.crossings.get_mut(&id)
+            && crossing.applied.is_none()
+        {
+            crossing.applied = Some(now);
+            let heights = self.uncertified.entry((shard, validator)).or_default();
+            heights.entry(height).or_default().push(id);
         }
     }
 

@@ -51,11 +51,12 @@ impl Watch {
     pub(super) fn notice(&mut self, now: u64, place: &Place, notice: &Notice, engine: &Engine) {
         let shard = place.shard;
         match notice {
-            Notice::Executed { process, honest: true, height, received, .. } => {
+            Notice::Executed { process, honest: true, height, applied, received, .. } => {
                 self.lanes(now, shard, *process, engine);
                 let judged = self.judged.entry((shard, place.epoch)).or_default();
                 if *height > *judged {
                     *judged = *height;
+                    self.credited.extend(applied.iter().copied());
                     for received in received {
                         let id = received.receipt.transaction;
                         let fresh = match (received.reception, received.receipt.kind) {
