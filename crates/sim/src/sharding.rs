@@ -269,7 +269,8 @@ impl ShardedNetwork {
         let places = self.places.iter().zip(&self.shards);
         let newest = places.filter(|(place, _)| !self.handover.is_superseded(place));
         let engines: Vec<&Engine> = newest.map(|(_, shard)| &shard.engine).collect();
-        violations.extend(self.watch.at_end(self.now, &engines, &self.traffic));
+        let is_whole = !self.handover.is_under_way();
+        violations.extend(self.watch.at_end(self.now, &engines, &self.traffic, is_whole));
         violations
     }
 

@@ -60,7 +60,7 @@ pub struct ShardedBuilder {
     pub(super) rate: Rate,
     faults: Vec<(usize, u64, Fault)>,
     adversaries: Vec<(usize, usize, Adversary)>,
-    bad_relayers: Vec<(usize, usize, BadRelayer)>,
+    pub(super) bad_relayers: Vec<(usize, usize, BadRelayer)>,
     /// When epochs end by the script, and what changes in the layout then.
     pub(super) epochs: Vec<(u64, Vec<Resharding>)>,
     /// A real beacon instead of a script.

@@ -195,6 +195,12 @@ impl ShardedNetwork {
                     });
                 let first = self.links.len();
                 self.links.connect([from, to], [seats(from), seats(to)], shared, &mut latency_us);
+                let numbers = [from, to].map(|at| self.places[at].shard.0 as usize);
+                for (source, destination, bad) in &self.description.bad_relayers {
+                    if numbers == [*source, *destination] {
+                        self.links.corrupt(from, to, *bad);
+                    }
+                }
                 for link in first..self.links.len() {
                     self.links.look_again(self.now, link as u32, &mut self.queue);
                 }

@@ -122,6 +122,19 @@ impl Handover {
         plan.shards().filter(|shard| *shard != BEACON || has_beacon).collect()
     }
 
+    /// Whether a shard has closed and not all that follow it have opened.
+    pub(super) fn is_under_way(&self) -> bool {
+        let opened = |(shard, epoch): &(ShardId, Epoch)| {
+            let next = Epoch(epoch.0 + 1);
+            let plan = self.plan(next);
+            plan.is_none_or(|plan| {
+                let successors = plan.successors(*shard).into_iter();
+                successors.into_iter().all(|it| self.opened_at.contains_key(&(it, next)))
+            })
+        };
+        !self.closed_at.keys().all(opened)
+    }
+
     /// The certificates that a shard takes in an epoch: all of this epoch and of the one before.
     pub(super) fn sources(
         &self,

@@ -6,7 +6,7 @@
 use qcn_consensus::Config;
 use qcn_types::{Resharding, ShardId, Time};
 
-use super::{BadRelayer, ShardedBuilder, ShardedNetwork};
+use super::{BadRelayer, BeaconOptions, ShardedBuilder, ShardedNetwork};
 use crate::adversary::Adversary;
 use crate::disk::DiskFault;
 use crate::fault::{CrashMoment, Fault, OutputKind};
@@ -64,6 +64,9 @@ pub fn random_shards(seed: u64) -> RandomShards {
     let mut words = vec![format!(
         "{shards} shards of {validators}, {per_second}/s, {cross_permille} permille across"
     )];
+    if random.chance(250_000) {
+        return with_beacon(random, builder, words, (shards, validators), calm_ms);
+    }
     for shard in 0..shards {
         let faulty = random.below(validators as u64) as usize;
         if random.chance(450_000)
@@ -100,6 +103,43 @@ pub fn random_shards(seed: u64) -> RandomShards {
             builder = builder.epoch_ends(Time::from_ms(at), reshardings);
         }
         builder = builder.later_faults(Time::from_ms(calm_ms));
+    }
+    let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
+    RandomShards { builder, until, description: words.join("; ") }
+}
+
+/// With a beacon that ends epochs by itself, and votes of all validators. Committees are drawn from
+/// what is revealed, so that there is one adversary at most: two might come into one committee.
+fn with_beacon(
+    mut random: Random,
+    mut builder: ShardedBuilder,
+    mut words: Vec<String>,
+    (shards, seats): (usize, usize),
+    calm_ms: u64,
+) -> RandomShards {
+    let validators = random.between(seats as u64, (shards * seats) as u64) as usize;
+    let options = BeaconOptions {
+        validators,
+        epoch_ms: random.between(1_500, 6_000),
+        shards_max: 6,
+        split_above: random.between(3, 60),
+        merge_below: random.below(2),
+    };
+    words.push(format!("{options:?}"));
+    builder = builder.beacon(options).later_faults(Time::from_ms(calm_ms));
+    if random.chance(500_000)
+        && let Some(adversary) = random.pick(&Adversary::ALL).copied()
+    {
+        let number = random.below(validators as u64) as usize;
+        words.push(format!("validator {number} is a {adversary}"));
+        builder = builder.adversary(0, number, adversary);
+    }
+    for _ in 0..random.below(4) {
+        let at = random.between(500, calm_ms + 6_000);
+        for resharding in reshardings(&mut random) {
+            words.push(format!("a vote at {at} ms for {resharding:?}"));
+            builder = builder.vote(Time::from_ms(at), resharding);
+        }
     }
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
     RandomShards { builder, until, description: words.join("; ") }
