@@ -8,6 +8,7 @@
 
 mod beacon;
 mod builder;
+mod captured;
 mod engines;
 mod guests;
 mod handover;

@@ -63,6 +63,8 @@ pub struct ShardedBuilder {
     pub(super) bad_relayers: Vec<(usize, usize, BadRelayer)>,
     /// When epochs end by the script, and what changes in the layout then.
     pub(super) epochs: Vec<(u64, Vec<Resharding>)>,
+    /// Shards between which nothing is carried, from when to when, in microseconds.
+    pub(super) cuts: Vec<([ShardId; 2], u64, u64)>,
     /// A real beacon instead of a script.
     beacon: Option<BeaconOptions>,
     /// What all validators vote for, and when, in microseconds.
@@ -89,6 +91,7 @@ impl ShardedBuilder {
             adversaries: Vec::new(),
             bad_relayers: Vec::new(),
             epochs: Vec::new(),
+            cuts: Vec::new(),
             beacon: None,
             votes: Vec::new(),
             account_numbers: Vec::new(),
@@ -199,6 +202,13 @@ impl ShardedBuilder {
         self
     }
 
+    /// Two shards cannot reach each other for a while; within each of them all is well.
+    #[must_use]
+    pub fn cut_off(mut self, one: ShardId, other: ShardId, from: Time, until: Time) -> Self {
+        self.cuts.push(([one, other], from.0, until.0));
+        self
+    }
+
     /// Lets random faults strike in shards that open later, until this time.
     #[must_use]
     pub const fn later_faults(mut self, until: Time) -> Self {
@@ -263,6 +273,10 @@ impl ShardedBuilder {
             links.look_again(0, link as u32, &mut queue);
         }
         let traffic = Traffic::new(self.seed, self.rate, &shards);
+        let mut links = links;
+        for ([one, other], from, until) in &self.cuts {
+            links.cut([one.0 as usize, other.0 as usize], *from, *until);
+        }
         Ok(ShardedNetwork {
             description: self,
             layout,

@@ -195,6 +195,11 @@ impl ShardedNetwork {
                     });
                 let first = self.links.len();
                 self.links.connect([from, to], [seats(from), seats(to)], shared, &mut latency_us);
+                for (cut, begins, ends) in &self.description.cuts {
+                    if *cut == [from, to].map(|at| self.places[at].shard) {
+                        self.links.cut([from, to], *begins, *ends);
+                    }
+                }
                 let numbers = [from, to].map(|at| self.places[at].shard.0 as usize);
                 for (source, destination, bad) in &self.description.bad_relayers {
                     if numbers == [*source, *destination] {

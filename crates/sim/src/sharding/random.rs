@@ -64,6 +64,15 @@ pub fn random_shards(seed: u64) -> RandomShards {
     let mut words = vec![format!(
         "{shards} shards of {validators}, {per_second}/s, {cross_permille} permille across"
     )];
+    for (one, other) in (0..shards as u32).flat_map(|one| (0..one).map(move |it| (one, it))) {
+        if random.chance(250_000) {
+            let from = random.between(200, calm_ms - 500);
+            let until = random.between(from, calm_ms);
+            words.push(format!("shards {one} and {other} are cut off from {from} to {until} ms"));
+            let (from, until) = (Time::from_ms(from), Time::from_ms(until));
+            builder = builder.cut_off(ShardId(one), ShardId(other), from, until);
+        }
+    }
     if random.chance(250_000) {
         return with_beacon(random, builder, words, (shards, validators), calm_ms);
     }

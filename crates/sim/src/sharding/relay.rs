@@ -12,6 +12,7 @@ use qcn_shard::Shard;
 use qcn_types::{Bounded, Delivery, LaneEnd, LaneHead, LaneId, LaneLink};
 
 use super::Between;
+use super::captured::with_made_up_money;
 use crate::engine::Engine;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
@@ -46,16 +47,20 @@ pub enum BadRelayer {
     Skips,
     /// Says that its source acknowledges what it does not.
     Acknowledges,
+    /// Has the keys of its whole source, and has it certify money that never was.
+    Captures,
 }
 
 impl BadRelayer {
-    /// All of them.
+    /// All that honest shards can live with.
     pub const ALL: [Self; 5] =
         [Self::Withholds, Self::Replays, Self::Forges, Self::Skips, Self::Acknowledges];
 
     /// What it brings instead of a delivery.
     fn instead(self, mut delivery: Delivery, first: &mut Option<Delivery>) -> Option<Delivery> {
         match self {
+            // With the source's keys, where the engine is at hand.
+            Self::Captures => return None,
             Self::Withholds => return None,
             Self::Replays => return Some(first.get_or_insert(delivery).clone()),
             Self::Forges => {
@@ -137,6 +142,8 @@ pub(super) struct Links {
     by_source: BTreeMap<(usize, u16), Vec<u32>>,
     by_destination: BTreeMap<(usize, u16), Vec<u32>>,
     carried: BTreeMap<u32, Delivery>,
+    /// Engines between which nothing is carried, from when to when.
+    cuts: Vec<([usize; 2], u64, u64)>,
     /// How many deliveries were handed over, with how many receipts and bytes.
     pub(super) deliveries: u64,
     pub(super) receipts: u64,
@@ -190,10 +197,23 @@ impl Links {
     pub(super) fn corrupt(&mut self, from: usize, to: usize, bad: BadRelayer) {
         let mut relayers: Vec<&mut Link> =
             self.links.iter_mut().filter(|link| link.shards == [from, to]).collect();
-        relayers.truncate(relayers.len().saturating_sub(GOOD_RELAYERS));
+        // Of a captured shard all are.
+        if bad != BadRelayer::Captures {
+            relayers.truncate(relayers.len().saturating_sub(GOOD_RELAYERS));
+        }
         for link in relayers {
             link.bad = Some(bad);
         }
+    }
+
+    /// Nothing is carried between two engines for a while, whoever carries.
+    pub(super) fn cut(&mut self, engines: [usize; 2], from: u64, until: u64) {
+        self.cuts.push((engines, from, until));
+    }
+
+    fn is_cut(&self, engines: [usize; 2], now: u64) -> bool {
+        let is_meant = |pair: &[usize; 2]| *pair == engines || [pair[1], pair[0]] == engines;
+        self.cuts.iter().any(|(pair, from, until)| is_meant(pair) && (*from..*until).contains(&now))
     }
 
     /// The relayers that take from a seat.
@@ -222,6 +242,9 @@ impl Links {
     ) {
         let link = &self.links[number as usize];
         let ([from, to], seats) = (link.shards, link.seats);
+        if self.is_cut([from, to], now) {
+            return;
+        }
         let Some(ends) = machine(&mut shards[from].engine, seats[0]).map(|it| it.lane_ends())
         else {
             return;
@@ -268,6 +291,13 @@ impl Links {
         progress.carried(now, patience_us);
         let delivery = match link.bad {
             None => delivery,
+            Some(BadRelayer::Captures) => {
+                let setup = &shards[from].engine.setup;
+                match with_made_up_money(&delivery, setup) {
+                    Some(made_up) => made_up,
+                    None => delivery,
+                }
+            }
             Some(bad) => match bad.instead(delivery, &mut link.first) {
                 Some(other) => other,
                 None => return,

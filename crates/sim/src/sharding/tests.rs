@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use qcn_types::ShardId;
+
 use super::*;
 use crate::{Adversary, CrashMoment, DiskFault, Fault, milliseconds, seconds};
 
@@ -126,4 +128,5 @@ fn impossible_networks_are_refused() {
     );
 }
 
+mod captured;
 mod epochs;

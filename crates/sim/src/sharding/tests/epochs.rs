@@ -1,6 +1,6 @@
 //! From epoch to epoch.
 
-use qcn_types::{Resharding, ShardId};
+use qcn_types::Resharding;
 
 use super::*;
 
