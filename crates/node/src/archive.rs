@@ -47,7 +47,7 @@ use qcn_types::{Height, Round};
 
 pub use read::{Found, Position};
 pub use records::{
-    ArchivedBlock, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement,
+    ArchivedBlock, Arrival, ArrivalRecord, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement,
     TransactionRecord,
 };
 use runs::Runs;

@@ -94,6 +94,9 @@ impl Node {
             genesis_json: GENESIS.to_owned(),
             account_schemes: vec![Scheme::Falcon512, Scheme::MlDsa44],
             transport_keys: vec!["aa".to_owned()],
+            own: None,
+            layout: None,
+            shards: Vec::new(),
         };
         let metrics = Metrics::new();
         let start = Api::start(config, view.clone(), archive.clone(), metrics.clone());
@@ -341,6 +344,9 @@ fn a_used_address_is_refused_with_a_remedy() {
         genesis_json: String::new(),
         account_schemes: Vec::new(),
         transport_keys: Vec::new(),
+        own: None,
+        layout: None,
+        shards: Vec::new(),
     };
     let again = Api::start(config, node.view.clone(), node.archive.clone(), Metrics::new());
     let error = node.runtime.block_on(again).err().unwrap().to_string();

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use qcn_shard::{Input, Output, Shard};
-use qcn_types::Time;
+use qcn_types::{Delivery, ShardId, Time};
+
+use super::envelope::Expected;
 
 /// Stands between the machine of a node and everything else, to make it depart from the protocol.
 ///
@@ -42,6 +44,11 @@ impl Machine {
 
     pub(crate) const fn shard(&self) -> &Shard {
         &self.shard
+    }
+
+    /// What a relayer is to carry to another shard: it makes a certificate, and keeps it.
+    pub(crate) fn delivery(&mut self, to: ShardId, expected: &Expected) -> Option<Delivery> {
+        self.shard.delivery(to, (expected.applied, expected.acknowledged))
     }
 
     pub(crate) fn handle(&mut self, now: Time, input: Input) {

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::Receiver;
 
 use super::super::archive_writer::ArchiveWriter;
 use super::super::inbox::inbox;
+use super::super::seats::Seats;
 use super::*;
 use crate::archive::{Archive, Retention};
 use crate::storage::{BlockLog, StoreIdentity};
@@ -67,7 +68,7 @@ impl Bench {
             keys,
             signing: validator_key(OWN.0),
             log: LogWriter::spawn(opened.log, |_| {}),
-            transport,
+            mesh: Mesh::new(transport, Seats::all(ShardId(0), 4)),
             history: History::new(writer, view.clone(), metrics.clone()),
             view,
             metrics,
@@ -165,7 +166,7 @@ fn messages_that_are_dropped_for_the_disk_are_counted() {
     while bench.core.held.len() < MAX_HELD_OUTPUTS {
         bench.core.held.push_back(Held::Output(Output::Wake(Time(0))));
     }
-    let dropped = |bench: &Bench| bench.core.parts.transport.counters().get(Count::MessageDropped);
+    let dropped = |bench: &Bench| bench.core.parts.mesh.transport().counters().get(Count::MessageDropped);
     assert_eq!(dropped(&bench), 0);
     for _ in 0..3 {
         bench.core.happen(message());
@@ -199,7 +200,7 @@ fn a_core_that_panics_is_seen_to_have_stopped() {
     let bench = Bench::new();
     let view = bench.core.parts.view.clone();
     let broken = || -> () { panic!("height {}", Height(7)) };
-    super::super::watched(&view, broken);
+    super::super::instance::watched(&view, broken);
     let reason = view.status().stopped.expect("it has stopped");
     assert!(reason.contains("height 7") && reason.contains("report"), "{reason}");
     drop(bench.inbox);
