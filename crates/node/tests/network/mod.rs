@@ -8,7 +8,8 @@ use qcn_ledger::MIN_FEE;
 use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
 use qcn_node::genesis::{Genesis, ShardsContent};
 use qcn_node::keyfile::{self, PassphraseSource};
-use qcn_node::runtime::Node;
+use qcn_node::runtime::{Node, NodeError};
+use qcn_node::transport::TransportError;
 use qcn_types::{
     Action, Address, Amount, ShardId, Transaction, TransactionBody, TransactionId, encode,
 };
@@ -106,9 +107,18 @@ impl Network {
     }
 
     pub fn start_node(&mut self, at: usize) {
-        let (genesis, config, keys) = read_node(&self.configs[at]).unwrap();
-        let node = self.runtime.block_on(Node::start(&genesis, &config, keys)).unwrap();
-        self.nodes[at] = Some(node);
+        let mut started = None;
+        // In the same process the port is free only once the last connection has ended.
+        self.until("a node starts", |network| {
+            let (genesis, config, keys) = read_node(&network.configs[at]).unwrap();
+            match network.runtime.block_on(Node::start(&genesis, &config, keys)) {
+                Ok(node) => started = Some(node),
+                Err(NodeError::Transport(TransportError::Listen { .. })) => {}
+                Err(error) => panic!("{error}"),
+            }
+            started.is_some()
+        });
+        self.nodes[at] = started;
     }
 
     pub fn stop_node(&mut self, at: usize) {
