@@ -88,10 +88,27 @@ impl fmt::Display for Amount {
     }
 }
 
+/// What one shard has sent to others, less what it received from them; written as [`Amount`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Balance(pub i128);
+
+impl<'de> Deserialize<'de> for Balance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 /// What became of an executed transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Outcome {
-    /// `applied`, `failed` or `skipped`.
+    /// `applied`, `sent`, `failed` or `skipped`.
     pub result: String,
     /// Why it was not applied.
     pub reason: Option<String>,
@@ -102,6 +119,11 @@ impl Outcome {
     pub fn is_applied(&self) -> bool {
         self.result == "applied"
     }
+
+    /// Whether it is on its way to another shard.
+    pub fn is_sent(&self) -> bool {
+        self.result == "sent"
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -110,6 +132,36 @@ impl fmt::Display for Outcome {
         match &self.reason {
             None => Ok(()),
             Some(reason) => write!(formatter, ": {}", harmless(reason)),
+        }
+    }
+}
+
+/// How a transfer to another shard went on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Arrival {
+    /// The receiver's shard.
+    pub shard: u64,
+    /// `in_flight`, `arrived`, `bounced`, `burned` or `elsewhere`.
+    pub status: String,
+    /// The height there.
+    pub height: Option<u64>,
+    /// Whether that height is certified.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Who can say more.
+    pub ask: Option<String>,
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&harmless(&self.status.replace('_', " ")))?;
+        if let Some(height) = self.height {
+            let state = if self.is_final { "final" } else { "not final yet" };
+            write!(formatter, " at height {height} of shard {}, {state}", self.shard)?;
+        }
+        match &self.ask {
+            None => Ok(()),
+            Some(hosts) => write!(formatter, "; ask {}", harmless(hosts)),
         }
     }
 }
@@ -141,6 +193,8 @@ pub struct Status {
     pub chain_id: String,
     /// The network's name.
     pub chain_name: String,
+    /// The shard that all of this is about.
+    pub shard: Option<u64>,
     /// Which validator it is.
     pub validator: OwnValidator,
     /// The committee.
@@ -361,6 +415,10 @@ pub struct TransactionAnswer {
     pub transaction: Option<TransactionContent>,
     /// Why it was refused.
     pub refusal: Option<String>,
+    /// The sender's shard, where there are several.
+    pub shard: Option<u64>,
+    /// How it went on, if it pays to another shard.
+    pub arrival: Option<Arrival>,
 }
 
 /// What a transaction says.
@@ -406,6 +464,8 @@ pub enum ActionContent {
 pub struct AccountAnswer {
     /// Its address.
     pub address: String,
+    /// The shard that it belongs to.
+    pub shard: Option<u64>,
     /// Whether it was ever paid.
     pub exists: bool,
     /// What it has.
@@ -451,19 +511,52 @@ pub struct Supply {
     pub balances: Amount,
     /// Paid as fees.
     pub fees: Amount,
-    /// Between shards.
-    pub in_flight: Amount,
+    /// Ever sent to other shards, less what was received from them.
+    pub in_flight: Balance,
     /// What there was at genesis.
     pub genesis: Amount,
     /// The certified height it is read at.
     pub height: Option<u64>,
+    /// The shard that it is about.
+    pub shard: Option<u64>,
+    /// The same over all shards of the node, where there are several.
+    pub all: Option<TotalSupply>,
+}
+
+/// Where all units of several shards are.
+#[derive(Debug, Deserialize)]
+pub struct TotalSupply {
+    /// Which shards.
+    pub shards: Vec<u64>,
+    /// Whether these are all of the network.
+    pub complete: bool,
+    /// On accounts.
+    pub balances: Amount,
+    /// Paid as fees.
+    pub fees: Amount,
+    /// On their way between shards.
+    pub in_flight: Balance,
+    /// What there was at genesis.
+    pub genesis: Amount,
+}
+
+impl TotalSupply {
+    /// Whether nothing was created or destroyed.
+    pub fn is_conserved(&self) -> bool {
+        is_conserved(self.balances, self.fees, self.in_flight, self.genesis)
+    }
+}
+
+fn is_conserved(balances: Amount, fees: Amount, in_flight: Balance, genesis: Amount) -> bool {
+    let parts = [i128::from(balances.0), i128::from(fees.0), in_flight.0];
+    let sum = parts.iter().try_fold(0_i128, |sum, part| sum.checked_add(*part));
+    sum == Some(i128::from(genesis.0))
 }
 
 impl Supply {
     /// Whether nothing was created or destroyed.
     pub fn is_conserved(&self) -> bool {
-        let parts = [self.balances, self.fees, self.in_flight];
-        parts.iter().map(|part| u128::from(part.0)).sum::<u128>() == u128::from(self.genesis.0)
+        is_conserved(self.balances, self.fees, self.in_flight, self.genesis)
     }
 }
 
