@@ -68,6 +68,7 @@ pub fn status(status: &Status) -> Shown {
     let fields = [
         ("state", state),
         ("network", format!("{} ({})", status.chain_name, status.chain_id)),
+        ("shard", or_dash(status.shard)),
         (
             "validator",
             format!("{} (index {}, weight {})", validator.name, validator.index, validator.weight),

@@ -5,6 +5,7 @@ mod events;
 mod limits;
 mod origins;
 mod rpc;
+mod shards;
 mod submit;
 mod tunnel;
 
@@ -298,8 +299,9 @@ fn every_route_is_documented_and_every_documented_path_answers() {
     let document = node.ask("/openapi.json");
     let documented = document["paths"].as_object().unwrap();
     let mut paths: Vec<&str> = documented.keys().map(String::as_str).collect();
-    let mut routes: Vec<&str> =
-        super::routes::routes(1).into_iter().map(|(path, _)| path).collect();
+    let of_shards = super::routes::routes(1).into_iter().map(|(path, _)| path);
+    let of_node = super::routes::node_routes().into_iter().map(|(path, _)| path);
+    let mut routes: Vec<&str> = of_node.chain(of_shards).collect();
     paths.sort_unstable();
     routes.sort_unstable();
     assert_eq!(paths, routes);

@@ -31,11 +31,11 @@ use super::seats::Seats;
 use crate::api::Metrics;
 use crate::transport::{Class, Transport};
 
-/// How often a relayer looks without being told.
+/// How often a relayer looks that goes first on its lane, if it is not told sooner.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often one looks over the network that others go before.
-const DISTANT_LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often one looks that others go before.
+const PATIENT_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long a validator may take to answer before another one is asked.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
@@ -128,22 +128,21 @@ impl Relayer {
     /// Waits until it is time to look again.
     async fn rest(&mut self) {
         let now = self.now_us();
-        let until_due = Duration::from_micros(self.pace.rests_until().saturating_sub(now));
-        let is_first = self.pace.is_first(now);
+        if !self.pace.is_first(now) {
+            return tokio::time::sleep(PATIENT_LOOK_INTERVAL).await;
+        }
         match &mut self.source {
             Source::Here(_, news) => {
+                let until_due = self.pace.rests_until().saturating_sub(now);
+                let until_due = Duration::from_micros(until_due);
                 // Once it may carry again, it does so at once.
                 let most = if until_due.is_zero() { LOOK_INTERVAL } else { until_due };
-                let timer = tokio::time::sleep(most.min(LOOK_INTERVAL));
                 tokio::select! {
-                    () = timer => {}
+                    () = tokio::time::sleep(most.min(LOOK_INTERVAL)) => {}
                     Ok(()) = news.changed() => {}
                 }
             }
-            Source::There(_) => {
-                let interval = if is_first { LOOK_INTERVAL } else { DISTANT_LOOK_INTERVAL };
-                tokio::time::sleep(interval).await;
-            }
+            Source::There(_) => tokio::time::sleep(LOOK_INTERVAL).await,
         }
     }
 

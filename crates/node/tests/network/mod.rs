@@ -56,6 +56,11 @@ impl Network {
     pub const FEE: u64 = MIN_FEE.0;
 
     pub fn start(name: &str, plan: Plan) -> Self {
+        Self::start_drawn(name, plan, |_| true)
+    }
+
+    /// A network whose committees, which are drawn, are as a test needs them.
+    pub fn start_drawn(name: &str, plan: Plan, is_wanted: impl Fn(&Genesis) -> bool) -> Self {
         let folder = std::env::temp_dir().join(format!("qcn-shards-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let plan = DevnetPlan {
@@ -66,7 +71,13 @@ impl Network {
             first_port: plan.port,
             shards: Some(ShardsContent { count: plan.shards, seats: plan.seats }),
         };
-        let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
+        let devnet = loop {
+            let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
+            if is_wanted(devnet.genesis()) {
+                break devnet;
+            }
+            Devnet::delete(&folder).unwrap();
+        };
         let source = PassphraseSource::choose(None);
         let account = |at: usize| {
             let path = devnet.accounts_folder().join(format!("account-{at}.key"));
@@ -153,6 +164,17 @@ impl Network {
 
     pub fn node(&self, at: usize) -> &Node {
         self.nodes[at].as_ref().expect("it runs")
+    }
+
+    /// How many receipts of a shard this node has carried to another.
+    pub fn carried(&self, at: usize, lane: [ShardId; 2]) -> u64 {
+        let url = format!("http://{}/metrics", self.node(at).api_address());
+        let mut answer = self.agent.get(url).call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let [from, to] = lane;
+        let name = format!("qcn_receipts_carried_total{{shard=\"{to}\",source=\"{from}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&name));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     pub fn shard_of(&self, account: &Account) -> ShardId {
