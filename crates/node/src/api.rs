@@ -195,8 +195,7 @@ impl Api {
         let (streams, opened) = mpsc::channel(MAX_WAITING_STREAMS);
         let limits = config.limits;
         let board = PeerBoard::default();
-        let hub =
-            Arc::new(shared::Hub::new(config, hosted, metrics, board.clone(), &is_closing));
+        let hub = Arc::new(shared::Hub::new(config, hosted, metrics, board.clone(), &is_closing));
         let mut observers = JoinSet::new();
         for shared in hub.shared() {
             let notices = shared.view.subscribe();

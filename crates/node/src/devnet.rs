@@ -22,7 +22,9 @@ use qcn_types::{Address, ValidatorIndex};
 
 use crate::config::NodeConfig;
 use crate::document::{DocumentError, Overwrite};
-use crate::genesis::{Genesis, GenesisContent, GenesisValidator, NamedAccount, ShardsContent, ValidatorKeys};
+use crate::genesis::{
+    Genesis, GenesisContent, GenesisValidator, NamedAccount, ShardsContent, ValidatorKeys,
+};
 use crate::keyfile::{self, KeyFileError};
 use crate::runtime::{NodeKeys, log_folder};
 use crate::storage::{BlockLog, StorageError, StoreIdentity};

@@ -85,8 +85,8 @@ impl Genesis {
     fn checked(content: GenesisContent, name: &str) -> Result<Self, GenesisFileError> {
         check::content(&content).map_err(|problem| problem.in_file(name))?;
         let chain = chain_id(&content);
-        let (layout, shards) = shards::form(&content, &epoch_seed(chain))
-            .map_err(|problem| problem.in_file(name))?;
+        let (layout, shards) =
+            shards::form(&content, &epoch_seed(chain)).map_err(|problem| problem.in_file(name))?;
         Ok(Self { file: name.to_owned(), chain, layout: Arc::new(layout), shards, content })
     }
 

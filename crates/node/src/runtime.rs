@@ -31,8 +31,8 @@ use qcn_types::{CommitteeKeys, ValidatorIndex};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use self::instance::{archive_folder, log_folder};
 use self::instance::{Instance, Prepared};
+pub use self::instance::{archive_folder, log_folder};
 pub use self::machine::{Meddler, Scene};
 use self::relay::{Answers, Distant, Relayer, RelayerParts, Source};
 use self::router::{Destination, Router};
@@ -42,8 +42,8 @@ use crate::archive::Archive;
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
 use crate::storage::{BlockLog, StorageError, StoreIdentity};
-use crate::transport::{ClientAccess, ClientKey, ClientStream, KnownValidator, Transport};
 use crate::transport::{Class, Limits, TransportConfig};
+use crate::transport::{ClientAccess, ClientKey, ClientStream, KnownValidator, Transport};
 use crate::view::{Notice, PeerBoard, View};
 
 /// How often peers are looked at.
@@ -347,7 +347,8 @@ fn seated(
 ) -> Result<Vec<(Seats, ValidatorIndex, CommitteeKeys)>, NodeError> {
     let committees = genesis.shard_keys()?;
     let shards = genesis.shards().iter().zip(committees);
-    let seated = shards.filter_map(|(shard, keys)| Some((Seats::of(shard), shard.seat_of(own)?, keys)));
+    let seated =
+        shards.filter_map(|(shard, keys)| Some((Seats::of(shard), shard.seat_of(own)?, keys)));
     Ok(seated.collect())
 }
 
@@ -425,12 +426,7 @@ fn api_config(genesis: &Genesis, config: &NodeConfig, own: ValidatorIndex) -> Ap
     }
 }
 
-async fn watch_peers(
-    transport: Transport,
-    shown: PeerBoard,
-    views: Vec<View>,
-    metrics: Metrics,
-) {
+async fn watch_peers(transport: Transport, shown: PeerBoard, views: Vec<View>, metrics: Metrics) {
     let mut changes = transport.connections();
     let mut interval = tokio::time::interval(PEERS_INTERVAL);
     loop {

@@ -314,8 +314,7 @@ impl Lab {
             Event::Executed { header, leaders, blocks, outcomes, .. } => {
                 let blocks = blocks.iter().map(|block| self.blocks[&block.digest].clone());
                 let (blocks, evidence, received) = (blocks.collect(), Vec::new(), Vec::new());
-                let executed =
-                    Executed { header, leaders, blocks, outcomes, received, evidence };
+                let executed = Executed { header, leaders, blocks, outcomes, received, evidence };
                 if self.shards[0].checkpoint().height == header.height {
                     let ledger = self.shards[0].ledger().clone();
                     self.history.ledgers.insert(header.height, ledger);

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_types::{
-    Address, AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, ShardId,
-    Transaction, TransactionId, ValidatorIndex,
+    Address, AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, ShardId, Transaction,
+    TransactionId, ValidatorIndex,
 };
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};

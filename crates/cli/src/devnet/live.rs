@@ -209,7 +209,16 @@ impl Screen {
         let shards = ids.map(|id| ShardLine { id, bar: line(&format!("shard {id}")) }).collect();
         let load_bar = figures.is_some().then(|| line("load"));
         let plain_due = Instant::now();
-        Ok(Self { seats, figures, shards, bars, load_bar, json: args.json, plain_due, _lines: lines })
+        Ok(Self {
+            seats,
+            figures,
+            shards,
+            bars,
+            load_bar,
+            json: args.json,
+            plain_due,
+            _lines: lines,
+        })
     }
 
     fn refresh(&mut self) {
@@ -318,8 +327,7 @@ fn print_committees(devnet: &Devnet) {
     }
     for shard in genesis.shards() {
         let committee = &shard.committee;
-        let faults =
-            if committee.tolerates_a_fault() { "" } else { ", and no fault is tolerated" };
+        let faults = if committee.tolerates_a_fault() { "" } else { ", and no fault is tolerated" };
         let (quorum, total) = (committee.quorum_weight(), committee.total_weight());
         if several {
             let names: Vec<&str> =

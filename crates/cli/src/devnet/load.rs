@@ -13,9 +13,7 @@ use qcn_ledger::MIN_FEE;
 use qcn_node::devnet::{Devnet, LOAD_ACCOUNTS};
 use qcn_node::genesis::GenesisShard;
 use qcn_node::keyfile::{self, PassphraseSource};
-use qcn_types::{
-    Action, Address, Amount, Layout, ShardId, Transaction, TransactionBody, encode,
-};
+use qcn_types::{Action, Address, Amount, Layout, ShardId, Transaction, TransactionBody, encode};
 use serde_json::{Value, json};
 
 use crate::client::Client;

@@ -274,7 +274,8 @@ fn watch(
         Arc::new((0..clients.len() * shards.len()).map(|_| Mutex::default()).collect());
     let (opened, opens) = mpsc::channel();
     let streams = clients.iter().enumerate();
-    let streams = streams.flat_map(|(node, client)| shards.iter().map(move |it| (node, client, it)));
+    let streams =
+        streams.flat_map(|(node, client)| shards.iter().map(move |it| (node, client, it)));
     for (place, (node, client, shard)) in streams.enumerate() {
         let is_followed = |account: &usize| {
             schedule.node_of(*account) == node

@@ -13,7 +13,9 @@ use axum::routing::{MethodRouter, any, get, post};
 use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::{Hub, Shared};
-use super::{accounts, chain, documentation, events, node, rpc, search, shards, submit, transactions};
+use super::{
+    accounts, chain, documentation, events, node, rpc, search, shards, submit, transactions,
+};
 
 /// What is answered also to who gets no ordinary connection.
 const PROBES: [&str; 3] = ["/health", "/ready", "/metrics"];

@@ -177,11 +177,13 @@ fn shard_body(hub: &Hub, facts: &ShardFacts) -> ShardBody {
     let (chain, peers) = (hub.chain(facts.id), hub.peers());
     let own = hub.config.own.or_else(|| chain.map(|chain| chain.view.own()));
     let members = facts.committee.indices().zip(facts.committee.members()).zip(&facts.seats);
-    let seat = |((seat, member), validator): ((qcn_types::ValidatorIndex, &qcn_types::Member), &qcn_types::ValidatorIndex)| {
+    let seat = |((seat, member), validator): (
+        (qcn_types::ValidatorIndex, &qcn_types::Member),
+        &qcn_types::ValidatorIndex,
+    )| {
         let is_own = own == Some(*validator);
-        let is_connected = |peer: &crate::view::PeerStatus| {
-            peer.index == validator.0 && peer.connected
-        };
+        let is_connected =
+            |peer: &crate::view::PeerStatus| peer.index == validator.0 && peer.connected;
         SeatBody {
             seat: seat.0,
             validator: validator.0,
@@ -226,9 +228,9 @@ fn lane_body(hub: &Hub, from: ShardId, to: ShardId) -> Option<LaneBody> {
     // The destination first: it never has more than a later state of the source has sent.
     let received = certified(to).map(|state| state.ledger.received_from(from));
     let source = certified(from);
-    let sent = source.as_ref().map(|state| {
-        state.ledger.outbox().end(to).map_or_else(LaneHead::default, |end| end.sent)
-    });
+    let sent = source
+        .as_ref()
+        .map(|state| state.ledger.outbox().end(to).map_or_else(LaneHead::default, |end| end.sent));
     let acknowledged = source.map(|state| state.ledger.acknowledged_by(to));
     let both = sent.zip(received);
     Some(LaneBody {
@@ -284,7 +286,8 @@ pub async fn nothing_here(State(hub): State<Arc<Hub>>) -> Problem {
 
 /// This node hosts no shard at all.
 pub fn no_shard(hub: &Hub) -> Problem {
-    let hosts: Vec<String> = hub.config.shards.iter().map(|one| hosts_of(&hub.config, one)).collect();
+    let hosts: Vec<String> =
+        hub.config.shards.iter().map(|one| hosts_of(&hub.config, one)).collect();
     let remedy = format!("ask one that has: {}", hosts.join("; "));
     let message = "the validator of this node has no seat in any shard";
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "no_shard_here", message, remedy)

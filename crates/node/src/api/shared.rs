@@ -66,10 +66,7 @@ impl Hub {
             subscribers: Arc::clone(&subscribers),
             batches: Arc::clone(&batches),
             recent: Mutex::default(),
-            activity: Mutex::new(vec![
-                Activity::default();
-                hosted.view.keys().committee().len()
-            ]),
+            activity: Mutex::new(vec![Activity::default(); hosted.view.keys().committee().len()]),
             throughput: Mutex::default(),
             view: hosted.view,
             archive: hosted.archive,

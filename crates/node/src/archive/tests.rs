@@ -284,7 +284,14 @@ fn nothing_is_pruned_while_there_is_less_than_the_policy_keeps() {
 
 /// A checkpoint without blocks.
 fn empty(header: Checkpoint) -> Executed {
-    Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![], received: vec![], evidence: vec![] }
+    Executed {
+        header,
+        leaders: vec![],
+        blocks: vec![],
+        outcomes: vec![],
+        received: vec![],
+        evidence: vec![],
+    }
 }
 
 #[test]

@@ -11,8 +11,7 @@ use qcn_types::{
 
 use super::bodies::{Bodies, Place};
 use super::records::{
-    ArrivalRecord,
-    BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, receiver,
+    ArrivalRecord, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, receiver,
 };
 use super::run::{Entry, entry};
 use super::{Archive, ArchiveError, Inner, Position, keys};

@@ -213,7 +213,9 @@ pub(super) fn warnings(genesis: &Genesis) -> Vec<String> {
     }
     let unseated: Vec<&str> = (0_u16..)
         .zip(genesis.validators())
-        .filter(|(index, _)| !shards.iter().any(|shard| shard.seats.contains(&ValidatorIndex(*index))))
+        .filter(|(index, _)| {
+            !shards.iter().any(|shard| shard.seats.contains(&ValidatorIndex(*index)))
+        })
         .map(|(_, entry)| entry.name.as_str())
         .collect();
     if !unseated.is_empty() {

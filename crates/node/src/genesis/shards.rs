@@ -96,7 +96,9 @@ fn seated(
     let drawn = draw_committees(seed, Epoch(0), &weights, &ids, usize::from(shards.seats));
     let drawn = drawn.map_err(|error| {
         let (place, remedy) = match &error {
-            DrawError::NoSeats | DrawError::TooManySeats(_) | DrawError::TooFewCandidates { .. } => {
+            DrawError::NoSeats
+            | DrawError::TooManySeats(_)
+            | DrawError::TooFewCandidates { .. } => {
                 let most = content.validators.len();
                 ("shards.seats", format!("give 1 to {most}, the number of validators"))
             }

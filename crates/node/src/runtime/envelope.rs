@@ -51,11 +51,7 @@ pub(crate) enum RelayMessage {
         carries: bool,
     },
     /// What the source has.
-    Answer {
-        lane: Lane,
-        number: u64,
-        found: Found,
-    },
+    Answer { lane: Lane, number: u64, found: Found },
 }
 
 /// What a source has for a destination.

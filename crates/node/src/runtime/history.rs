@@ -83,9 +83,7 @@ impl History {
     /// Tells everybody whom it concerns. `ledger` is the state after what was executed.
     pub(crate) fn event(&mut self, shard: &Shard, event: Event, ledger: Option<Ledger>) {
         match event {
-            Event::Proposed(_)
-            | Event::Refused { .. }
-            | Event::Diverged { .. } => {}
+            Event::Proposed(_) | Event::Refused { .. } | Event::Diverged { .. } => {}
             Event::Outgoing => self.view.note_outgoing(),
             Event::Accepted(reference) => self.accepted(reference),
             Event::Executed { header, leaders, blocks, outcomes, received, .. } => {

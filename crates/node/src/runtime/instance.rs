@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -45,11 +46,7 @@ pub fn archive_folder(genesis: &Genesis, data: &Path, shard: ShardId) -> PathBuf
 
 /// The only shard has the data folder for itself; of several each has a folder in it.
 fn instance_folder(genesis: &Genesis, data: &Path, shard: ShardId) -> PathBuf {
-    if genesis.shards().len() == 1 {
-        data.to_owned()
-    } else {
-        data.join(format!("shard-{shard}"))
-    }
+    if genesis.shards().len() == 1 { data.to_owned() } else { data.join(format!("shard-{shard}")) }
 }
 
 /// An instance whose disks are open and which does not run yet.
@@ -94,8 +91,11 @@ impl Prepared {
         if let Start::Restarted(records) | Start::Suspect(records) = &opened.start {
             records.iter().for_each(|record| history.keep(record));
         }
-        let machine =
-            Shard::new(core::now(), shard_config(genesis, shard, keys.clone(), own)?, opened.start)?;
+        let machine = Shard::new(
+            core::now(),
+            shard_config(genesis, shard, keys.clone(), own)?,
+            opened.start,
+        )?;
         history.begin(&machine);
         let log = {
             let post = post.clone();
@@ -245,10 +245,16 @@ fn open_log(
     own: ValidatorIndex,
 ) -> Result<Opened, NodeError> {
     let identity = store_identity(keys, own)?;
-    let folder = log_folder(genesis, &config.data, keys.committee().shard());
-    let opened = BlockLog::open(&folder, &identity, keys, own)?;
+    let shard = keys.committee().shard();
+    let folder = log_folder(genesis, &config.data, shard);
+    let opened = BlockLog::open(&folder, &identity, keys, &territory(genesis, shard), own)?;
     tracing::info!("{}", opened.report);
     Ok(opened)
+}
+
+fn territory(genesis: &Genesis, shard: ShardId) -> Territory {
+    let layout = Arc::clone(genesis.layout());
+    Territory::new(layout, shard).expect("the shard is one of the layout's")
 }
 
 fn shard_config(
@@ -260,15 +266,13 @@ fn shard_config(
     let mut nonce = [0; 8];
     aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| std::io::Error::other("no entropy for the recovery nonce"))?;
-    let layout = std::sync::Arc::clone(genesis.layout());
-    let territory = Territory::new(layout, shard.id).expect("the shard is one of the layout's");
     Ok(ShardConfig {
-        territory,
+        territory: territory(genesis, shard.id),
         keys,
         own,
         seed: genesis.seed(),
         consensus: genesis.consensus(),
-        accounts: std::sync::Arc::clone(&shard.accounts),
+        accounts: Arc::clone(&shard.accounts),
         snapshot_interval: genesis.snapshot_interval(),
         nonce: u64::from_le_bytes(nonce),
         replays_events: true,

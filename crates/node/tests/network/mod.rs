@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use qcn_crypto::{Role, Scheme, SigningKey};
 use qcn_ledger::MIN_FEE;
+use qcn_node::config::NodeConfig;
 use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
+use qcn_node::document::Overwrite;
 use qcn_node::genesis::{Genesis, ShardsContent};
 use qcn_node::keyfile::{self, PassphraseSource};
-use qcn_node::runtime::{Node, NodeError};
+use qcn_node::runtime::{Node, NodeError, initialise, log_folder};
 use qcn_node::transport::TransportError;
 use qcn_types::{
     Action, Address, Amount, ShardId, Transaction, TransactionBody, TransactionId, encode,
@@ -71,13 +73,15 @@ impl Network {
             first_port: plan.port,
             shards: Some(ShardsContent { count: plan.shards, seats: plan.seats }),
         };
-        let devnet = loop {
+        let (devnet, genesis) = loop {
             let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
-            if is_wanted(devnet.genesis()) {
-                break devnet;
+            let genesis = with_frequent_snapshots(&devnet);
+            if is_wanted(&genesis) {
+                break (devnet, genesis);
             }
             Devnet::delete(&folder).unwrap();
         };
+        let configs: Vec<PathBuf> = devnet.config_files().collect();
         let source = PassphraseSource::choose(None);
         let account = |at: usize| {
             let path = devnet.accounts_folder().join(format!("account-{at}.key"));
@@ -91,8 +95,8 @@ impl Network {
         let mut network = Self {
             runtime: Runtime::new().unwrap(),
             nodes: (0..plan.weights.len()).map(|_| None).collect(),
-            configs: devnet.config_files().collect(),
-            genesis: devnet.genesis().clone(),
+            configs,
+            genesis,
             accounts: (0..plan.accounts).map(account).collect(),
             taken: Vec::new(),
             agent: agent.into(),
@@ -106,14 +110,32 @@ impl Network {
         &self.genesis
     }
 
+    /// Waits until every instance has a snapshot, with which it starts the next time.
+    pub fn until_snapshots(&self) {
+        self.until("every log has a snapshot", |network| {
+            network.configs.iter().zip(&network.nodes).all(|(config, node)| {
+                let data = NodeConfig::read(config).unwrap().data;
+                let has_snapshot = |shard| {
+                    let log = std::fs::read_dir(log_folder(&network.genesis, &data, shard));
+                    log.unwrap().any(|file| {
+                        file.unwrap().path().extension().is_some_and(|kind| kind == "snap")
+                    })
+                };
+                node.iter().flat_map(Node::views).all(|view| has_snapshot(view.shard()))
+            })
+        });
+    }
+
     pub fn start_all(&mut self) {
         for at in 0..self.nodes.len() {
             self.start_node(at);
         }
         self.until("every node knows a certified state", |network| {
-            network.nodes.iter().flatten().all(|node| {
-                node.views().all(|view| view.certified().is_some())
-            })
+            network
+                .nodes
+                .iter()
+                .flatten()
+                .all(|node| node.views().all(|view| view.certified().is_some()))
         });
     }
 
@@ -299,6 +321,23 @@ impl Network {
         let begun = Instant::now();
         self.until("time passes", |_| begun.elapsed() >= time);
     }
+}
+
+/// The same network with a snapshot every few rounds, so that restarts begin with one: another
+/// genesis, and logs that are marked anew.
+fn with_frequent_snapshots(devnet: &Devnet) -> Genesis {
+    let mut content = devnet.genesis().content().clone();
+    content.consensus.schedule_interval_commits = 32;
+    content.snapshot_interval = 1;
+    let again = Genesis::new(content).unwrap();
+    for config in devnet.config_files() {
+        let file = NodeConfig::read(&config).unwrap();
+        again.write(&file.genesis, Overwrite::Replace).unwrap();
+        std::fs::remove_dir_all(&file.data).unwrap();
+        let (genesis, config, keys) = read_node(&config).unwrap();
+        initialise(&genesis, &config, &keys).unwrap();
+    }
+    again
 }
 
 impl Drop for Network {

@@ -101,11 +101,17 @@ fn shards_are_shown_with_their_committees_and_lanes() {
     assert_eq!((&here["hosted"], &there["hosted"]), (&json!(true), &json!(false)));
     assert!(here["state"]["height"].as_u64().unwrap() > 0 && there["state"].is_null());
     assert_eq!(there["committee"][2]["name"], "other-6");
-    assert_eq!((&there["committee"][2]["validator"], &here["committee"][0]["own"]), (&json!(6), &json!(true)));
+    assert_eq!(
+        (&there["committee"][2]["validator"], &here["committee"][0]["own"]),
+        (&json!(6), &json!(true))
+    );
     let [out, back] = &body["lanes"].as_array().unwrap()[..] else { panic!("{body}") };
     assert_eq!((&out["sent"]["receipts"], &out["received"]), (&json!(0), &Value::Null));
     assert_eq!((&back["sent"], &back["received"]["receipts"]), (&Value::Null, &json!(0)));
-    assert_eq!((&body["supply"]["complete"], &body["supply"]["shards"]), (&json!(false), &json!([0])));
+    assert_eq!(
+        (&body["supply"]["complete"], &body["supply"]["shards"]),
+        (&json!(false), &json!([0]))
+    );
     assert_eq!(sharded.node.ask("/v1/supply")["all"]["genesis"], body["supply"]["genesis"]);
 }
 

@@ -34,11 +34,7 @@ struct Awaited {
 impl Answers {
     /// Notes that a validator is asked about a lane: the question's number, and where the answer
     /// comes. What was asked before about this lane is not awaited any more.
-    pub(super) fn expect(
-        &self,
-        lane: Lane,
-        of: ValidatorIndex,
-    ) -> (u64, oneshot::Receiver<Found>) {
+    pub(super) fn expect(&self, lane: Lane, of: ValidatorIndex) -> (u64, oneshot::Receiver<Found>) {
         let (reply, answer) = oneshot::channel();
         let mut state = self.lock();
         state.last_number += 1;
