@@ -130,7 +130,7 @@ fn a_store_has_one_owner() {
     assert!(matches!(second, Err(StorageError::InUse { .. })), "{second:?}");
     drop(opened);
 
-    let other = super::StoreIdentity::of(&KEYS, &TERRITORY, OTHER).unwrap();
+    let other = super::StoreIdentity::of(&KEYS, OTHER).unwrap();
     let foreign = BlockLog::open(folder.path(), &other, &KEYS, &TERRITORY, OTHER);
     assert!(matches!(foreign, Err(StorageError::Foreign { .. })), "{foreign:?}");
     let wrong = BlockLog::open(folder.path(), &identity(), &KEYS, &TERRITORY, OTHER);

@@ -34,10 +34,10 @@ fn seats(shard: u32, members: &[u16]) -> Seats {
 #[test]
 fn ranks_are_an_order_of_the_destination_that_turns_from_lane_to_lane() {
     let (source, destination) = (seats(0, &[0, 1, 2, 3]), seats(1, &[1, 3, 4, 5]));
-    let rank = |lane, source: &Seats, destination: &Seats| -> Vec<Option<u64>> {
-        (0..6).map(|own| super::rank(lane, source, destination, ValidatorIndex(own))).collect()
+    let ranks_of = |lane, source: &Seats, destination: &Seats| -> Vec<Option<u64>> {
+        (0..6).map(|own| rank(lane, source, destination, ValidatorIndex(own))).collect()
     };
-    let ranks = rank(lane(0, 1), &source, &destination);
+    let ranks = ranks_of(lane(0, 1), &source, &destination);
     let mut both = [ranks[1], ranks[3]];
     let mut others = [ranks[4], ranks[5]];
     both.sort_unstable();
@@ -46,8 +46,8 @@ fn ranks_are_an_order_of_the_destination_that_turns_from_lane_to_lane() {
     assert_eq!((ranks[0], ranks[2]), (None, None), "no seat in the destination");
 
     let all = [seats(0, &[0, 1, 2, 3]), seats(1, &[0, 1, 2, 3])];
-    let there = rank(lane(0, 1), &all[0], &all[1]);
-    let back = rank(lane(1, 0), &all[1], &all[0]);
+    let there = ranks_of(lane(0, 1), &all[0], &all[1]);
+    let back = ranks_of(lane(1, 0), &all[1], &all[0]);
     assert_ne!(there, back, "one validator goes first both ways");
 }
 
