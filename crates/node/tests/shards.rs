@@ -1,4 +1,5 @@
 //! Networks of several shards in one process, over real sockets and disks.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod network;
 
