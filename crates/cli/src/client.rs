@@ -225,9 +225,15 @@ impl Client {
         parse(&url, &accepted(&url, answer)?)
     }
 
-    /// Follows events; `query` chooses them, such as `topics=checkpoints`.
-    pub fn events(&self, query: &str) -> Result<Events<BufReader<NamedReader>>, ClientError> {
-        let url = self.address(&format!("/v1/events?{query}"));
+    /// Follows the events of a shard, or of the node's first one; `query` chooses them, such as
+    /// `topics=checkpoints`.
+    pub fn events(
+        &self,
+        shard: Option<u64>,
+        query: &str,
+    ) -> Result<Events<BufReader<NamedReader>>, ClientError> {
+        let shard = shard.map(|number| format!("/shards/{number}")).unwrap_or_default();
+        let url = self.address(&format!("/v1{shard}/events?{query}"));
         let request = self
             .agent
             .get(&url)

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use qcn_crypto::Scheme;
 use qcn_node::config::{LogConfig, LogFormat, LogLevel};
 use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
+use qcn_node::genesis::ShardsContent;
 use qcn_node::runtime::Node;
 
 use crate::node::{async_runtime, start_log, until_told_to_stop};
@@ -31,6 +32,8 @@ Examples:
   qcn devnet
   qcn devnet --validators 7 --load 100
   qcn devnet --weights 2000,1000,1000,500 --dir /tmp/unequal
+  qcn devnet --shards 2             # accounts trade across two shards
+  qcn devnet --shards 3 --validators 6 --seats 4
   qcn devnet --processes            # one operating-system process a validator
   qcn node --config devnet/v0/node.toml   # one of them by hand";
 
@@ -44,6 +47,13 @@ pub struct DevnetArgs {
     /// How many validators a new network has; 4 if not given.
     #[arg(long, value_name = "N")]
     validators: Option<usize>,
+    /// How many shards a new network has; 1 if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: Option<u16>,
+    /// How many validators serve each shard, drawn by weight; 4, or all of fewer, if not given.
+    #[arg(long, value_name = "N", requires = "shards",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    seats: Option<u16>,
     /// Their weights, by commas; 1000 each if not given.
     #[arg(long, value_name = "W,...", value_delimiter = ',', conflicts_with = "validators")]
     weights: Vec<u64>,
@@ -75,6 +85,9 @@ pub struct DevnetArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// How many validators serve each shard, unless told: the fewest that tolerate a fault.
+const USUAL_SEATS: u16 = 4;
 
 /// Units of the currency that each account of a new network has.
 const BALANCE: u64 = 1_000_000_000_000;
@@ -109,13 +122,26 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
                 args.dir.display(),
             );
         }
+        let shards = devnet.genesis().shards().len();
+        if let Some(asked) = args.shards.filter(|asked| usize::from(*asked) != shards) {
+            bail!(
+                "{} holds a network of {shards} shards, {asked} are asked for: leave the number \
+                 out to go on with that network, or add --reset to start anew",
+                args.dir.display(),
+            );
+        }
         return Ok(devnet);
     }
     let weights = match args.weights.as_slice() {
         [] => vec![1000; args.validators.unwrap_or(4)],
         weights => weights.to_vec(),
     };
+    let shards = args.shards.filter(|count| *count > 1).map(|count| {
+        let all = u16::try_from(weights.len()).unwrap_or(u16::MAX);
+        ShardsContent { count, seats: args.seats.unwrap_or_else(|| all.min(USUAL_SEATS)) }
+    });
     let plan = DevnetPlan {
+        shards,
         weights,
         accounts: args.accounts,
         account_scheme: args.scheme,

@@ -118,13 +118,13 @@ pub fn run_until_stopped(
             api = %node.api_address(),
             network = %node.transport_address(),
             chain = %genesis.chain().0,
-            "validator {} of {} is up",
-            node.view().own(),
+            "{} of {} is up",
+            seats(genesis, &node),
             genesis.name(),
         );
         let stopped = tokio::select! {
             told = until_told_to_stop() => told.map(|()| None)?,
-            stopped = stopped::watch(node.view()) => Some(stopped),
+            stopped = stopped::watch(node.views()) => Some(stopped),
         };
         if let Some(stopped) = &stopped {
             stopped.note(&config.data);
@@ -139,6 +139,19 @@ pub fn run_until_stopped(
         tracing::info!("stopped");
         Ok(stopped.map_or(ExitCode::SUCCESS, Stopped::exit_code))
     })
+}
+
+/// Which validator a node is, for its log.
+fn seats(genesis: &Genesis, node: &Node) -> String {
+    let is_one_of_several = genesis.shards().len() > 1;
+    let seats: Vec<String> = node
+        .views()
+        .map(|view| match is_one_of_several {
+            true => format!("validator {} of shard {}", view.own(), view.shard()),
+            false => format!("validator {}", view.own()),
+        })
+        .collect();
+    if seats.is_empty() { "a validator without a seat".to_owned() } else { seats.join(", ") }
 }
 
 /// The threads for sockets and timers.

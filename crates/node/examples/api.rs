@@ -33,21 +33,23 @@ fn measure(folder: &Path) -> Result<()> {
         account_scheme: Scheme::Falcon512,
         balance: 1_000,
         first_port: FIRST_PORT,
+        shards: None,
     };
     let devnet = Devnet::create(folder, &plan, |_, _| {})?;
     let config: PathBuf = devnet.config_files().next().context("there is one node")?;
     let (genesis, config, keys) = read_node(&config)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let node = runtime.block_on(Node::start(&genesis, &config, keys))?;
-    let outcome = wait_until_certified(node.view()).and_then(|()| {
-        let account = genesis.accounts().first().context("there is one account")?.address;
-        print_conditions();
-        let proof = format!("/v1/accounts/{account}/proof");
-        for path in ["/v1/status", "/v1/supply", "/v1/checkpoints/certified", &proof] {
-            ask_often(node.api_address(), path)?;
-        }
-        Ok(())
-    });
+    let outcome =
+        wait_until_certified(node.views().next().context("it has a seat")?).and_then(|()| {
+            let account = genesis.accounts().next().context("there is one account")?.address;
+            print_conditions();
+            let proof = format!("/v1/accounts/{account}/proof");
+            for path in ["/v1/status", "/v1/supply", "/v1/checkpoints/certified", &proof] {
+                ask_often(node.api_address(), path)?;
+            }
+            Ok(())
+        });
     runtime.block_on(node.stop());
     outcome
 }

@@ -209,7 +209,7 @@ fn execute(header: Checkpoint, blocks: Vec<VerifiedBlock>) -> Executed {
     let outcomes: Vec<(TransactionId, Outcome)> =
         carried.map(|transaction| (transaction.body.id(), Outcome::Applied)).collect();
     let leaders = blocks.iter().take(2).map(VerifiedBlock::reference).collect();
-    Executed { header, leaders, blocks, outcomes, evidence: Vec::new() }
+    Executed { header, leaders, blocks, outcomes, received: Vec::new(), evidence: Vec::new() }
 }
 
 /// What each thread has run so far, in nanoseconds.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use qcn_consensus::CommitRecord;
 use qcn_crypto::{ChainId, Digest, Domain, Scheme, SeededRandomness, SigningKey, hash};
-use qcn_ledger::{GenesisAccount, Ledger};
+use qcn_ledger::{GenesisAccount, Ledger, Territory};
 use qcn_node::storage::{BlockLog, LogEvent, LogWriter, Opened, StoreIdentity, Ticket};
 use qcn_shard::{Record, SyncPackage};
 use qcn_types::{
@@ -72,7 +72,13 @@ impl Bench {
         if !folder.exists() {
             BlockLog::initialise(&folder, &self.identity)?;
         }
-        Ok(BlockLog::open(&folder, &self.identity, &self.keys, OWN)?)
+        Ok(BlockLog::open(
+            &folder,
+            &self.identity,
+            &self.keys,
+            &Territory::whole(self.identity.shard),
+            OWN,
+        )?)
     }
 
     fn spawn(&self, name: &str) -> Result<(LogWriter, Receiver<LogEvent>)> {

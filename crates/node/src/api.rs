@@ -13,6 +13,7 @@
 //!   or drive a node.
 
 mod accounts;
+mod arrival;
 mod bodies;
 mod chain;
 mod documentation;
@@ -27,6 +28,7 @@ mod routes;
 mod rpc;
 mod search;
 mod server;
+mod shards;
 mod shared;
 mod submit;
 mod transactions;
@@ -36,15 +38,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qcn_crypto::Scheme;
+use qcn_types::{Committee, Layout, Prefix, ShardId, ValidatorIndex};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::archive::Archive;
 use crate::transport::{ClientStream, MAX_WAITING_STREAMS};
-use crate::view::View;
+use crate::view::{PeerBoard, View};
 
-pub use metrics::{Direction, Metrics, ReasonLabel, TrafficLabel, ValidatorLabel};
+pub use metrics::{Direction, Metrics, ReasonLabel, SourceLabel, TrafficLabel, ValidatorLabel};
 
 /// How long the answers of a JSON-RPC batch may be together, unless told.
 const RPC_ANSWERS_BYTES: usize = 8 * 1024 * 1024;
@@ -99,8 +102,40 @@ pub struct ApiConfig {
     pub genesis_json: String,
     /// The schemes that accounts may use in this network.
     pub account_schemes: Vec<Scheme>,
-    /// The validators' transport keys in hexadecimal, in the order of the committee; may be empty.
+    /// The validators' transport keys in hexadecimal, in the order of the genesis; may be empty.
     pub transport_keys: Vec<String>,
+    /// Which validator of the genesis this node is; nothing if it is the first of one shard's.
+    pub own: Option<ValidatorIndex>,
+    /// Which addresses each shard has; nothing if there is one shard.
+    pub layout: Option<Arc<Layout>>,
+    /// All shards of the network; may be empty if there is one.
+    pub shards: Vec<ShardFacts>,
+}
+
+/// One shard of the network, hosted here or not.
+#[derive(Clone, Debug)]
+pub struct ShardFacts {
+    /// Its name.
+    pub id: ShardId,
+    /// What its addresses begin with.
+    pub prefix: Prefix,
+    /// Who serves it.
+    pub committee: Arc<Committee>,
+    /// The members' places among all validators, in the order of seats.
+    pub seats: Vec<ValidatorIndex>,
+    /// Where each of them listens for validators, if the genesis says so.
+    pub addresses: Vec<Option<String>>,
+}
+
+/// A shard of this node.
+#[derive(Clone, Debug)]
+pub struct Hosted {
+    /// What its instance shows.
+    pub view: View,
+    /// Its history.
+    pub archive: Archive,
+    /// Its metrics.
+    pub metrics: Metrics,
 }
 
 /// Why the API could not start.
@@ -123,11 +158,12 @@ pub struct Api {
     closing: watch::Sender<bool>,
     streams: mpsc::Sender<ClientStream>,
     server: JoinHandle<()>,
-    observer: JoinHandle<()>,
+    observers: JoinSet<()>,
+    board: PeerBoard,
 }
 
 impl Api {
-    /// Starts to serve.
+    /// Starts to serve a node with one shard.
     ///
     /// # Errors
     /// [`ApiError::Listen`] if the address cannot be used.
@@ -137,6 +173,20 @@ impl Api {
         archive: Archive,
         metrics: Metrics,
     ) -> Result<Self, ApiError> {
+        let hosted = vec![Hosted { view, archive, metrics: metrics.clone() }];
+        Self::start_hosting(config, hosted, metrics).await
+    }
+
+    /// Starts to serve a node with any number of shards, in the order of their prefixes. The
+    /// metrics are those of the node, and of its only shard as well.
+    ///
+    /// # Errors
+    /// [`ApiError::Listen`] if the address cannot be used.
+    pub async fn start_hosting(
+        config: ApiConfig,
+        hosted: Vec<Hosted>,
+        metrics: Metrics,
+    ) -> Result<Self, ApiError> {
         let address = config.listen;
         let at_fault = |reason| ApiError::Listen { address, reason };
         let listener = TcpListener::bind(address).await.map_err(at_fault)?;
@@ -144,19 +194,28 @@ impl Api {
         let (closing, is_closing) = watch::channel(false);
         let (streams, opened) = mpsc::channel(MAX_WAITING_STREAMS);
         let limits = config.limits;
-        let notices = view.subscribe();
-        let shared =
-            Arc::new(shared::Shared::new(config, view, archive, metrics, is_closing.clone()));
-        let observer = tokio::spawn(shared::observe(Arc::clone(&shared), notices));
-        let router = routes::router(shared);
+        let board = PeerBoard::default();
+        let hub = Arc::new(shared::Hub::new(config, hosted, metrics, board.clone(), &is_closing));
+        let mut observers = JoinSet::new();
+        for shared in hub.shared() {
+            let notices = shared.view.subscribe();
+            observers.spawn(shared::observe(shared, notices));
+        }
+        let router = routes::router(hub);
         let server = tokio::spawn(server::serve(listener, opened, router, limits, is_closing));
-        Ok(Self { local_address, closing, streams, server, observer })
+        Ok(Self { local_address, closing, streams, server, observers, board })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// Where the runtime says how the connections stand.
+    #[must_use]
+    pub fn peers(&self) -> PeerBoard {
+        self.board.clone()
     }
 
     /// Takes streams of clients of the transport, each of which is served as a connection is.
@@ -166,12 +225,12 @@ impl Api {
     }
 
     /// Takes no more requests, lets those that run end for a moment, and stops.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         // Nobody listens any more only if the server has ended already.
         let _ = self.closing.send(true);
         // A panic of the server was reported where it happened.
         let _ = self.server.await;
-        self.observer.abort();
+        self.observers.shutdown().await;
     }
 }
 

@@ -47,8 +47,8 @@ use qcn_types::{Height, Round};
 
 pub use read::{Found, Position};
 pub use records::{
-    ArchivedBlock, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement,
-    TransactionRecord,
+    ArchivedBlock, Arrival, ArrivalRecord, BlockSummary, CheckpointRecord, EvidenceRecord,
+    Executed, Placement, TransactionRecord,
 };
 use runs::Runs;
 pub use transactions::ProvenTransaction;

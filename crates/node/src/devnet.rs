@@ -17,14 +17,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use qcn_crypto::{KeyError, KeyFile, Role, Scheme, SigningError, SigningKey};
+use qcn_crypto::{Digest, KeyError, KeyFile, Role, Scheme, SigningError, SigningKey};
 use qcn_types::{Address, ValidatorIndex};
 
 use crate::config::NodeConfig;
 use crate::document::{DocumentError, Overwrite};
-use crate::genesis::{Genesis, GenesisContent, GenesisValidator, NamedAccount, ValidatorKeys};
+use crate::genesis::{
+    Genesis, GenesisContent, GenesisValidator, NamedAccount, ShardsContent, ValidatorKeys,
+};
 use crate::keyfile::{self, KeyFileError};
-use crate::runtime::NodeKeys;
+use crate::runtime::{NodeKeys, log_folder};
 use crate::storage::{BlockLog, StorageError, StoreIdentity};
 
 /// The most validators of one devnet: each has threads, sockets and a database.
@@ -55,6 +57,8 @@ pub struct DevnetPlan {
     pub balance: u64,
     /// The port of the first API; the next ones follow.
     pub first_port: u16,
+    /// How many shards there are and how many seats each has; one shard of all if there is none.
+    pub shards: Option<ShardsContent>,
 }
 
 /// A devnet's files.
@@ -182,23 +186,12 @@ impl Devnet {
             progress(at + 1, steps);
         }
         let accounts = lay_out_accounts(folder, plan, |done| progress(validators + done, steps))?;
-        let genesis = Genesis::new(GenesisContent::new("devnet", unix_ms(), entries, accounts))?;
+        let mut content = GenesisContent::new("devnet", unix_ms(), entries, accounts);
+        content.shards = plan.shards;
+        let genesis = Genesis::new(content)?;
         let nodes: Vec<PathBuf> = (0..validators).map(|at| node_folder(folder, at)).collect();
         for (at, (node, key)) in nodes.iter().zip(digests).enumerate() {
-            let committee = genesis.committee();
-            let identity = StoreIdentity {
-                chain: genesis.chain(),
-                shard: committee.shard(),
-                epoch: committee.epoch(),
-                own: ValidatorIndex(at as u16),
-                key,
-            };
-            let log = node.join("data").join("log");
-            // No node ran without the genesis, which is written last: an earlier attempt began it.
-            if log.exists() {
-                fs::remove_dir_all(&log).map_err(|error| file_error(&log, error))?;
-            }
-            BlockLog::initialise(&log, &identity)?;
+            mark_logs(&genesis, node, ValidatorIndex(at as u16), key)?;
         }
         genesis.write(&folder.join(GENESIS_FILE), Overwrite::Replace)?;
         progress(steps, steps);
@@ -279,6 +272,27 @@ fn lay_out_node(
     config.genesis = Path::new("..").join(GENESIS_FILE);
     config.api.listen = listen;
     config.write(&folder.join(CONFIG_FILE), Overwrite::Replace)?;
+    Ok(())
+}
+
+/// Marks the logs of a validator as those of a key that has signed nothing.
+fn mark_logs(
+    genesis: &Genesis,
+    node: &Path,
+    validator: ValidatorIndex,
+    key: Digest,
+) -> Result<(), DevnetError> {
+    for shard in genesis.shards() {
+        let Some(own) = shard.seat_of(validator) else { continue };
+        let epoch = shard.committee.epoch();
+        let identity = StoreIdentity { chain: genesis.chain(), shard: shard.id, epoch, own, key };
+        let log = log_folder(genesis, &node.join("data"), shard.id);
+        // No node ran without the genesis, which is written last: an earlier attempt began it.
+        if log.exists() {
+            fs::remove_dir_all(&log).map_err(|error| file_error(&log, error))?;
+        }
+        BlockLog::initialise(&log, &identity)?;
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@
 mod check;
 mod content;
 mod registration;
+mod shards;
 mod words;
 
 use std::path::Path;
@@ -26,12 +27,14 @@ use std::sync::Arc;
 
 use qcn_crypto::{ChainId, Digest, Domain, Hasher, Role, Scheme, hash};
 use qcn_ledger::GenesisAccount;
-use qcn_types::{Amount, Cap, Committee, CommitteeKeys};
+use qcn_types::{Committee, CommitteeKeys, Layout};
 
 pub use content::{
     AllowedSchemes, ConsensusParameters, GenesisContent, GenesisValidator, NamedAccount,
+    ShardsContent,
 };
 pub use registration::{ValidatorFile, ValidatorKeys};
+pub use shards::GenesisShard;
 
 pub use crate::document::DocumentError as GenesisFileError;
 use crate::document::{Overwrite, Problem, Readers, parse_json, read_text, write_file};
@@ -49,9 +52,8 @@ pub struct Genesis {
     file: String,
     content: GenesisContent,
     chain: ChainId,
-    committee: Arc<Committee>,
-    caps: Vec<Cap>,
-    accounts: Arc<[GenesisAccount]>,
+    layout: Arc<Layout>,
+    shards: Vec<GenesisShard>,
 }
 
 impl Genesis {
@@ -81,20 +83,11 @@ impl Genesis {
     }
 
     fn checked(content: GenesisContent, name: &str) -> Result<Self, GenesisFileError> {
-        let (committee, caps) =
-            check::content(&content).map_err(|problem| problem.in_file(name))?;
-        let account = |account: &NamedAccount| GenesisAccount {
-            address: account.address,
-            balance: Amount(account.balance),
-        };
-        Ok(Self {
-            file: name.to_owned(),
-            chain: chain_id(&content),
-            committee: Arc::new(committee),
-            caps,
-            accounts: content.accounts.iter().map(account).collect(),
-            content,
-        })
+        check::content(&content).map_err(|problem| problem.in_file(name))?;
+        let chain = chain_id(&content);
+        let (layout, shards) =
+            shards::form(&content, &epoch_seed(chain)).map_err(|problem| problem.in_file(name))?;
+        Ok(Self { file: name.to_owned(), chain, layout: Arc::new(layout), shards, content })
     }
 
     /// Writes the document to a file, whole or not at all.
@@ -132,39 +125,67 @@ impl Genesis {
         self.chain
     }
 
-    /// The committee with its decoded keys, after checking every proof of possession.
+    /// The first shard's committee with its decoded keys, after checking every proof of possession:
+    /// the only one, unless the genesis names several.
     ///
     /// # Errors
     /// [`GenesisFileError`], naming the validator whose key or proof is refused.
     pub fn committee_keys(&self) -> Result<CommitteeKeys, GenesisFileError> {
+        let keys = self.shard_keys()?;
+        Ok(keys.into_iter().next().expect("a genesis has one shard at least"))
+    }
+
+    /// The committees of all shards with their decoded keys, after checking every proof of
+    /// possession. Each takes certificates of the others.
+    ///
+    /// # Errors
+    /// [`GenesisFileError`], naming the validator whose key or proof is refused.
+    pub fn shard_keys(&self) -> Result<Vec<CommitteeKeys>, GenesisFileError> {
         for (index, validator) in self.content.validators.iter().enumerate() {
             registration::verify(index, validator)
                 .map_err(|problem| problem.in_file(&self.file))?;
         }
-        let keys = CommitteeKeys::decode(self.chain, Arc::clone(&self.committee));
-        let keys = keys.map_err(|(index, error)| {
-            let place = format!("validators[{index}].consensus_key");
-            Problem::new(place, error.to_string(), "register another key").in_file(&self.file)
-        })?;
-        Ok(keys.with_account_schemes(self.content.schemes.of(Role::Account).iter().copied()))
+        let mut all = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let keys = CommitteeKeys::decode(self.chain, Arc::clone(&shard.committee));
+            let keys = keys.map_err(|(seat, error)| {
+                let index = shard.seats.get(seat.position()).map_or(0, |index| index.position());
+                let place = format!("validators[{index}].consensus_key");
+                Problem::new(place, error.to_string(), "register another key").in_file(&self.file)
+            })?;
+            let schemes = self.content.schemes.of(Role::Account).iter().copied();
+            all.push(keys.with_account_schemes(schemes));
+        }
+        let linked = |keys: &CommitteeKeys| {
+            let own = keys.committee().shard();
+            let others = all.iter().filter(|other| other.committee().shard() != own);
+            keys.clone().with_sources(others.cloned())
+        };
+        Ok(all.iter().map(linked).collect())
     }
 
-    /// The committee, with weights as formation gave them.
+    /// The first shard's committee, with weights as formation gave them: the only one, unless the
+    /// genesis names several.
     #[must_use]
-    pub const fn committee(&self) -> &Arc<Committee> {
-        &self.committee
+    pub fn committee(&self) -> &Arc<Committee> {
+        &self.shards[0].committee
     }
 
-    /// The weights that formation lowered, because no member of four or more may weigh more than f.
-    #[must_use]
-    pub fn caps(&self) -> &[Cap] {
-        &self.caps
+    /// The balances at genesis, of all shards.
+    pub fn accounts(&self) -> impl Iterator<Item = &GenesisAccount> {
+        self.shards.iter().flat_map(|shard| shard.accounts.iter())
     }
 
-    /// The balances at genesis.
+    /// The shards in the order of their prefixes, one at least.
     #[must_use]
-    pub fn accounts(&self) -> Arc<[GenesisAccount]> {
-        Arc::clone(&self.accounts)
+    pub fn shards(&self) -> &[GenesisShard] {
+        &self.shards
+    }
+
+    /// Which addresses each shard has.
+    #[must_use]
+    pub const fn layout(&self) -> &Arc<Layout> {
+        &self.layout
     }
 
     /// The parameters of consensus.
@@ -173,13 +194,14 @@ impl Genesis {
         self.content.consensus.config()
     }
 
-    /// The seed of the first epoch's draw of leaders.
+    /// The seed of the first epoch's draws: of committees, and of leaders.
     #[must_use]
     pub fn seed(&self) -> Digest {
-        hash(Domain::Beacon, self.chain.0.as_bytes())
+        epoch_seed(self.chain)
     }
 
-    /// The validators in the committee's order, with the weights they asked for.
+    /// All validators, with the weights they asked for. Their places are those by which they know
+    /// each other; in the committee of the only shard they have the same.
     #[must_use]
     pub fn validators(&self) -> &[GenesisValidator] {
         &self.content.validators
@@ -208,7 +230,14 @@ impl Genesis {
 fn chain_id(content: &GenesisContent) -> ChainId {
     let mut hasher = Hasher::new(Domain::Genesis);
     borsh::to_writer(&mut hasher, content).expect("hashing cannot fail");
+    if let Some(shards) = &content.shards {
+        borsh::to_writer(&mut hasher, shards).expect("hashing cannot fail");
+    }
     ChainId(hasher.finalize())
+}
+
+fn epoch_seed(chain: ChainId) -> Digest {
+    hash(Domain::Beacon, chain.0.as_bytes())
 }
 
 #[cfg(test)]

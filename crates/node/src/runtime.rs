@@ -1,54 +1,53 @@
-//! A running node: the machine of a shard with its log, transport, archive and API around it.
+//! A running node: the machines of its shards with log, archive, transport and API around them.
 //!
-//! Threads: the core (one, owns the machine), the log's writer, the archive's writer, the pool
-//! that checks signatures (shared by all nodes of a process), and the async runtime for sockets.
+//! A validator may have a seat in several shards, and has an *instance* for each: a core with its
+//! machine, a log, a history and a view. It may have a seat in none, and then the node answers its
+//! API all the same. One transport serves all instances; each frame names the shard it is for.
+//!
+//! Threads: a core for each instance (it owns the machine), the writers of its log and of its
+//! archive, the pool that checks signatures (shared by all nodes of a process), and the async
+//! runtime for sockets, clients and relayers.
 
 mod archive_folder;
 mod archive_writer;
 mod core;
+mod envelope;
 mod history;
 mod inbox;
+mod instance;
 mod machine;
+mod relay;
+mod router;
+mod seats;
+mod submissions;
 mod verification;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qcn_crypto::{PublicKey, Role, Scheme, SigningKey};
-use qcn_ledger::Territory;
-use qcn_shard::{Message, Shard, ShardConfig, Start};
-use qcn_types::{CommitteeKeys, Transaction, ValidatorIndex, Verified, decode};
-use rayon::prelude::*;
+use qcn_types::{CommitteeKeys, ValidatorIndex};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::archive_writer::ArchiveWriter;
-use self::core::{Core, Parts};
-use self::history::History;
-use self::inbox::{Checked, Happening, Post, inbox};
-use self::machine::Machine;
+use self::instance::{Instance, Prepared};
+pub use self::instance::{archive_folder, log_folder};
 pub use self::machine::{Meddler, Scene};
-use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
-use crate::archive::{Archive, Retention};
+use self::relay::{Answers, Distant, Relayer, RelayerParts, Source};
+use self::router::{Destination, Router};
+use self::seats::Seats;
+use crate::api::{Api, ApiConfig, Metrics, ReasonLabel, ShardFacts};
+use crate::archive::Archive;
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
-use crate::storage::{BlockLog, LogWriter, Opened, StorageError, StoreIdentity};
-use crate::transport::{
-    ClientAccess, ClientKey, ClientStream, KnownValidator, Received, Transport, TransportConfig,
-};
-use crate::view::{NodeStatus, Notice, Submission, SubmitError, View};
-
-/// The most client submissions whose signatures are checked at once.
-const MAX_CHECKED_AT_ONCE: usize = 64;
+use crate::storage::{BlockLog, StorageError, StoreIdentity};
+use crate::transport::{Class, Limits, TransportConfig};
+use crate::transport::{ClientAccess, ClientKey, ClientStream, KnownValidator, Transport};
+use crate::view::{Notice, PeerBoard, View};
 
 /// How often peers are looked at.
 const PEERS_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How often a stop that takes long says what it waits for.
-const STOP_NOTICE: Duration = Duration::from_secs(2);
 
 /// The secrets of a validator.
 #[derive(Debug)]
@@ -115,7 +114,8 @@ pub enum NodeError {
 /// # Errors
 /// [`NodeError`] as [`Node::start`] would give it.
 pub fn check(genesis: &Genesis, config: &NodeConfig, keys: &NodeKeys) -> Result<(), NodeError> {
-    own_index(genesis, &genesis.committee_keys()?, keys)?;
+    genesis.shard_keys()?;
+    own_index(genesis, keys)?;
     check_clients(config, keys.transport.public_key())
 }
 
@@ -131,7 +131,8 @@ pub fn check_clients(config: &NodeConfig, transport: &PublicKey) -> Result<(), N
     Ok(())
 }
 
-/// Marks the data folder of a node as that of a key that has never signed anything.
+/// Marks the data folder of a node as that of a key that has never signed anything, for each shard
+/// in which it has a seat.
 ///
 /// Without the mark an empty folder is that of a validator that has lost its disk: it asks the
 /// committee how far it has signed, and if all do that at once, nobody answers.
@@ -143,29 +144,31 @@ pub fn initialise(
     config: &NodeConfig,
     keys: &NodeKeys,
 ) -> Result<(), NodeError> {
-    let committee_keys = genesis.committee_keys()?;
-    let own = own_index(genesis, &committee_keys, keys)?;
-    let identity = store_identity(&committee_keys, own)?;
-    let history = archive_folder(config);
-    if history.exists() {
-        return Err(NodeError::HasHistory(history));
+    let own = own_index(genesis, keys)?;
+    let shards = seated(genesis, own)?;
+    for (seats, _, _) in &shards {
+        let history = archive_folder(genesis, &config.data, seats.shard());
+        if history.exists() {
+            return Err(NodeError::HasHistory(history));
+        }
     }
-    Ok(BlockLog::initialise(&log_folder(config), &identity)?)
+    for (seats, seat, keys) in &shards {
+        let identity = store_identity(keys, *seat)?;
+        BlockLog::initialise(&log_folder(genesis, &config.data, seats.shard()), &identity)?;
+    }
+    Ok(())
 }
 
 /// A running node.
 pub struct Node {
-    view: View,
-    archive: Archive,
+    instances: Vec<Instance>,
     transport: Transport,
     api: Api,
-    post: Post,
-    core: JoinHandle<()>,
     tasks: JoinSet<()>,
 }
 
 impl Node {
-    /// Starts a node: reads its log, listens, dials the others.
+    /// Starts a node: reads its logs, listens, dials the others.
     ///
     /// # Errors
     /// [`NodeError`], naming what does not fit and the remedy.
@@ -174,10 +177,11 @@ impl Node {
         config: &NodeConfig,
         keys: NodeKeys,
     ) -> Result<Self, NodeError> {
-        Self::start_machine(genesis, config, keys, None).await
+        Self::start_machines(genesis, config, keys, None).await
     }
 
-    /// Starts a node whose machine somebody meddles with, for tests of what others do about it.
+    /// Starts a node whose machine somebody meddles with, for tests of what others do about it. Of
+    /// several machines it is the first.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -187,85 +191,73 @@ impl Node {
         keys: NodeKeys,
         meddler: Box<dyn Meddler>,
     ) -> Result<Self, NodeError> {
-        Self::start_machine(genesis, config, keys, Some(meddler)).await
+        Self::start_machines(genesis, config, keys, Some(meddler)).await
     }
 
-    async fn start_machine(
+    async fn start_machines(
         genesis: &Genesis,
         config: &NodeConfig,
         keys: NodeKeys,
-        meddler: Option<Box<dyn Meddler>>,
+        mut meddler: Option<Box<dyn Meddler>>,
     ) -> Result<Self, NodeError> {
-        let committee_keys = genesis.committee_keys()?;
-        let own = own_index(genesis, &committee_keys, &keys)?;
+        let own = own_index(genesis, &keys)?;
         check_clients(config, keys.transport.public_key())?;
-        let (view, submissions) = View::new(committee_keys.clone(), own);
-        let (post, inbox) = inbox();
-
-        // The log first: it holds the lock of the folder, and says so best.
-        let opened = open_log(config, &committee_keys, own)?;
-        let archive =
-            archive_folder::open(&archive_folder(config), genesis.chain(), retention(config))?;
-        let metrics = Metrics::new();
-        let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone())?;
-        let mut history = History::new(writer, view.clone(), metrics.clone());
-        if let Start::Restarted(records) | Start::Suspect(records) = &opened.start {
-            records.iter().for_each(|record| history.keep(record));
+        let committees = genesis.shard_keys()?;
+        let metrics = Metrics::of_node(genesis.shards().len() > 1);
+        let mut prepared = Vec::new();
+        for (shard, committee) in genesis.shards().iter().zip(&committees) {
+            if let Some(seat) = shard.seat_of(own) {
+                // The logs first: they hold the locks of the folders, and say so best.
+                prepared.push(Prepared::open(genesis, config, shard, committee, seat, &metrics)?);
+            }
         }
-        let shard = Shard::new(
-            core::now(),
-            shard_config(genesis, committee_keys.clone(), own)?,
-            opened.start,
-        )?;
-        history.begin(&shard);
-        let log = {
-            let post = post.clone();
-            LogWriter::spawn(opened.log, move |event| post.put(Happening::Log(event)))
-        };
-
-        let api_config = api_config(genesis, config);
-        let api = Api::start(api_config, view.clone(), archive.clone(), metrics.clone()).await?;
+        let api_config = api_config(genesis, config, own);
+        let hosted = prepared.iter().map(Prepared::hosted).collect();
+        let api = Api::start_hosting(api_config, hosted, metrics.clone()).await?;
         let streams = api.client_streams();
         let transport = transport_config(genesis, config, own, keys.transport, streams);
         let (transport, received) = Transport::start(transport).await?;
 
         let mut tasks = JoinSet::new();
-        tasks.spawn(take_in_frames(received, post.clone(), {
-            let transport = transport.clone();
-            move |from| transport.note_refused(from)
-        }));
-        let check = SubmissionCheck { keys: committee_keys.clone(), post: post.clone() };
-        tasks.spawn(take_in_submissions(submissions, check));
-        tasks.spawn(watch_peers(transport.clone(), view.clone(), metrics.clone()));
-
-        let core = Core::new(Parts {
-            machine: Machine::new(shard, meddler),
-            keys: committee_keys,
-            signing: keys.consensus,
-            log,
-            transport: transport.clone(),
-            view: view.clone(),
-            history,
-            metrics: metrics.clone(),
-            post: post.clone(),
-        });
-        let core = std::thread::Builder::new().name(format!("core-{own}")).spawn({
-            let view = view.clone();
-            move || watched(&view, || core.run(&inbox))
-        })?;
-        Ok(Self { view, archive, transport, api, post, core, tasks })
+        let mut instances = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            let signing = keys.consensus.clone();
+            instances.push(one.start(&transport, signing, meddler.take(), &mut tasks)?);
+        }
+        let seats: Vec<Seats> = genesis.shards().iter().map(Seats::of).collect();
+        let answers = Arc::new(Answers::default());
+        let (refusing, sending) = (transport.clone(), transport.clone());
+        let router = Router {
+            refuse: Box::new(move |from| refusing.note_refused(from)),
+            send: Arc::new(move |to, frame| sending.send(to, Class::Sync, frame)),
+            seats: seats.clone(),
+            hosted: instances.iter().map(destination).collect(),
+            answers: Arc::clone(&answers),
+        };
+        tasks.spawn(router.run(received));
+        for relayer in relayers(own, &seats, &instances, &committees, &transport, &answers) {
+            tasks.spawn(relayer.run());
+        }
+        let views: Vec<View> = instances.iter().map(|one| one.view().clone()).collect();
+        tasks.spawn(watch_peers(transport.clone(), api.peers(), views, metrics));
+        if instances.is_empty() {
+            tracing::warn!(
+                "this validator has no seat in any of the {} shards: the node answers its API and \
+                 signs nothing",
+                seats.len()
+            );
+        }
+        Ok(Self { instances, transport, api, tasks })
     }
 
-    /// What it shows.
-    #[must_use]
-    pub const fn view(&self) -> &View {
-        &self.view
+    /// What its instances show, in the order of shards; nothing if its validator has no seat.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.instances.iter().map(Instance::view)
     }
 
-    /// Its history.
-    #[must_use]
-    pub const fn archive(&self) -> &Archive {
-        &self.archive
+    /// The histories of its instances, in the same order.
+    pub fn archives(&self) -> impl Iterator<Item = &Archive> {
+        self.instances.iter().map(Instance::archive)
     }
 
     /// Where its API listens.
@@ -280,77 +272,84 @@ impl Node {
         self.transport.local_address()
     }
 
-    /// Stops it: no more questions, no more connections, the log closed.
+    /// Stops it: no more questions, no more connections, the logs closed.
     pub async fn stop(mut self) {
         self.api.close().await;
         self.tasks.shutdown().await;
         self.transport.close().await;
-        self.post.put(Happening::Stop);
-        let core = self.core;
-        let mut joining = tokio::task::spawn_blocking(move || core.join().is_ok());
-        let joined = loop {
-            match tokio::time::timeout(STOP_NOTICE, &mut joining).await {
-                Ok(joined) => break joined,
-                Err(_) => tracing::warn!("{}", still_stopping(&self.view.status())),
-            }
-        };
-        if !matches!(joined, Ok(true)) {
-            tracing::error!("the core's thread panicked");
+        // All are told before one is waited for.
+        self.instances.iter().for_each(Instance::tell_to_stop);
+        for instance in self.instances {
+            instance.join().await;
         }
     }
 }
 
-/// What a stop that takes long waits for.
-fn still_stopping(status: &NodeStatus) -> String {
-    let waits_for =
-        status.waiting_for.as_deref().unwrap_or("the log and the archive to be written");
-    format!(
-        "still stopping, waits for this: {waits_for}; killing it now loses nothing that is final"
-    )
+fn destination(instance: &Instance) -> Destination {
+    Destination { seats: instance.seats().clone(), post: instance.post().clone() }
 }
 
-/// Runs the core. A defect that ends its thread must not leave a node that looks well.
-fn watched(view: &View, run: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-        let what = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_default();
-        let reason = format!("a defect ended the core ({what}): please report it with the log");
-        tracing::error!("stopped: {reason}");
-        view.set_status(NodeStatus { stopped: Some(reason), ..view.status() });
+/// One relayer for each lane into a shard of this node.
+fn relayers(
+    own: ValidatorIndex,
+    seats: &[Seats],
+    instances: &[Instance],
+    committees: &[CommitteeKeys],
+    transport: &Transport,
+    answers: &Arc<Answers>,
+) -> Vec<Relayer> {
+    let mut relayers = Vec::new();
+    for destination in instances {
+        let to = destination.seats();
+        for from in seats.iter().filter(|from| from.shard() != to.shard()) {
+            let here = instances.iter().find(|one| one.seats().shard() == from.shard());
+            let source = match here {
+                Some(one) => Source::Here(one.post().clone(), one.view().outgoing()),
+                None => {
+                    let answers = Arc::clone(answers);
+                    Source::There(Distant::new(transport.clone(), answers, from, own))
+                }
+            };
+            let keys = committees.iter().find(|one| one.committee().shard() == to.shard());
+            let Some(keys) = keys.cloned() else { continue };
+            relayers.extend(Relayer::new(RelayerParts {
+                seats: [from, to],
+                own,
+                source,
+                destination: destination.post().clone(),
+                keys,
+                metrics: destination.metrics().clone(),
+            }));
+        }
     }
+    relayers
 }
 
-fn own_index(
-    genesis: &Genesis,
-    committee: &CommitteeKeys,
-    keys: &NodeKeys,
-) -> Result<ValidatorIndex, NodeError> {
+/// Which validator of the genesis the keys are of.
+fn own_index(genesis: &Genesis, keys: &NodeKeys) -> Result<ValidatorIndex, NodeError> {
     let consensus = keys.consensus.public_key();
-    let members = committee.committee().members();
-    let position = members.iter().position(|member| member.key == *consensus);
+    let validators = genesis.validators();
+    let position = validators.iter().position(|validator| validator.consensus_key == *consensus);
     let Some(position) = position else {
         return Err(NodeError::NotAValidator(consensus.digest().to_string()));
     };
-    let validator = &genesis.validators()[position];
+    let validator = &validators[position];
     if validator.transport_key != *keys.transport.public_key() {
         return Err(NodeError::WrongTransportKey(validator.name.clone()));
     }
     Ok(ValidatorIndex(position as u16))
 }
 
-const fn retention(config: &NodeConfig) -> Retention {
-    Retention { keep_checkpoints: config.storage.keep_checkpoints }
-}
-
-fn archive_folder(config: &NodeConfig) -> PathBuf {
-    config.data.join("archive")
-}
-
-fn log_folder(config: &NodeConfig) -> PathBuf {
-    config.data.join("log")
+/// The shards in which a validator has a seat, with the seat and the committee's keys.
+fn seated(
+    genesis: &Genesis,
+    own: ValidatorIndex,
+) -> Result<Vec<(Seats, ValidatorIndex, CommitteeKeys)>, NodeError> {
+    let committees = genesis.shard_keys()?;
+    let shards = genesis.shards().iter().zip(committees);
+    let seated =
+        shards.filter_map(|(shard, keys)| Some((Seats::of(shard), shard.seat_of(own)?, keys)));
+    Ok(seated.collect())
 }
 
 fn store_identity(
@@ -358,39 +357,6 @@ fn store_identity(
     own: ValidatorIndex,
 ) -> Result<StoreIdentity, StorageError> {
     StoreIdentity::of(keys, own).ok_or(StorageError::WrongKeys { own })
-}
-
-fn open_log(
-    config: &NodeConfig,
-    keys: &CommitteeKeys,
-    own: ValidatorIndex,
-) -> Result<Opened, NodeError> {
-    let identity = store_identity(keys, own)?;
-    let opened = BlockLog::open(&log_folder(config), &identity, keys, own)?;
-    tracing::info!("{}", opened.report);
-    Ok(opened)
-}
-
-fn shard_config(
-    genesis: &Genesis,
-    keys: CommitteeKeys,
-    own: ValidatorIndex,
-) -> Result<ShardConfig, NodeError> {
-    let mut nonce = [0; 8];
-    aws_lc_rs::rand::fill(&mut nonce)
-        .map_err(|_| std::io::Error::other("no entropy for the recovery nonce"))?;
-    Ok(ShardConfig {
-        territory: Territory::whole(keys.committee().shard()),
-        keys,
-        own,
-        seed: genesis.seed(),
-        consensus: genesis.consensus(),
-        accounts: genesis.accounts(),
-        opening: None,
-        snapshot_interval: genesis.snapshot_interval(),
-        nonce: u64::from_le_bytes(nonce),
-        replays_events: true,
-    })
 }
 
 fn transport_config(
@@ -409,7 +375,7 @@ fn transport_config(
         validators: known_validators(genesis),
         seeds: config.network.seeds.clone(),
         clients: Some(ClientAccess { keys: config.network.clients.clone(), streams }),
-        limits: crate::transport::Limits::for_committee(genesis.validators().len()),
+        limits: Limits::for_committee(genesis.validators().len()),
     }
 }
 
@@ -429,7 +395,16 @@ fn account_schemes(genesis: &Genesis) -> Vec<Scheme> {
     genesis.content().schemes.of(Role::Account).iter().copied().collect()
 }
 
-fn api_config(genesis: &Genesis, config: &NodeConfig) -> ApiConfig {
+fn api_config(genesis: &Genesis, config: &NodeConfig, own: ValidatorIndex) -> ApiConfig {
+    let validators = genesis.validators();
+    let address = |index: &ValidatorIndex| validators.get(index.position())?.address.clone();
+    let facts = |shard: &crate::genesis::GenesisShard| ShardFacts {
+        id: shard.id,
+        prefix: shard.prefix,
+        committee: Arc::clone(&shard.committee),
+        seats: shard.seats.clone(),
+        addresses: shard.seats.iter().map(address).collect(),
+    };
     ApiConfig {
         listen: config.api.listen,
         limits: crate::api::Limits {
@@ -441,80 +416,17 @@ fn api_config(genesis: &Genesis, config: &NodeConfig) -> ApiConfig {
         chain_name: genesis.name().to_owned(),
         genesis_json: genesis.to_json(),
         account_schemes: account_schemes(genesis),
-        transport_keys: genesis
-            .validators()
+        transport_keys: validators
             .iter()
             .map(|validator| validator.transport_key.to_string())
             .collect(),
+        own: Some(own),
+        layout: Some(Arc::clone(genesis.layout())),
+        shards: genesis.shards().iter().map(facts).collect(),
     }
 }
 
-/// Decodes what peers send; what does not decode is the peer's fault. A message keeps the place of
-/// its frame until the core takes it.
-async fn take_in_frames(
-    mut received: mpsc::Receiver<Received>,
-    post: Post,
-    refuse: impl Fn(ValidatorIndex),
-) {
-    while let Some(Received { from, frame, place, .. }) = received.recv().await {
-        match decode::<Message>(&frame) {
-            Ok(message) => post.put(Happening::Message { from, message, place }),
-            Err(error) => {
-                tracing::debug!(%from, %error, "a frame does not decode");
-                refuse(from);
-            }
-        }
-    }
-}
-
-struct SubmissionCheck {
-    keys: CommitteeKeys,
-    post: Post,
-}
-
-/// Has the signatures of submissions checked, a bounded number of submissions at a time.
-async fn take_in_submissions(mut waiting: mpsc::Receiver<Submission>, check: SubmissionCheck) {
-    let check = Arc::new(check);
-    let places = Arc::new(tokio::sync::Semaphore::new(MAX_CHECKED_AT_ONCE));
-    while let Some(Submission { transactions, reply }) = waiting.recv().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        let check = Arc::clone(&check);
-        spawn_for_clients(move || {
-            let checked = transactions.into_par_iter().map(|one| check.check(one)).collect();
-            check.post.put(Happening::Submitted(Checked { transactions: checked, reply }));
-            drop(place);
-        });
-    }
-}
-
-/// Does work for clients beside that for validators: on threads of its own, half as many, so that
-/// blocks never wait behind what anybody may hand in.
-fn spawn_for_clients(work: impl FnOnce() + Send + 'static) {
-    static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let pool = POOL.get_or_init(|| {
-        let threads = std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1));
-        let named = |at| format!("clients-{at}");
-        rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(named).build().ok()
-    });
-    match pool {
-        Some(pool) => pool.spawn(work),
-        // The system gives no more threads: then they share.
-        None => rayon::spawn(work),
-    }
-}
-
-impl SubmissionCheck {
-    fn check(&self, transaction: Transaction) -> Result<Verified<Transaction>, SubmitError> {
-        if let Some(scheme) = self.keys.disallowed_scheme(&transaction) {
-            return Err(SubmitError::SchemeNotAllowed(scheme));
-        }
-        self.keys.verify_transaction(transaction).map_err(|_| SubmitError::WrongSignature)
-    }
-}
-
-async fn watch_peers(transport: Transport, view: View, metrics: Metrics) {
+async fn watch_peers(transport: Transport, shown: PeerBoard, views: Vec<View>, metrics: Metrics) {
     let mut changes = transport.connections();
     let mut interval = tokio::time::interval(PEERS_INTERVAL);
     loop {
@@ -522,7 +434,9 @@ async fn watch_peers(transport: Transport, view: View, metrics: Metrics) {
             _ = interval.tick() => {}
             change = changes.recv() => {
                 if let Ok((validator, connected)) = change {
-                    view.notify(Notice::Peer { validator, connected });
+                    for view in &views {
+                        view.notify(Notice::Peer { validator, connected });
+                    }
                 }
             }
         }
@@ -533,9 +447,9 @@ async fn watch_peers(transport: Transport, view: View, metrics: Metrics) {
             let counter = metrics.transport.get_or_create(&event);
             counter.inner().store(value, std::sync::atomic::Ordering::Relaxed);
         }
-        view.set_peers(peers);
+        for view in &views {
+            view.set_peers(peers.clone());
+        }
+        shown.set(peers);
     }
 }
-
-#[cfg(test)]
-mod tests;

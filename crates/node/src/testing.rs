@@ -314,8 +314,8 @@ impl Lab {
         match event {
             Event::Executed { header, leaders, blocks, outcomes, .. } => {
                 let blocks = blocks.iter().map(|block| self.blocks[&block.digest].clone());
-                let (blocks, evidence) = (blocks.collect(), Vec::new());
-                let executed = Executed { header, leaders, blocks, outcomes, evidence };
+                let (blocks, evidence, received) = (blocks.collect(), Vec::new(), Vec::new());
+                let executed = Executed { header, leaders, blocks, outcomes, received, evidence };
                 if self.shards[0].checkpoint().height == header.height {
                     let ledger = self.shards[0].ledger().clone();
                     self.history.ledgers.insert(header.height, ledger);

@@ -67,6 +67,7 @@ pub use limits::{
 };
 pub use tunnel::{Tunnel, TunnelConfig, TunnelError, TunnelEvent};
 
+pub(crate) use budget::Budget;
 use clients::Clients;
 use connection_ids::ConnectionIds;
 use counters::Counting;

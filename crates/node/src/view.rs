@@ -6,13 +6,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use qcn_crypto::{ChainId, Digest};
-use qcn_ledger::{Ledger, Outcome};
+use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_types::{
-    Address, AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, Transaction,
+    Address, AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, ShardId, Transaction,
     TransactionId, ValidatorIndex,
 };
 use serde::Serialize;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// The most submissions that wait for the runtime; beyond it clients are told to try again.
 pub const MAX_WAITING_SUBMISSIONS: usize = 1_024;
@@ -63,7 +63,7 @@ pub struct CertifiedState {
 /// A connection to another validator, as this node sees it.
 #[derive(Clone, Debug, Serialize)]
 pub struct PeerStatus {
-    /// Its index in the committee.
+    /// Its place among all validators: its index in the committee, if there is one shard.
     pub index: u16,
     /// Its name in the genesis.
     pub name: String,
@@ -110,6 +110,8 @@ pub enum Notice {
         /// Whom each of them concerns: who sent it, and who is paid by it. Empty if the blocks
         /// are not at hand.
         parties: Arc<Vec<(Address, Option<Address>)>>,
+        /// What became of each receipt from another shard, in order.
+        received: Arc<Vec<Received>>,
     },
     /// A leader slot was decided to stay empty.
     Skipped {
@@ -131,7 +133,7 @@ pub enum Notice {
     Isolated(ValidatorIndex),
     /// A connection came up or went down.
     Peer {
-        /// Whose.
+        /// Whose, by its place among all validators.
         validator: ValidatorIndex,
         /// Whether it stands now.
         connected: bool,
@@ -208,6 +210,10 @@ pub struct View(Arc<Inner>);
 struct Inner {
     keys: CommitteeKeys,
     own: ValidatorIndex,
+    /// The members' places among all validators of the network, in the order of seats.
+    seats: Vec<ValidatorIndex>,
+    /// Counts what there is for other shards to fetch.
+    outgoing: watch::Sender<u64>,
     status: RwLock<NodeStatus>,
     certified: RwLock<Option<CertifiedState>>,
     isolated: RwLock<AuthorSet>,
@@ -220,11 +226,25 @@ impl View {
     /// A view of a node that is about to run, and the other end of its client door.
     #[must_use]
     pub fn new(keys: CommitteeKeys, own: ValidatorIndex) -> (Self, mpsc::Receiver<Submission>) {
+        let seats = keys.committee().indices().collect();
+        Self::seated(keys, own, seats)
+    }
+
+    /// The same in a shard whose members are some of the network's validators: their places among
+    /// all of them, in the order of seats.
+    #[must_use]
+    pub fn seated(
+        keys: CommitteeKeys,
+        own: ValidatorIndex,
+        seats: Vec<ValidatorIndex>,
+    ) -> (Self, mpsc::Receiver<Submission>) {
         let (submissions, waiting) = mpsc::channel(MAX_WAITING_SUBMISSIONS);
         let (notices, _) = broadcast::channel(MAX_NOTICE_LAG);
         let inner = Inner {
             keys,
             own,
+            seats,
+            outgoing: watch::Sender::new(0),
             status: RwLock::default(),
             certified: RwLock::default(),
             isolated: RwLock::default(),
@@ -251,6 +271,31 @@ impl View {
     #[must_use]
     pub fn own(&self) -> ValidatorIndex {
         self.0.own
+    }
+
+    /// The shard.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        self.0.keys.committee().shard()
+    }
+
+    /// The place of a member among all validators of the network.
+    #[must_use]
+    pub fn validator(&self, seat: ValidatorIndex) -> Option<ValidatorIndex> {
+        self.0.seats.get(seat.position()).copied()
+    }
+
+    /// The seat of a validator of the network, if it has one here.
+    #[must_use]
+    pub fn seat(&self, validator: ValidatorIndex) -> Option<ValidatorIndex> {
+        let seat = self.0.seats.iter().position(|member| *member == validator)?;
+        u16::try_from(seat).ok().map(ValidatorIndex)
+    }
+
+    /// Changes whenever there is something new for other shards.
+    #[must_use]
+    pub fn outgoing(&self) -> watch::Receiver<u64> {
+        self.0.outgoing.subscribe()
     }
 
     /// Where the node stands.
@@ -326,10 +371,32 @@ impl View {
         write(&self.0.peers, peers);
     }
 
+    /// For the runtime: there is something new for other shards.
+    pub fn note_outgoing(&self) {
+        self.0.outgoing.send_modify(|count| *count += 1);
+    }
+
     /// For the runtime: tells subscribers, if there are any.
     pub fn notify(&self, notice: Notice) {
         // Without subscribers there is nobody to tell.
         let _ = self.0.notices.send(notice);
+    }
+}
+
+/// The connections of a node, which all its instances share. Clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct PeerBoard(Arc<RwLock<Vec<PeerStatus>>>);
+
+impl PeerBoard {
+    /// The connections to the other validators.
+    #[must_use]
+    pub fn get(&self) -> Vec<PeerStatus> {
+        read(&self.0)
+    }
+
+    /// For the runtime: the connections now.
+    pub fn set(&self, peers: Vec<PeerStatus>) {
+        write(&self.0, peers);
     }
 }
 

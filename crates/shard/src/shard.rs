@@ -186,6 +186,7 @@ impl Shard {
                 shard.was_recovering = shard.machine.is_recovering();
             }
         }
+        shard.say_closed();
         shard.handle(now, Input::Tick);
         Ok(shard)
     }
@@ -307,7 +308,12 @@ impl Shard {
         }
         // What happened again was said and done before.
         let replays_events = self.config.replays_events;
-        self.outputs.retain(|output| replays_events && matches!(output, Output::Event(_)));
+        self.outputs.retain(|output| match output {
+            // Said once, at the end.
+            Output::Event(Event::Closed { .. }) => false,
+            Output::Event(_) => replays_events,
+            _ => false,
+        });
         Ok(())
     }
 

@@ -1,11 +1,14 @@
 //! The answers of a node, as far as the commands use them. Members that a newer node adds are
 //! passed over; `--json` shows them all.
 
+mod amounts;
+
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::output::harmless;
+pub use amounts::{Amount, Supply};
 
 /// Why a node says no, and what to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -63,35 +66,10 @@ pub enum BatchAnswer {
     },
 }
 
-/// An amount, which a node writes as a string so that no reader rounds it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Amount(pub u64);
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Text(String),
-            Number(u64),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Number(number) => Ok(Self(number)),
-            Either::Text(text) => text.parse().map(Self).map_err(serde::de::Error::custom),
-        }
-    }
-}
-
-impl fmt::Display for Amount {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
 /// What became of an executed transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Outcome {
-    /// `applied`, `failed` or `skipped`.
+    /// `applied`, `sent`, `failed` or `skipped`.
     pub result: String,
     /// Why it was not applied.
     pub reason: Option<String>,
@@ -102,6 +80,11 @@ impl Outcome {
     pub fn is_applied(&self) -> bool {
         self.result == "applied"
     }
+
+    /// Whether it is on its way to another shard.
+    pub fn is_sent(&self) -> bool {
+        self.result == "sent"
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -110,6 +93,36 @@ impl fmt::Display for Outcome {
         match &self.reason {
             None => Ok(()),
             Some(reason) => write!(formatter, ": {}", harmless(reason)),
+        }
+    }
+}
+
+/// How a transfer to another shard went on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Arrival {
+    /// The receiver's shard.
+    pub shard: u64,
+    /// `in_flight`, `arrived`, `bounced`, `burned` or `elsewhere`.
+    pub status: String,
+    /// The height there.
+    pub height: Option<u64>,
+    /// Whether that height is certified.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    /// Who can say more.
+    pub ask: Option<String>,
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&harmless(&self.status.replace('_', " ")))?;
+        if let Some(height) = self.height {
+            let state = if self.is_final { "final" } else { "not final yet" };
+            write!(formatter, " at height {height} of shard {}, {state}", self.shard)?;
+        }
+        match &self.ask {
+            None => Ok(()),
+            Some(hosts) => write!(formatter, "; ask {}", harmless(hosts)),
         }
     }
 }
@@ -141,6 +154,8 @@ pub struct Status {
     pub chain_id: String,
     /// The network's name.
     pub chain_name: String,
+    /// The shard that all of this is about.
+    pub shard: Option<u64>,
     /// Which validator it is.
     pub validator: OwnValidator,
     /// The committee.
@@ -361,6 +376,10 @@ pub struct TransactionAnswer {
     pub transaction: Option<TransactionContent>,
     /// Why it was refused.
     pub refusal: Option<String>,
+    /// The sender's shard, where there are several.
+    pub shard: Option<u64>,
+    /// How it went on, if it pays to another shard.
+    pub arrival: Option<Arrival>,
 }
 
 /// What a transaction says.
@@ -406,6 +425,8 @@ pub enum ActionContent {
 pub struct AccountAnswer {
     /// Its address.
     pub address: String,
+    /// The shard that it belongs to.
+    pub shard: Option<u64>,
     /// Whether it was ever paid.
     pub exists: bool,
     /// What it has.
@@ -442,29 +463,6 @@ pub struct ProvenFault {
     pub offence: String,
     /// Where it was committed.
     pub height: Option<u64>,
-}
-
-/// Where all units of the currency are.
-#[derive(Debug, Deserialize)]
-pub struct Supply {
-    /// On accounts.
-    pub balances: Amount,
-    /// Paid as fees.
-    pub fees: Amount,
-    /// Between shards.
-    pub in_flight: Amount,
-    /// What there was at genesis.
-    pub genesis: Amount,
-    /// The certified height it is read at.
-    pub height: Option<u64>,
-}
-
-impl Supply {
-    /// Whether nothing was created or destroyed.
-    pub fn is_conserved(&self) -> bool {
-        let parts = [self.balances, self.fees, self.in_flight];
-        parts.iter().map(|part| u128::from(part.0)).sum::<u128>() == u128::from(self.genesis.0)
-    }
 }
 
 /// What a search found.

@@ -1,4 +1,5 @@
-//! The live view of a devnet in the terminal: a line for each validator, and one for the load.
+//! The live view of a devnet in the terminal: a line for each validator, one for each shard where
+//! there are several, and one for the load.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use qcn_node::devnet::Devnet;
+use qcn_types::ValidatorIndex;
 use serde_json::{Value, json};
 
 use super::DevnetArgs;
@@ -38,9 +40,16 @@ impl Live {
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let names = devnet.genesis().validators().iter().map(|it| it.name.clone());
+        let genesis = devnet.genesis();
+        let hosts = |at: usize| {
+            let validator = ValidatorIndex(u16::try_from(at).unwrap_or(u16::MAX));
+            let seated = genesis.shards().iter().filter(|shard| shard.seat_of(validator).is_some());
+            seated.map(|shard| shard.id.0).collect()
+        };
         let seats: Vec<Seat> = names
             .zip(&urls)
-            .map(|(name, url)| Seat::new(name, url))
+            .enumerate()
+            .map(|(at, (name, url))| Seat::new(name, url, hosts(at)))
             .collect::<anyhow::Result<_>>()?;
         let load = match args.load {
             0.0 => None,
@@ -82,18 +91,26 @@ impl Live {
 struct Seat {
     name: String,
     client: Client,
+    /// The shards in which it has a seat.
+    shards: Vec<u32>,
     status: Option<Value>,
+    /// What it says of all shards, where there are several.
+    all_shards: Option<Value>,
     /// When the last answers came, and the round and height they gave.
     samples: VecDeque<(Instant, u64, u64)>,
 }
 
 impl Seat {
-    fn new(name: String, url: &str) -> anyhow::Result<Self> {
+    fn new(name: String, url: &str, shards: Vec<u32>) -> anyhow::Result<Self> {
         let url = url.parse().map_err(|error: String| anyhow!(error))?;
-        Ok(Self { name, client: Client::new(url), status: None, samples: VecDeque::new() })
+        let (client, samples) = (Client::new(url), VecDeque::new());
+        Ok(Self { name, client, shards, status: None, all_shards: None, samples })
     }
 
-    fn ask(&mut self) {
+    fn ask(&mut self, of_several: bool) {
+        if of_several {
+            self.all_shards = self.client.get::<Value>("/v1/shards").ok();
+        }
         self.status = self.client.get::<Value>("/v1/status").ok();
         match &self.status {
             Some(status) => {
@@ -119,6 +136,9 @@ impl Seat {
     }
 
     fn line(&self) -> String {
+        if self.shards.is_empty() {
+            return "has no seat in any shard".to_owned();
+        }
         let Some(status) = &self.status else {
             return "no answer".to_owned();
         };
@@ -147,6 +167,7 @@ impl Seat {
 struct Screen {
     seats: Vec<Seat>,
     figures: Option<Arc<LoadFigures>>,
+    shards: Vec<ShardLine>,
     bars: Vec<ProgressBar>,
     load_bar: Option<ProgressBar>,
     json: bool,
@@ -172,15 +193,7 @@ impl Screen {
             bar
         };
         if !args.json {
-            let committee = devnet.genesis().committee();
-            println!(
-                "{} validators in {}; a quorum needs {} of {} weight{}",
-                committee.len(),
-                devnet.folder().display(),
-                committee.quorum_weight(),
-                committee.total_weight(),
-                if committee.tolerates_a_fault() { "" } else { ", and no fault is tolerated" },
-            );
+            print_committees(devnet);
             println!("its keys are not encrypted: for trying things out only");
             println!("explorer and API: {}", urls.join("  "));
             println!("accounts with money: {}", devnet.accounts_folder().display());
@@ -191,13 +204,26 @@ impl Screen {
             println!("Ctrl-C stops it; the same command goes on with it\n");
         }
         let bars: Vec<ProgressBar> = seats.iter().map(|seat| line(&seat.name)).collect();
+        let ids = devnet.genesis().shards().iter().map(|shard| shard.id.0);
+        let ids = ids.filter(|_| devnet.genesis().shards().len() > 1);
+        let shards = ids.map(|id| ShardLine { id, bar: line(&format!("shard {id}")) }).collect();
         let load_bar = figures.is_some().then(|| line("load"));
         let plain_due = Instant::now();
-        Ok(Self { seats, figures, bars, load_bar, json: args.json, plain_due, _lines: lines })
+        Ok(Self {
+            seats,
+            figures,
+            shards,
+            bars,
+            load_bar,
+            json: args.json,
+            plain_due,
+            _lines: lines,
+        })
     }
 
     fn refresh(&mut self) {
-        self.seats.iter_mut().for_each(Seat::ask);
+        let of_several = !self.shards.is_empty();
+        self.seats.iter_mut().for_each(|seat| seat.ask(of_several));
         if self.json {
             return self.print_json();
         }
@@ -207,6 +233,10 @@ impl Screen {
                 bar.set_message(seat.line());
                 bar.tick();
             }
+            for shard in &self.shards {
+                shard.bar.set_message(shard.line(&self.seats));
+                shard.bar.tick();
+            }
             if let (Some(bar), Some(line)) = (&self.load_bar, load) {
                 bar.set_message(line);
                 bar.tick();
@@ -215,6 +245,9 @@ impl Screen {
             self.plain_due = Instant::now() + 10 * INTERVAL;
             for seat in &self.seats {
                 eprintln!("{:>8}  {}", seat.name, seat.line());
+            }
+            for shard in &self.shards {
+                eprintln!("{:>8}  {}", format!("shard {}", shard.id), shard.line(&self.seats));
             }
             if let Some(line) = load {
                 eprintln!("{:>8}  {line}", "load");
@@ -226,15 +259,91 @@ impl Screen {
         let validators: Vec<Value> = self
             .seats
             .iter()
-            .map(|seat| json!({ "name": seat.name, "status": seat.status }))
+            .map(|seat| match &seat.all_shards {
+                None => json!({ "name": seat.name, "status": seat.status }),
+                Some(all) => json!({ "name": seat.name, "status": seat.status, "shards": all }),
+            })
             .collect();
         let load = self.figures.as_ref().map(|figures| figures.json());
         println!("{}", json!({ "validators": validators, "load": load }));
     }
 
     fn finish(self) {
-        for bar in self.bars.iter().chain(&self.load_bar) {
+        let shards = self.shards.iter().map(|shard| &shard.bar);
+        for bar in self.bars.iter().chain(shards).chain(&self.load_bar) {
             bar.abandon();
+        }
+    }
+}
+
+/// One shard, as the first validator says that hosts it.
+struct ShardLine {
+    id: u32,
+    bar: ProgressBar,
+}
+
+impl ShardLine {
+    fn line(&self, seats: &[Seat]) -> String {
+        let hosts = |seat: &&Seat| seat.shards.contains(&self.id) && seat.all_shards.is_some();
+        let Some(all) = seats.iter().find(hosts).and_then(|seat| seat.all_shards.as_ref()) else {
+            return "no answer".to_owned();
+        };
+        let list = |name: &str| all[name].as_array().cloned().unwrap_or_default();
+        let shard = list("shards").into_iter().find(|shard| shard["shard"] == self.id);
+        let shard = shard.unwrap_or_default();
+        let state = &shard["state"];
+        let number = |name: &str| state[name].as_u64().unwrap_or(0);
+        let lanes = list("lanes");
+        let count = |direction: &str, what: &str| -> u64 {
+            let own = lanes.iter().filter(|lane| lane[direction] == self.id);
+            own.filter_map(|lane| lane[what]["receipts"].as_u64()).sum()
+        };
+        let waiting = lanes.iter().filter(|lane| lane["from"] == self.id);
+        let waiting: u64 = waiting.filter_map(|lane| lane["in_flight"].as_u64()).sum();
+        format!(
+            "{:<4} certified {:>7}  {:>7.1} transactions/s  waiting {:>5}  across: {} sent, {} \
+             received, {waiting} on their way",
+            shard["prefix"].as_str().unwrap_or("?"),
+            number("certified_height"),
+            state["transactions_per_second"].as_f64().unwrap_or(0.0),
+            number("mempool"),
+            count("from", "sent"),
+            count("to", "received"),
+        )
+    }
+}
+
+/// Who has to agree, for each committee.
+fn print_committees(devnet: &Devnet) {
+    let genesis = devnet.genesis();
+    let several = genesis.shards().len() > 1;
+    if several {
+        println!(
+            "{} validators and {} shards in {}",
+            genesis.validators().len(),
+            genesis.shards().len(),
+            devnet.folder().display()
+        );
+    }
+    for shard in genesis.shards() {
+        let committee = &shard.committee;
+        let faults = if committee.tolerates_a_fault() { "" } else { ", and no fault is tolerated" };
+        let (quorum, total) = (committee.quorum_weight(), committee.total_weight());
+        if several {
+            let names: Vec<&str> =
+                committee.members().iter().map(|member| member.name.as_str()).collect();
+            println!(
+                "shard {} ({}): {}; a quorum needs {quorum} of {total} weight{faults}",
+                shard.id,
+                shard.prefix,
+                names.join(" ")
+            );
+        } else {
+            println!(
+                "{} validators in {}; a quorum needs {quorum} of {total} weight{faults}",
+                committee.len(),
+                devnet.folder().display(),
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A little traffic for a devnet: transfers among accounts of its own, at a steady rate.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +11,9 @@ use anyhow::{Context as _, anyhow};
 use qcn_crypto::{ChainId, Role, SigningKey};
 use qcn_ledger::MIN_FEE;
 use qcn_node::devnet::{Devnet, LOAD_ACCOUNTS};
+use qcn_node::genesis::GenesisShard;
 use qcn_node::keyfile::{self, PassphraseSource};
-use qcn_types::{Action, Address, Amount, Transaction, TransactionBody, encode};
+use qcn_types::{Action, Address, Amount, Layout, ShardId, Transaction, TransactionBody, encode};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -24,6 +26,8 @@ const TICK: Duration = Duration::from_millis(10);
 pub(super) struct LoadFigures {
     rate: AtomicU64,
     submitted: AtomicU64,
+    /// Of those, how many paid to another shard.
+    across: AtomicU64,
     refused: AtomicU64,
     /// From handing a sampled transfer in to its certificate, in microseconds.
     latency_us: AtomicU64,
@@ -39,9 +43,13 @@ impl LoadFigures {
         };
         let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         format!(
-            "{} transfers/s wanted  {} submitted  {} refused  last one final after {latency}{}",
+            "{} transfers/s wanted  {} submitted{}  {} refused  last one final after {latency}{}",
             f64::from_bits(get(&self.rate)),
             get(&self.submitted),
+            match get(&self.across) {
+                0 => String::new(),
+                across => format!(", {across} across"),
+            },
             get(&self.refused),
             error.as_ref().map_or_else(String::new, |error| format!("  ({error})")),
         )
@@ -52,6 +60,7 @@ impl LoadFigures {
         json!({
             "transfers_per_second": f64::from_bits(get(&self.rate)),
             "submitted": get(&self.submitted),
+            "across": get(&self.across),
             "refused": get(&self.refused),
             "last_latency_ms": get(&self.latency_us) as f64 / 1e3,
         })
@@ -86,6 +95,8 @@ impl BackgroundLoad {
         let mut source = Source {
             chain: devnet.genesis().chain(),
             clients,
+            layout: Arc::clone(devnet.genesis().layout()),
+            hosts: hosts(devnet),
             senders,
             turn: 0,
             sample: None,
@@ -117,6 +128,9 @@ struct Sender {
 struct Source {
     chain: ChainId,
     clients: Vec<Client>,
+    layout: Arc<Layout>,
+    /// Which clients are of nodes that host a shard.
+    hosts: BTreeMap<ShardId, Vec<usize>>,
     senders: Vec<Sender>,
     turn: usize,
     /// A transfer whose way to its certificate is watched: where, which, since when.
@@ -146,16 +160,21 @@ impl Source {
 
     /// Whether every node knows a certified state, without which it tells no nonces.
     fn all_ready(&self) -> bool {
-        let ready = |client: &Client| client.get::<Value>("/v1/supply").is_ok();
-        self.clients.iter().all(ready)
+        self.hosts.iter().all(|(shard, hosts)| {
+            let path = format!("/v1/shards/{shard}/supply");
+            hosts.iter().all(|host| self.clients[*host].get::<Value>(&path).is_ok())
+        })
     }
 
     fn send_one(&mut self) {
         self.turn += 1;
         let at = self.turn % self.senders.len();
         // An account always uses the same node, so that its transactions arrive in order.
-        let node = at % self.clients.len();
+        let shard = self.layout.shard_of(&self.senders[at].address);
+        let Some(hosts) = self.hosts.get(&shard).filter(|hosts| !hosts.is_empty()) else { return };
+        let node = hosts[at % hosts.len()];
         let to = self.senders[(at + 1) % self.senders.len()].address;
+        let is_across = self.layout.shard_of(&to) != shard;
         let chain = self.chain;
         let (sender, client) = (&mut self.senders[at], &self.clients[node]);
         let nonce = match sender.next_nonce.map_or_else(|| ask_nonce(client, sender.address), Ok) {
@@ -171,6 +190,7 @@ impl Source {
             Ok(id) => {
                 sender.next_nonce = Some(nonce + 1);
                 self.figures.submitted.fetch_add(1, Ordering::Relaxed);
+                self.figures.across.fetch_add(is_across.into(), Ordering::Relaxed);
                 self.sample.get_or_insert((node, id, Instant::now()));
             }
             Err(error) => {
@@ -195,6 +215,12 @@ impl Source {
             self.sample = None;
         }
     }
+}
+
+/// Which validators have a seat in each shard.
+fn hosts(devnet: &Devnet) -> BTreeMap<ShardId, Vec<usize>> {
+    let seats = |shard: &GenesisShard| shard.seats.iter().map(|seat| seat.position()).collect();
+    devnet.genesis().shards().iter().map(|shard| (shard.id, seats(shard))).collect()
 }
 
 fn ask_nonce(client: &Client, address: Address) -> anyhow::Result<u64> {

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use qcn_crypto::{Role, Scheme};
-use qcn_node::genesis::Genesis;
+use qcn_node::genesis::{Genesis, GenesisShard};
+use qcn_types::{Committee, ValidatorIndex};
 use serde_json::{Value, json};
 
 use crate::key::{print, warn};
@@ -65,7 +66,7 @@ pub fn run_check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         print(&format!(
             "ok: every key is held by who registered it\nvalidators: {}, accounts: {}\nchain id {chain}\n",
             genesis.validators().len(),
-            genesis.accounts().len()
+            genesis.content().accounts.len()
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -86,11 +87,13 @@ fn supply(genesis: &Genesis) -> u64 {
 
 fn report(genesis: &Genesis) -> Value {
     let (content, committee) = (genesis.content(), genesis.committee());
+    let is_one = genesis.shards().len() == 1;
     let validator = |(index, entry): (usize, &qcn_node::genesis::GenesisValidator)| {
         json!({
             "index": index,
             "name": entry.name,
-            "weight": committee.members()[index].weight.0,
+            "weight": is_one.then(|| committee.members()[index].weight.0),
+            "shards": seated(genesis, index),
             "asked_weight": entry.weight,
             "consensus_scheme": entry.consensus_key.scheme().name(),
             "consensus_key_digest": entry.consensus_key.digest().to_string(),
@@ -100,17 +103,21 @@ fn report(genesis: &Genesis) -> Value {
             "address": entry.address,
         })
     };
+    let shard = |shard: &GenesisShard| {
+        json!({
+            "shard": shard.id.0,
+            "prefix": shard.prefix.to_string(),
+            "committee": arithmetic(&shard.committee),
+            "validators": shard.seats.iter().map(|seat| seat.0).collect::<Vec<_>>(),
+            "accounts": shard.accounts.len(),
+        })
+    };
     json!({
         "name": content.name,
         "chain_id": genesis.chain().to_string(),
         "created_unix_ms": content.created_unix_ms,
-        "committee": {
-            "size": committee.len(),
-            "total_weight": committee.total_weight(),
-            "fault_weight": committee.fault_weight(),
-            "quorum_weight": committee.quorum_weight(),
-            "tolerates_a_fault": committee.tolerates_a_fault(),
-        },
+        "committee": arithmetic(committee),
+        "shards": genesis.shards().iter().map(shard).collect::<Vec<_>>(),
         "validators": content.validators.iter().enumerate().map(validator).collect::<Vec<_>>(),
         "accounts": content.accounts,
         "supply": supply(genesis).to_string(),
@@ -121,18 +128,45 @@ fn report(genesis: &Genesis) -> Value {
     })
 }
 
+fn arithmetic(committee: &Committee) -> Value {
+    json!({
+        "size": committee.len(),
+        "total_weight": committee.total_weight(),
+        "fault_weight": committee.fault_weight(),
+        "quorum_weight": committee.quorum_weight(),
+        "tolerates_a_fault": committee.tolerates_a_fault(),
+    })
+}
+
+/// The shards in which a validator has a seat.
+fn seated(genesis: &Genesis, index: usize) -> Vec<u32> {
+    let validator = ValidatorIndex(u16::try_from(index).unwrap_or(u16::MAX));
+    let seated = genesis.shards().iter().filter(|shard| shard.seat_of(validator).is_some());
+    seated.map(|shard| shard.id.0).collect()
+}
+
 fn text(genesis: &Genesis) -> Result<String, std::fmt::Error> {
-    let (content, committee) = (genesis.content(), genesis.committee());
+    let content = genesis.content();
     let mut text = String::new();
     writeln!(text, "network  {}", content.name)?;
     writeln!(text, "chain id {}", genesis.chain())?;
-    writeln!(
-        text,
-        "weight   {} in total, f = {}, a quorum is {}\n",
-        committee.total_weight(),
-        committee.fault_weight(),
-        committee.quorum_weight()
-    )?;
+    for shard in genesis.shards() {
+        let committee = &shard.committee;
+        if genesis.shards().len() > 1 {
+            let (accounts, prefix) = (shard.accounts.len(), shard.prefix);
+            write!(text, "shard {:<2} {prefix}, {accounts} accounts, ", shard.id)?;
+        } else {
+            write!(text, "weight   ")?;
+        }
+        writeln!(
+            text,
+            "{} in total, f = {}, a quorum is {}",
+            committee.total_weight(),
+            committee.fault_weight(),
+            committee.quorum_weight()
+        )?;
+    }
+    writeln!(text)?;
     write_validators(&mut text, genesis)?;
     write_accounts(&mut text, genesis)?;
     writeln!(text)?;
@@ -147,20 +181,31 @@ fn names(schemes: &BTreeSet<Scheme>) -> String {
 }
 
 fn write_validators(text: &mut String, genesis: &Genesis) -> std::fmt::Result {
-    let entries = genesis.validators();
+    let (entries, is_one) = (genesis.validators(), genesis.shards().len() == 1);
     let width = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0).max(9);
     writeln!(
         text,
         "  #  {:<width$}  {:>10}  {:>10}  {:<12}  {:<8}  address",
-        "validator", "asked", "weight", "consensus", "recovery"
+        "validator",
+        "asked",
+        if is_one { "weight" } else { "shards" },
+        "consensus",
+        "recovery"
     )?;
-    for (index, (entry, member)) in entries.iter().zip(genesis.committee().members()).enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
+        let given = if is_one {
+            genesis.committee().members()[index].weight.to_string()
+        } else {
+            let shards = seated(genesis, index);
+            let shards: Vec<String> = shards.iter().map(u32::to_string).collect();
+            if shards.is_empty() { "none".to_owned() } else { shards.join(",") }
+        };
         writeln!(
             text,
             "{index:>3}  {:<width$}  {:>10}  {:>10}  {:<12}  {:<8}  {}",
             entry.name,
             entry.weight,
-            member.weight.0,
+            given,
             entry.consensus_key.scheme().name(),
             if entry.recovery_key.is_some() { "yes" } else { "no" },
             entry.address.as_deref().unwrap_or("-")

@@ -1,6 +1,6 @@
 //! The load itself: read the accounts, sign, send as planned, and look whether all became final.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -99,6 +99,9 @@ pub(super) struct Run {
     pub senders: Vec<Sender>,
     pub lanes: Vec<Lane>,
     pub sampled: Vec<bool>,
+    /// The shards of the accounts.
+    pub shards: Vec<Option<u64>>,
+    /// One for each node and shard: all of the first node, then those of the next.
     pub watches: Arc<Vec<Mutex<Watch>>>,
     pub counts: Counts,
     pub to_taken: Mutex<Histogram>,
@@ -138,7 +141,9 @@ pub(crate) fn run_load(
     }
     let sampled = sample(&schedule, SAMPLED_PER_SECOND, SAMPLED_ACCOUNTS_MAX);
     let done = Arc::new(AtomicBool::new(false));
-    let watches = watch(&clients, &schedule, &senders, &sampled, &done)?;
+    let shards: BTreeSet<Option<u64>> = senders.iter().map(|sender| sender.shard).collect();
+    let shards: Vec<Option<u64>> = shards.into_iter().collect();
+    let watches = watch(&clients, &shards, &schedule, &senders, &sampled, &done)?;
     let start = Instant::now() + RUN_UP;
     let fresh_until = options.duration.map(|duration| start + duration);
     let again_until = fresh_until.map(|end| end + options.drain);
@@ -148,6 +153,7 @@ pub(crate) fn run_load(
         senders,
         lanes,
         sampled,
+        shards,
         watches,
         counts: Counts::default(),
         to_taken: Mutex::default(),
@@ -255,19 +261,27 @@ fn sign_ahead(
     Ok(signed)
 }
 
-/// Follows the sampled accounts, each at its node. Returns once all streams are open.
+/// Follows the sampled accounts, each at its node and in its shard. Returns once all streams are open.
 fn watch(
     clients: &[Client],
+    shards: &[Option<u64>],
     schedule: &Schedule,
     senders: &[Sender],
     sampled: &[bool],
     done: &Arc<AtomicBool>,
 ) -> anyhow::Result<Arc<Vec<Mutex<Watch>>>> {
     let watches: Arc<Vec<Mutex<Watch>>> =
-        Arc::new(clients.iter().map(|_| Mutex::default()).collect());
+        Arc::new((0..clients.len() * shards.len()).map(|_| Mutex::default()).collect());
     let (opened, opens) = mpsc::channel();
-    for (node, client) in clients.iter().enumerate() {
-        let is_followed = |account: &usize| schedule.node_of(*account) == node && sampled[*account];
+    let streams = clients.iter().enumerate();
+    let streams =
+        streams.flat_map(|(node, client)| shards.iter().map(move |it| (node, client, it)));
+    for (place, (node, client, shard)) in streams.enumerate() {
+        let is_followed = |account: &usize| {
+            schedule.node_of(*account) == node
+                && sampled[*account]
+                && senders[*account].shard == *shard
+        };
         let addresses: Vec<Address> = (0..senders.len())
             .filter(is_followed)
             .map(|account| senders[account].address)
@@ -275,10 +289,13 @@ fn watch(
         let (client, watches) = (client.clone(), Arc::clone(&watches));
         let (done, opened) = (Arc::clone(done), opened.clone());
         // Not joined: it may wait for a silent node when all else has ended.
-        std::thread::spawn(move || follow(&client, &addresses, &watches[node], &done, &opened));
+        let shard = *shard;
+        std::thread::spawn(move || {
+            follow(&client, shard, &addresses, &watches[place], &done, &opened);
+        });
     }
     drop(opened);
-    for outcome in opens.iter().take(clients.len()) {
+    for outcome in opens.iter().take(watches.len()) {
         if let Err(error) = outcome {
             done.store(true, Ordering::Relaxed);
             return Err(error.context("cannot follow a node's events"));
@@ -343,15 +360,24 @@ impl Run {
         self.counted(Phase::Sending, done, of)
     }
 
+    /// What a node tells of the shard of an account.
+    pub fn watch_of(&self, node: usize, account: usize) -> &Mutex<Watch> {
+        let shard = self.senders[account].shard;
+        let place = self.shards.iter().position(|one| *one == shard).unwrap_or(0);
+        &self.watches[node * self.shards.len() + place]
+    }
+
     /// A snapshot with what is counted so far.
     pub fn counted(&self, phase: Phase, done: u64, of: u64) -> Snapshot {
-        let mut network_final = 0;
+        let mut of_shards = vec![0; self.shards.len().max(1)];
         let mut to_final = Histogram::default();
-        for watch in self.watches.iter() {
+        for (place, watch) in self.watches.iter().enumerate() {
             let watch = lock(watch);
-            network_final = watch.network_final.max(network_final);
+            let of_shard = &mut of_shards[place % self.shards.len().max(1)];
+            *of_shard = watch.network_final.max(*of_shard);
             to_final.merge(&watch.to_final);
         }
+        let network_final = of_shards.iter().sum();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Snapshot {
             phase,

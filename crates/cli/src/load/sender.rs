@@ -25,6 +25,8 @@ const READ_AGAIN: Duration = Duration::from_millis(50);
 pub struct Sender {
     /// Its address.
     pub address: Address,
+    /// The shard that it belongs to, if the node says so.
+    pub shard: Option<u64>,
     /// Its nonce before the load.
     pub first_nonce: u64,
     /// Its balance before the load.
@@ -55,6 +57,7 @@ impl Sender {
         }
         Ok(Self {
             address,
+            shard: account.shard,
             first_nonce: account.next_nonce,
             balance: account.balance.0,
             key: key.clone(),

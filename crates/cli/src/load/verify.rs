@@ -69,6 +69,7 @@ fn read_node(
     }
     // An account may be paid after its own last transaction is final: what each has is read once
     // all of them are done.
+    settle(client, deadline)?;
     let accounts = run.senders.len();
     let (mut nonces, mut balances) = (Vec::with_capacity(accounts), Vec::with_capacity(accounts));
     for sender in &run.senders {
@@ -78,6 +79,18 @@ fn read_node(
     }
     let supply = client.get("/v1/supply").map_err(|error| error.to_string())?;
     Ok(Seen { nonces, balances, supply })
+}
+
+/// Waits until nothing is on its way between the node's shards, or time is up.
+fn settle(client: &Client, deadline: Instant) -> Result<(), String> {
+    loop {
+        let supply: Supply = client.get("/v1/supply").map_err(|error| error.to_string())?;
+        let is_settled = supply.all.is_none_or(|all| all.in_flight.0 == 0);
+        if is_settled || Instant::now() >= deadline {
+            return Ok(());
+        }
+        std::thread::park_timeout(READ_AGAIN);
+    }
 }
 
 /// An account once its last transaction is final, or as it is when time is up.
@@ -167,12 +180,13 @@ fn sums(run: &Run, client: &Client, seen: &Seen, violations: &mut Vec<String>) {
             seen.supply.balances, seen.supply.fees, seen.supply.in_flight, seen.supply.genesis
         ));
     }
+    let in_flight = seen.supply.all.as_ref().map_or(0, |all| all.in_flight.0);
     let is_settled = run
         .senders
         .iter()
         .zip(&seen.nonces)
         .all(|(one, &nonce)| nonce == one.first_nonce + one.taken());
-    if !is_settled {
+    if !is_settled || in_flight != 0 {
         return;
     }
     let before: u128 = run.senders.iter().map(|sender| u128::from(sender.balance)).sum();

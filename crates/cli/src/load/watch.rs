@@ -20,7 +20,7 @@ const REOPEN_AFTER: Duration = Duration::from_millis(500);
 /// The most sampled transactions that are under way; more are not followed.
 const UNDER_WAY_MAX: usize = 200_000;
 
-/// What one node told so far.
+/// What one node told of one shard so far.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// From when transactions were due, by id.
@@ -74,7 +74,7 @@ impl Watch {
                     return;
                 };
                 self.to_executed.record(since(due, now));
-                if !executed.outcome.is_applied() {
+                if !executed.outcome.is_applied() && !executed.outcome.is_sent() {
                     self.not_applied += 1;
                     self.first_not_applied.get_or_insert_with(|| executed.outcome.to_string());
                 }
@@ -119,10 +119,11 @@ fn since(due: Instant, now: Instant) -> u64 {
     microseconds(now.saturating_duration_since(due))
 }
 
-/// Reads a node's events until it is done; opens a broken stream again. `opened` is told once the
+/// Reads a node's events of one shard until it is done; opens a broken stream again. `opened` is told once the
 /// first stream is open, or why it cannot be.
 pub fn follow(
     client: &Client,
+    shard: Option<u64>,
     addresses: &[Address],
     watch: &Mutex<Watch>,
     done: &AtomicBool,
@@ -136,7 +137,7 @@ pub fn follow(
     };
     let mut is_first = true;
     while !done.load(Ordering::Relaxed) {
-        match client.events(&query) {
+        match client.events(shard, &query) {
             Ok(events) => {
                 if is_first {
                     // Nobody listens any more if the load was given up.

@@ -79,8 +79,8 @@ fn hand_in(run: &Run, node: usize, batch: Vec<Prepared>) -> anyhow::Result<()> {
 /// Sampled transactions are expected before they are sent: a node may be faster than its answer.
 fn expect(run: &Run, node: usize, batch: &[Prepared]) {
     let start = run.limits().start;
-    let mut watch = lock(&run.watches[node]);
     for prepared in batch.iter().filter(|one| run.sampled[one.slot.account]) {
+        let mut watch = lock(run.watch_of(node, prepared.slot.account));
         watch.expect(prepared.id, start + prepared.slot.due, prepared.slot);
     }
 }

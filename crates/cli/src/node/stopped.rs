@@ -34,14 +34,16 @@ pub struct Stopped {
     for_good: bool,
 }
 
-/// Returns once the node has stopped for good. A full disk is no such thing.
-pub async fn watch(view: &View) -> Stopped {
+/// Returns once the node has stopped for good, in any of its shards. A full disk is no such thing.
+pub async fn watch(views: impl Iterator<Item = &View>) -> Stopped {
+    let views: Vec<&View> = views.collect();
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
-        let status = view.status();
-        if let Some(reason) = status.stopped {
-            return Stopped { reason, for_good: status.stopped_for_good };
+        for status in views.iter().map(|view| view.status()) {
+            if let Some(reason) = status.stopped {
+                return Stopped { reason, for_good: status.stopped_for_good };
+            }
         }
     }
 }

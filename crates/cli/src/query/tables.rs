@@ -68,6 +68,7 @@ pub fn status(status: &Status) -> Shown {
     let fields = [
         ("state", state),
         ("network", format!("{} ({})", status.chain_name, status.chain_id)),
+        ("shard", or_dash(status.shard)),
         (
             "validator",
             format!("{} (index {}, weight {})", validator.name, validator.index, validator.weight),
@@ -237,6 +238,13 @@ pub fn transaction(answer: &TransactionAnswer) -> Shown {
         let place = answer.position.map(|position| format!(", place {position}"));
         fields.push(("height", format!("{height}{}", place.unwrap_or_default())));
     }
+    if let Some(shard) = answer.shard {
+        fields.push(("shard", shard.to_string()));
+    }
+    if let Some(arrival) = &answer.arrival {
+        fields.push(("in shard", arrival.shard.to_string()));
+        fields.push(("there", arrival.to_string()));
+    }
     if let Some(time) = answer.checkpoint_time_unix_ms {
         fields.push(("time", clock(time)));
     }
@@ -265,6 +273,7 @@ pub fn transaction(answer: &TransactionAnswer) -> Shown {
 pub fn account(answer: &AccountAnswer) -> Shown {
     let fields = [
         ("address", answer.address.clone()),
+        ("shard", or_dash(answer.shard)),
         ("exists", yes_or_no(answer.exists)),
         ("balance", answer.balance.to_string()),
         ("nonce", answer.nonce.to_string()),
@@ -301,15 +310,29 @@ pub fn evidence(answer: &EvidenceAnswer) -> Shown {
 
 pub fn supply(answer: &Supply) -> Shown {
     let is_conserved = answer.is_conserved();
-    let sum = if is_conserved { "adds up" } else { "DOES NOT ADD UP" };
-    let fields = [
+    let sum = |is_conserved| if is_conserved { "adds up" } else { "DOES NOT ADD UP" };
+    let mut fields = vec![
+        ("shard", or_dash(answer.shard)),
         ("on accounts", answer.balances.to_string()),
         ("paid as fees", answer.fees.to_string()),
         ("in flight", answer.in_flight.to_string()),
-        ("at genesis", format!("{}: {sum}", answer.genesis)),
+        ("at genesis", format!("{}: {}", answer.genesis, sum(is_conserved))),
         ("height", or_dash(answer.height)),
     ];
-    Shown { text: Table::of_fields(&fields).render(), is_yes: is_conserved }
+    let mut is_yes = is_conserved;
+    if let Some(all) = &answer.all {
+        is_yes &= all.is_conserved();
+        let shards: Vec<String> = all.shards.iter().map(u64::to_string).collect();
+        let which = if all.complete { "all of them" } else { "others are elsewhere" };
+        fields.extend([
+            ("in shards", format!("{} ({which})", shards.join(", "))),
+            ("on accounts", all.balances.to_string()),
+            ("paid as fees", all.fees.to_string()),
+            ("on their way", all.in_flight.to_string()),
+            ("at genesis", format!("{}: {}", all.genesis, sum(all.is_conserved()))),
+        ]);
+    }
+    Shown { text: Table::of_fields(&fields).render(), is_yes }
 }
 
 pub fn search(answer: &SearchAnswer) -> Shown {

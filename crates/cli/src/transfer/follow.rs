@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::Signed;
-use crate::client::responses::{Outcome, TransactionAnswer};
+use crate::client::responses::{Arrival, Outcome, TransactionAnswer};
 use crate::client::{Client, ClientError};
 use crate::output::{harmless, milliseconds, print_line};
 
@@ -33,6 +33,9 @@ pub struct Progress {
     taken: Option<Duration>,
     executed: Option<Duration>,
     finalized: Option<Duration>,
+    /// How it went on in another shard, and since when it is known to be final there.
+    arrival: Option<Arrival>,
+    arrived: Option<Duration>,
 }
 
 impl Progress {
@@ -53,6 +56,8 @@ impl Progress {
             taken: None,
             executed: None,
             finalized: None,
+            arrival: None,
+            arrived: None,
         }
     }
 
@@ -97,12 +102,41 @@ impl Progress {
             self.status = "executed";
             self.line(&format!("executed   {outcome}{place} after {time}"))?;
         }
-        if is_final {
+        if is_final && self.finalized.is_none() {
             self.finalized = Some(after);
             self.status = "final";
             self.line(&format!("final      {outcome}{place} after {time}"))?;
         }
-        Ok(is_final)
+        match answer.arrival {
+            None => Ok(is_final),
+            Some(arrival) => Ok(self.go_on(arrival, after)? && is_final),
+        }
+    }
+
+    /// Takes in how a transfer went on in another shard. True once nothing more will be known.
+    fn go_on(&mut self, arrival: Arrival, after: Duration) -> anyhow::Result<bool> {
+        let is_known = arrival.is_final || arrival.status == "elsewhere";
+        if is_known && self.arrived.is_none() {
+            self.arrived = Some(after);
+            let word = harmless(&arrival.status.replace('_', " "));
+            let line = match &arrival.ask {
+                Some(_) => format!("{arrival}"),
+                None => format!("{word:<10} {arrival} after {}", milliseconds(after)),
+            };
+            self.line(&line)?;
+        }
+        self.arrival = Some(arrival);
+        Ok(is_known)
+    }
+
+    /// What a transfer is that is final where it was sent, and not arrived.
+    fn missing(&self) -> Option<String> {
+        let arrival = self.arrival.as_ref()?;
+        match arrival.status.as_str() {
+            "arrived" if arrival.is_final => None,
+            "elsewhere" => None,
+            _ => Some(arrival.to_string()),
+        }
     }
 
     fn line(&self, text: &str) -> anyhow::Result<()> {
@@ -115,6 +149,16 @@ impl Progress {
         let id = &self.id;
         match (self.status, &self.outcome) {
             ("final", Some(outcome)) if outcome.is_applied() => true,
+            ("final", Some(outcome)) if outcome.is_sent() => match self.missing() {
+                None => true,
+                Some(state) => {
+                    eprintln!(
+                        "error: the transaction {id} is final in its shard and has not arrived: \
+                         {state}; see `qcn query transaction {id}`"
+                    );
+                    false
+                }
+            },
             ("final", outcome) => {
                 let outcome = outcome.as_ref().map(ToString::to_string).unwrap_or_default();
                 eprintln!("error: the transaction {id} was not applied: {outcome}");
@@ -154,6 +198,13 @@ impl Progress {
             "submitted_ms": ms(self.taken),
             "executed_ms": ms(self.executed),
             "final_ms": ms(self.finalized),
+            "arrival": self.arrival.as_ref().map(|arrival| json!({
+                "shard": arrival.shard,
+                "status": harmless(&arrival.status),
+                "height": arrival.height,
+                "final": arrival.is_final,
+            })),
+            "arrived_ms": ms(self.arrived),
         })
     }
 }

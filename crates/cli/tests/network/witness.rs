@@ -158,7 +158,7 @@ fn audit_accounts(api: &Api, genesis: &Genesis, sent: &Sent) {
     for (at, (address, nonce)) in sent.nonces.iter().enumerate() {
         let account = api.must_get(&format!("/v1/accounts/{address}"));
         assert_eq!(account["nonce"], *nonce, "{}: {account}", api.url());
-        let accounts = genesis.accounts();
+        let accounts = genesis.shards()[0].accounts.clone();
         let mut accounts = accounts.iter();
         let begun = accounts.find(|one| one.address.0.to_string() == *address).unwrap();
         let balance = begun.balance.0 + sent.received(at) - sent.paid(at);

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use super::bodies::{Segment, digest};
 use super::problem::{Problem, ProblemBody};
-use super::shared::Shared;
+use super::shards::{TotalBody, total_body};
+use super::shared::{Chain, Shared};
 use crate::proof_document::ProofDocument;
 use crate::view::CertifiedState;
 
@@ -20,6 +21,8 @@ use crate::view::CertifiedState;
 pub struct AccountBody {
     /// Its address.
     pub address: String,
+    /// The shard that it belongs to.
+    pub shard: u32,
     /// Whether it was ever paid.
     pub exists: bool,
     /// What it can spend.
@@ -47,6 +50,11 @@ pub struct SupplyBody {
     pub genesis: String,
     /// The certified height at which it is read.
     pub height: u64,
+    /// The shard that all of this is about.
+    pub shard: u32,
+    /// The same for all shards of this node, where the network has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<TotalBody>,
 }
 
 /// An account at the newest certified height.
@@ -58,7 +66,8 @@ pub async fn account(
     State(shared): State<Arc<Shared>>,
     Segment(address): Segment,
 ) -> Result<Json<AccountBody>, Problem> {
-    account_body(&shared, Address(digest(&address)?)).map(Json)
+    let address = Address(digest(&address)?);
+    account_body(&shared.of_address(&address)?, address).map(Json)
 }
 
 pub fn account_body(shared: &Shared, address: Address) -> Result<AccountBody, Problem> {
@@ -67,6 +76,7 @@ pub fn account_body(shared: &Shared, address: Address) -> Result<AccountBody, Pr
     let account = found.unwrap_or_else(|| Account::new(address, Amount(0)));
     Ok(AccountBody {
         address: address.to_string(),
+        shard: shared.view.shard().0,
         exists: found.is_some(),
         balance: account.balance.to_string(),
         nonce: account.nonce,
@@ -85,7 +95,8 @@ pub async fn account_proof(
     State(shared): State<Arc<Shared>>,
     Segment(address): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
-    account_document(&shared, Address(digest(&address)?)).map(Json)
+    let address = Address(digest(&address)?);
+    account_document(&shared.of_address(&address)?, address).map(Json)
 }
 
 pub fn account_document(shared: &Shared, address: Address) -> Result<ProofDocument, Problem> {
@@ -105,17 +116,19 @@ pub async fn supply(State(shared): State<Arc<Shared>>) -> Result<Json<SupplyBody
 
 pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
     let state = certified(shared)?;
-    let supply = state.ledger.supply();
+    let (supply, hub) = (state.ledger.supply(), shared.hub());
     Ok(SupplyBody {
         balances: supply.balances.to_string(),
         fees: supply.fees.to_string(),
         in_flight: (supply.sent as i128 - supply.received as i128).to_string(),
         genesis: supply.genesis.to_string(),
         height: state.certificate.checkpoint.height.0,
+        shard: shared.view.shard().0,
+        all: if hub.config.shards.len() > 1 { total_body(hub) } else { None },
     })
 }
 
-fn certified(shared: &Shared) -> Result<CertifiedState, Problem> {
+fn certified(shared: &Chain) -> Result<CertifiedState, Problem> {
     let none = || Problem::unavailable("no_certified_state", "no certified state is known yet");
     shared.view.certified().ok_or_else(none)
 }

@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
-use super::{accounts, chain, events, node, rpc, search, submit, transactions};
+use super::{accounts, chain, events, node, rpc, search, shards, submit, transactions};
 
 /// The API's description.
 #[derive(OpenApi)]
@@ -15,6 +15,8 @@ use super::{accounts, chain, events, node, rpc, search, submit, transactions};
         title = "qcn node",
         description = "A post-quantum ledger's node. Digests, addresses, keys and bytes are \
             lower-case hexadecimal; amounts are text; times are milliseconds since 1970. \
+            Every path under /v1 that is about a shard is served under /v1/shards/{shard} as well: \
+            without it, it is about the first shard of the node. \
             Any request may also be answered with 408, 413, 421 or 503 and the same error body."
     ),
     paths(
@@ -26,6 +28,7 @@ use super::{accounts, chain, events, node, rpc, search, submit, transactions};
         node::validators,
         node::peers,
         node::genesis,
+        shards::shards,
         chain::checkpoints,
         chain::checkpoint,
         chain::checkpoint_proof,

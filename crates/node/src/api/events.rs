@@ -12,8 +12,9 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
+use qcn_ledger::{Received, Reception};
 use qcn_light::verify_evidence;
-use qcn_types::{Address, Height, TransactionId};
+use qcn_types::{Address, Height, Receipt, ReceiptKind, ShardId, TransactionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -63,6 +64,18 @@ enum Filter {
     Accounts(BTreeSet<Address>),
 }
 
+impl Filter {
+    fn wants(&self, receipt: &Receipt) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(wanted) => receipt.transaction == *wanted,
+            Self::Accounts(addresses) => {
+                addresses.contains(&receipt.sender) || addresses.contains(&receipt.receiver)
+            }
+        }
+    }
+}
+
 /// A subscription. Its permit and receiver go when the client does.
 struct Subscription {
     shared: Arc<Shared>,
@@ -74,8 +87,8 @@ struct Subscription {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What happens, as it happens: `block`, `executed`, `skipped`, `certified`, `transaction`,
-/// `evidence`, `isolated`, `peer`, and `missed` if the subscriber was too slow.
+/// What happens in a shard, as it happens: `block`, `executed`, `skipped`, `certified`,
+/// `transaction`, `arrival` (a transfer from another shard, or one that came back), `evidence`, `isolated`, `peer`, and `missed` if the subscriber was too slow.
 #[utoipa::path(get, path = "/v1/events", tag = "node", params(EventsQuery), responses(
     (status = 200, body = String, content_type = "text/event-stream"),
     (status = 400, body = ProblemBody), (status = 429, body = ProblemBody)))]
@@ -234,7 +247,7 @@ impl Subscription {
     }
 
     fn take_transactions(&mut self, notice: &Notice) {
-        let Notice::Executed { height, outcomes, parties, .. } = notice else {
+        let Notice::Executed { height, outcomes, parties, received, .. } = notice else {
             return;
         };
         let mut told = Vec::new();
@@ -253,6 +266,12 @@ impl Subscription {
         for body in told {
             self.push("transaction", &body);
         }
+        let shard = self.shared.view.shard();
+        let wanted = received.iter().filter(|one| self.filter.wants(&one.receipt));
+        let arrivals: Vec<Value> = wanted.map(|one| arrival(one, shard, *height)).collect();
+        for body in arrivals {
+            self.push("arrival", &body);
+        }
     }
 
     fn push(&mut self, name: &str, body: &impl Serialize) {
@@ -264,4 +283,16 @@ impl Subscription {
 
 fn transaction(id: TransactionId, height: Height, outcome: OutcomeBody) -> Value {
     json!({ "id": id.to_string(), "height": height.0, "outcome": outcome })
+}
+
+fn arrival(received: &Received, shard: ShardId, height: Height) -> Value {
+    let Received { source, receipt, reception } = received;
+    let status = match (receipt.kind, reception) {
+        (ReceiptKind::Transfer, Reception::Credited) => "arrived",
+        (ReceiptKind::Bounce, Reception::Credited) => "returned",
+        (_, Reception::Bounced(_) | Reception::Forwarded(_)) => "bounced",
+        (_, Reception::Burned) => "burned",
+    };
+    json!({ "id": receipt.transaction.to_string(), "shard": shard.0, "height": height.0,
+        "source": source.0, "status": status })
 }

@@ -14,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use qcn_types::ShardId;
 
 use crate::view::{NodeStatus, PeerStatus};
 
@@ -29,6 +30,13 @@ pub struct ValidatorLabel {
 pub struct ReasonLabel {
     /// A word.
     pub reason: &'static str,
+}
+
+/// The shard that something comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SourceLabel {
+    /// Its number.
+    pub source: u32,
 }
 
 /// In or out.
@@ -77,6 +85,8 @@ pub struct Metrics {
     pub messages_refused: Family<ReasonLabel, Counter>,
     /// What happened on the transport: connections, refused handshakes and the like, by name.
     pub transport: Family<ReasonLabel, Counter>,
+    /// Receipts that this node has carried, by the shard that they come from.
+    pub receipts_carried: Family<SourceLabel, Counter>,
     /// Notes of equivocation and other proven faults.
     pub evidence: Counter,
     status: StatusGauges,
@@ -120,13 +130,43 @@ impl Default for Metrics {
     }
 }
 
+/// What metrics are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// A node and its only shard.
+    Both,
+    /// A node with several shards, or with none of several.
+    Node,
+    /// One of several shards.
+    Shard,
+}
+
 impl Metrics {
-    /// Metrics that stand at zero.
+    /// Metrics of a node and its only shard, which stand at zero.
     #[must_use]
     pub fn new() -> Self {
+        Self::about(Scope::Both, Registry::with_prefix("qcn"))
+    }
+
+    /// Metrics of a node, apart from those of its shards if the network has several.
+    #[must_use]
+    pub fn of_node(has_several_shards: bool) -> Self {
+        let scope = if has_several_shards { Scope::Node } else { Scope::Both };
+        Self::about(scope, Registry::with_prefix("qcn"))
+    }
+
+    /// Metrics of one of several shards, each with its label.
+    #[must_use]
+    pub fn of_shard(shard: ShardId) -> Self {
+        let label = ("shard".into(), shard.to_string().into());
+        let registry = Registry::with_prefix_and_labels("qcn", std::iter::once(label));
+        Self::about(Scope::Shard, registry)
+    }
+
+    fn about(scope: Scope, registry: Registry) -> Self {
         let quick = || Histogram::new(exponential_buckets(0.000_05, 2.0, 16));
         let metrics = Self {
-            registry: Arc::new(Mutex::new(Registry::with_prefix("qcn"))),
+            registry: Arc::new(Mutex::new(registry)),
             blocks: Family::default(),
             transactions: Counter::default(),
             submitted: Counter::default(),
@@ -140,18 +180,24 @@ impl Metrics {
             messages_refused: Family::default(),
             transport: Family::default(),
             evidence: Counter::default(),
+            receipts_carried: Family::default(),
             status: StatusGauges::default(),
             peers: PeerGauges::default(),
             process: ProcessGauges::default(),
         };
-        metrics.register();
+        metrics.register(scope);
         metrics
     }
 
-    fn register(&self) {
+    fn register(&self, scope: Scope) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.register_counters(&mut registry);
-        self.register_gauges(&mut registry);
+        if scope != Scope::Node {
+            self.register_counters(&mut registry);
+            self.register_gauges(&mut registry);
+        }
+        if scope != Scope::Shard {
+            self.register_node(&mut registry);
+        }
     }
 
     fn register_counters(&self, registry: &mut Registry) {
@@ -165,8 +211,8 @@ impl Metrics {
         registry.register("slots_skipped", "Leader slots skipped", self.skipped.clone());
         let help = "Messages of peers that were refused";
         registry.register("messages_refused", help, self.messages_refused.clone());
-        let help = "What happened on the transport";
-        registry.register("transport_events", help, self.transport.clone());
+        let help = "Receipts of other shards that this node has carried here, by their source";
+        registry.register("receipts_carried", help, self.receipts_carried.clone());
         registry.register("evidence", "Faults that were proven here", self.evidence.clone());
         let times = [
             ("finality", "From a submission here to its certificate", &self.finality_seconds),
@@ -198,6 +244,11 @@ impl Metrics {
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
         }
+    }
+
+    fn register_node(&self, registry: &mut Registry) {
+        let help = "What happened on the transport";
+        registry.register("transport_events", help, self.transport.clone());
         let peers = &self.peers;
         registry.register("peer_connected", "Connection stands", peers.connected.clone());
         let rtt = peers.rtt_seconds.clone();
@@ -222,6 +273,34 @@ impl Metrics {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry)?;
         Ok(text)
+    }
+
+    /// The OpenMetrics text of several that are about different things. What has the same name in
+    /// more than one stands together, as the format wants it.
+    ///
+    /// # Errors
+    /// As [`Self::text`].
+    pub fn texts<'a>(all: impl IntoIterator<Item = &'a Self>) -> Result<String, std::fmt::Error> {
+        let mut different: Vec<&Self> = Vec::new();
+        for metrics in all {
+            // The only shard of a node has the node's.
+            if !different.iter().any(|known| Arc::ptr_eq(&known.registry, &metrics.registry)) {
+                different.push(metrics);
+            }
+        }
+        if let [only] = different.as_slice() {
+            return only.text();
+        }
+        let mut families = Families::default();
+        for metrics in different {
+            families.add(&metrics.text()?);
+        }
+        Ok(families.text())
+    }
+
+    /// Receipts were carried from a source.
+    pub(crate) fn carried(&self, source: ShardId, receipts: u64) {
+        self.receipts_carried.get_or_create(&SourceLabel { source: source.0 }).inc_by(receipts);
     }
 
     /// Copies where the node stands.
@@ -270,6 +349,50 @@ impl Metrics {
         if let Some(seconds) = cpu_seconds() {
             self.process.cpu_seconds.inner().store(seconds.to_bits(), Ordering::Relaxed);
         }
+    }
+}
+
+/// OpenMetrics texts, taken apart into families: the lines that describe one, and its values.
+#[derive(Default)]
+struct Families(Vec<(Vec<String>, Vec<String>)>);
+
+impl Families {
+    const END: &str = "# EOF";
+
+    fn add(&mut self, text: &str) {
+        let mut head: Vec<String> = Vec::new();
+        let mut at = None;
+        for line in text.lines().filter(|line| *line != Self::END) {
+            if line.starts_with("# HELP") {
+                head.clear();
+                at = None;
+            }
+            if line.starts_with('#') {
+                head.push(line.to_owned());
+                continue;
+            }
+            let place = *at.get_or_insert_with(|| self.place(&head));
+            self.0[place].1.push(line.to_owned());
+        }
+    }
+
+    fn place(&mut self, head: &[String]) -> usize {
+        if let Some(known) = self.0.iter().position(|(known, _)| known == head) {
+            return known;
+        }
+        self.0.push((head.to_vec(), Vec::new()));
+        self.0.len() - 1
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for line in self.0.iter().flat_map(|(head, values)| head.iter().chain(values)) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push_str(Self::END);
+        text.push('\n');
+        text
     }
 }
 

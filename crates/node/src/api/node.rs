@@ -10,8 +10,9 @@ use qcn_types::ValidatorIndex;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::Metrics;
 use super::problem::Problem;
-use super::shared::{Shared, now_unix_ms};
+use super::shared::{Chain, Hub, Shared, now_unix_ms};
 use crate::view::PeerStatus;
 
 /// Whether the process works.
@@ -43,6 +44,8 @@ pub struct StatusBody {
     pub chain_id: String,
     /// The network's name.
     pub chain_name: String,
+    /// The shard that all of this is about.
+    pub shard: u32,
     /// Who this node is.
     pub validator: OwnBody,
     /// The committee.
@@ -151,7 +154,7 @@ pub struct PeersBody {
 /// A connection to another validator, as this node sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PeerBody {
-    /// Its index in the committee.
+    /// Its place among all validators: its index in the committee, if there is one shard.
     pub index: u16,
     /// Its name in the genesis.
     pub name: String,
@@ -190,8 +193,8 @@ impl From<PeerStatus> for PeerBody {
 /// Whether the process works.
 #[utoipa::path(get, path = "/health", tag = "node", responses(
     (status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
-pub async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.view.status().stopped {
+pub async fn health(State(hub): State<Arc<Hub>>) -> Response {
+    match hub.chains.iter().find_map(|chain| chain.view.status().stopped) {
         None => Json(HealthBody { status: "ok", reason: None }).into_response(),
         Some(reason) => {
             let body = HealthBody { status: "stopped", reason: Some(reason) };
@@ -203,8 +206,14 @@ pub async fn health(State(shared): State<Arc<Shared>>) -> Response {
 /// Whether clients should be sent here.
 #[utoipa::path(get, path = "/ready", tag = "node", responses(
     (status = 200, body = ReadyBody), (status = 503, body = ReadyBody)))]
-pub async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match why_not_ready(&shared) {
+pub async fn ready(State(hub): State<Arc<Hub>>) -> Response {
+    let is_one_of_several = hub.config.shards.len() > 1;
+    let why_not = hub.chains.iter().find_map(|chain| {
+        let reason = why_not_ready(chain)?;
+        let shard = chain.view.shard();
+        Some(if is_one_of_several { format!("shard {shard}: {reason}") } else { reason })
+    });
+    match why_not {
         None => Json(ReadyBody { ready: true, reason: None }).into_response(),
         Some(reason) => {
             let body = ReadyBody { ready: false, reason: Some(reason) };
@@ -213,7 +222,7 @@ pub async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-fn why_not_ready(shared: &Shared) -> Option<String> {
+fn why_not_ready(shared: &Chain) -> Option<String> {
     let status = shared.view.status();
     if let Some(reason) = status.stopped {
         return Some(format!("stopped: {reason}"));
@@ -232,8 +241,9 @@ fn why_not_ready(shared: &Shared) -> Option<String> {
     }
     let committee = shared.view.keys().committee();
     let peers = shared.view.peers();
-    let connected = peers.iter().filter(|peer| peer.connected).map(|peer| peer.index);
-    let reached = connected.chain([shared.view.own().0]).map(ValidatorIndex).collect();
+    let connected = peers.iter().filter(|peer| peer.connected);
+    let connected = connected.filter_map(|peer| shared.view.seat(ValidatorIndex(peer.index)));
+    let reached = connected.chain([shared.view.own()]).collect();
     let (weight, quorum) = (committee.weight_of(&reached), committee.quorum_weight());
     if weight < quorum {
         return Some(format!("connected to weight {weight}, a quorum is {quorum}"));
@@ -254,6 +264,7 @@ pub fn status_body(shared: &Shared) -> StatusBody {
         version: env!("CARGO_PKG_VERSION"),
         chain_id: view.chain().to_string(),
         chain_name: shared.config.chain_name.clone(),
+        shard: view.shard().0,
         validator: OwnBody {
             index: own.0,
             name: committee.member(own).map(|member| member.name.clone()).unwrap_or_default(),
@@ -295,7 +306,8 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
     let (isolated, peers, activity) = (view.isolated(), view.peers(), shared.activity());
     let body = |index: ValidatorIndex| {
         let member = committee.member(index)?;
-        let peer = peers.iter().find(|peer| peer.index == index.0 && peer.connected);
+        let validator = view.validator(index)?;
+        let peer = peers.iter().find(|peer| peer.index == validator.0 && peer.connected);
         let seen = activity.get(index.position()).copied().unwrap_or_default();
         let own = index == view.own();
         Some(ValidatorBody {
@@ -304,7 +316,7 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
             weight: member.weight.0,
             scheme: member.key.scheme().to_string(),
             consensus_key: member.key.to_string(),
-            transport_key: shared.config.transport_keys.get(index.position()).cloned(),
+            transport_key: shared.config.transport_keys.get(validator.position()).cloned(),
             isolated: isolated.contains(index),
             own,
             connected: own || peer.is_some(),
@@ -320,31 +332,35 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
 
 /// The connections to the other validators.
 #[utoipa::path(get, path = "/v1/peers", tag = "node", responses((status = 200, body = PeersBody)))]
-pub async fn peers(State(shared): State<Arc<Shared>>) -> Json<PeersBody> {
-    Json(peers_body(&shared))
+pub async fn peers(State(hub): State<Arc<Hub>>) -> Json<PeersBody> {
+    Json(peers_body(&hub))
 }
 
-pub fn peers_body(shared: &Shared) -> PeersBody {
-    PeersBody { peers: shared.view.peers().into_iter().map(PeerBody::from).collect() }
+pub fn peers_body(hub: &Hub) -> PeersBody {
+    PeersBody { peers: hub.peers().into_iter().map(PeerBody::from).collect() }
 }
 
 /// The genesis document, whose digest is the chain id.
 #[utoipa::path(get, path = "/v1/genesis", tag = "node", responses(
     (status = 200, body = serde_json::Value)))]
-pub async fn genesis(State(shared): State<Arc<Shared>>) -> Response {
+pub async fn genesis(State(hub): State<Arc<Hub>>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, shared.config.genesis_json.clone()).into_response()
+    (json, hub.config.genesis_json.clone()).into_response()
 }
 
 /// Counters and gauges in the OpenMetrics text format.
 #[utoipa::path(get, path = "/metrics", tag = "node", responses(
     (status = 200, body = String, content_type = "application/openmetrics-text")))]
-pub async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    let text = super::shared::ask(shared, |shared| {
-        shared.metrics.note_status(&shared.view.status());
-        shared.metrics.note_peers(&shared.view.peers());
-        shared.metrics.note_process();
-        shared.metrics.text().map_err(|_| Problem::unavailable("failed", "encoding failed"))
+pub async fn metrics(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
+    let text = super::shared::ask(hub, |hub| {
+        for chain in &hub.chains {
+            chain.metrics.note_status(&chain.view.status());
+        }
+        hub.metrics.note_peers(&hub.peers());
+        hub.metrics.note_process();
+        let of_shards = hub.chains.iter().map(|chain| &chain.metrics);
+        let text = Metrics::texts(std::iter::once(&hub.metrics).chain(of_shards));
+        text.map_err(|_| Problem::unavailable("failed", "encoding failed"))
     });
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text.await?).into_response())

@@ -8,28 +8,38 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 
 use super::hosts::{self, Hosts};
 use super::problem::Problem;
-use super::shared::Shared;
-use super::{accounts, chain, documentation, events, node, rpc, search, submit, transactions};
+use super::shared::{Hub, Shared};
+use super::{
+    accounts, chain, documentation, events, node, rpc, search, shards, submit, transactions,
+};
 
 /// What is answered also to who gets no ordinary connection.
 const PROBES: [&str; 3] = ["/health", "/ready", "/metrics"];
 
-/// The API's paths, each documented in `/openapi.json`.
-pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
-    let batch = post(submit::submit_batch).layer(DefaultBodyLimit::max(batch_body_bytes));
+/// The paths about the node itself, each documented in `/openapi.json`.
+pub fn node_routes() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
     vec![
         ("/health", get(node::health)),
         ("/ready", get(node::ready)),
         ("/metrics", get(node::metrics)),
         ("/openapi.json", get(documentation::openapi)),
-        ("/v1/status", get(node::status)),
-        ("/v1/validators", get(node::validators)),
         ("/v1/peers", get(node::peers)),
         ("/v1/genesis", get(node::genesis)),
+        ("/v1/shards", get(shards::shards)),
+    ]
+}
+
+/// The paths about a shard, each documented in `/openapi.json`. They are served for the first shard
+/// of the node as they stand here, and for each of its shards under `/v1/shards/{shard}`.
+pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
+    let batch = post(submit::submit_batch).layer(DefaultBodyLimit::max(batch_body_bytes));
+    vec![
+        ("/v1/status", get(node::status)),
+        ("/v1/validators", get(node::validators)),
         ("/v1/checkpoints", get(chain::checkpoints)),
         ("/v1/checkpoints/{height}", get(chain::checkpoint)),
         ("/v1/checkpoints/{height}/proof", get(chain::checkpoint_proof)),
@@ -52,20 +62,49 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
 }
 
 /// The API and the explorer on one router.
-pub fn router(shared: Arc<Shared>) -> Router {
-    let limits = shared.config.limits;
-    let known = Hosts::new(&shared.config.hosts);
-    let mut router = Router::new();
-    for (path, methods) in routes(limits.batch_body_bytes) {
-        router = router.route(path, methods.fallback(node::wrong_method));
+pub fn router(hub: Arc<Hub>) -> Router {
+    let limits = hub.config.limits;
+    let known = Hosts::new(&hub.config.hosts);
+    let mut of_node = Router::new();
+    for (path, methods) in node_routes() {
+        of_node = of_node.route(path, methods.fallback(node::wrong_method));
+    }
+    of_node = match hub.chains.is_empty() {
+        true => without_shards(of_node, limits.batch_body_bytes),
+        false => of_node.route(OF_A_SHARD, any(shards::elsewhere)),
+    };
+    let mut router = of_node.with_state(Arc::clone(&hub));
+    for (place, shared) in hub.shared().enumerate() {
+        let (prefix, shared) = (format!("/v1/shards/{}", shared.view.shard()), Arc::new(shared));
+        let mut of_shard = Router::new();
+        let mut of_first = Router::new();
+        for (path, methods) in routes(limits.batch_body_bytes) {
+            let methods = methods.fallback(node::wrong_method);
+            if place == 0 {
+                of_first = of_first.route(path, methods.clone());
+            }
+            let below = path.strip_prefix("/v1").unwrap_or(path);
+            of_shard = of_shard.route(&format!("{prefix}{below}"), methods);
+        }
+        router = router.merge(of_first.merge(of_shard).with_state(shared));
     }
     router
-        .with_state(shared)
         .merge(crate::explorer::router())
         .fallback(node::not_found)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(middleware::from_fn_with_state(limits.request_timeout, in_time))
         .layer(middleware::from_fn_with_state(known, hosts::only_known))
+}
+
+/// Everything about a shard that is not one of this node's.
+const OF_A_SHARD: &str = "/v1/shards/{shard}/{*rest}";
+
+/// A node without a shard says who has some.
+fn without_shards(mut router: Router<Arc<Hub>>, batch_body_bytes: usize) -> Router<Arc<Hub>> {
+    for (path, _) in routes(batch_body_bytes) {
+        router = router.route(path, any(shards::nothing_here));
+    }
+    router.route(OF_A_SHARD, any(shards::elsewhere))
 }
 
 /// The same router for connections of the reserve: it answers the probes and nothing else.

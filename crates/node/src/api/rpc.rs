@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use qcn_types::{Address, TransactionId};
+use qcn_types::{Address, ShardId, TransactionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use super::bodies::{BodyKind, JSON, ListQuery, digest};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
-use super::{accounts, chain, node, search, transactions};
+use super::{accounts, chain, node, search, shards, transactions};
 
 /// The most requests in one batch.
 const MAX_REQUESTS: usize = 64;
@@ -91,7 +91,8 @@ impl From<Problem> for RpcError {
 /// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
 /// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
 /// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`,
-/// `qcn_submit{transaction}`, `qcn_search{q}`.
+/// `qcn_submit{transaction}`, `qcn_search{q}`, `qcn_shards`. Each takes `shard`, too, for another
+/// shard of the node than its first.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
     (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
@@ -203,6 +204,8 @@ async fn call(
 ) -> Result<Value, RpcError> {
     let names = parameters(method)
         .ok_or_else(|| RpcError::new(METHOD_NOT_FOUND, "there is no such method"))?;
+    let mut params = params;
+    let shared = &of_shard(shared, &mut params)?;
     if params.keys().any(|name| !names.contains(&name.as_str())) {
         let message = format!("the params of {method} are: {}", names.join(", "));
         return Err(RpcError::new(INVALID_PARAMS, message));
@@ -217,10 +220,24 @@ async fn call(
     Ok(answer.await?)
 }
 
+/// The shard that a call is about: that of its param `shard`, else that of the path.
+fn of_shard(
+    shared: &Arc<Shared>,
+    params: &mut Map<String, Value>,
+) -> Result<Arc<Shared>, RpcError> {
+    match params.remove("shard") {
+        None => Ok(Arc::clone(shared)),
+        Some(value) => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+            Some(number) => Ok(Arc::new(shared.hub().of_shard(ShardId(number))?)),
+            None => Err(RpcError::new(INVALID_PARAMS, "give the shard as a number")),
+        },
+    }
+}
+
 /// The params that a method takes, or nothing if there is no such method.
 fn parameters(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" => &[],
+        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" | "qcn_shards" => &[],
         "qcn_evidence" => &["limit", "before"],
         "qcn_checkpoint" => &["height"],
         "qcn_block" => &["digest"],
@@ -239,13 +256,20 @@ fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Va
     match method {
         "qcn_status" => to_value(node::status_body(shared)),
         "qcn_validators" => to_value(node::validators_body(shared)),
-        "qcn_peers" => to_value(node::peers_body(shared)),
+        "qcn_peers" => to_value(node::peers_body(shared.hub())),
         "qcn_checkpoint" => to_value(chain::checkpoint_body(shared, &text(params, "height")?)?),
         "qcn_block" => to_value(chain::full_block_body(shared, digest(&text(params, "digest")?)?)?),
         "qcn_transaction" => to_value(transactions::transaction_body(shared, id()?)?),
         "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
-        "qcn_account" => to_value(accounts::account_body(shared, address()?)?),
-        "qcn_accountProof" => to_value(accounts::account_document(shared, address()?)?),
+        "qcn_shards" => to_value(shards::shards_body(shared.hub())),
+        "qcn_account" => {
+            let address = address()?;
+            to_value(accounts::account_body(&shared.of_address(&address)?, address)?)
+        }
+        "qcn_accountProof" => {
+            let address = address()?;
+            to_value(accounts::account_document(&shared.of_address(&address)?, address)?)
+        }
         "qcn_evidence" => to_value(chain::evidences_body(shared, &list(params)?)?),
         "qcn_supply" => to_value(accounts::supply_body(shared)?),
         _ => to_value(search::search_body(shared, &text(params, "q")?)?),

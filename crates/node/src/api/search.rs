@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::bodies::Params;
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, ask};
+use super::shared::{Chain, Shared, ask};
 use crate::archive::Found;
 
 /// The longest text that is searched for, in bytes.
@@ -50,6 +50,8 @@ pub struct ResultBody {
     pub id: String,
     /// For people.
     pub title: String,
+    /// The shard that it is in.
+    pub shard: u32,
 }
 
 /// Finds things by number, digest or name.
@@ -69,18 +71,30 @@ pub fn search_body(shared: &Shared, text: &str) -> Result<SearchBody, Problem> {
         let remedy = format!("give 1 to {MAX_TEXT_BYTES} bytes");
         return Err(Problem::malformed(message, remedy));
     }
-    let mut results = Vec::new();
-    if let Ok(number) = text.parse::<u64>() {
-        results.extend(numbered(shared, number)?);
+    // The shard of the path first.
+    let mut results = in_shard(shared, text)?;
+    let others = shared.hub().chains.iter();
+    for other in others.filter(|other| other.view.shard() != shared.view.shard()) {
+        results.extend(in_shard(other, text)?);
     }
-    if text.len() >= MIN_DIGITS && text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        results.extend(hexadecimal(shared, &text.to_ascii_lowercase())?);
-    }
-    results.extend(validators(shared, text));
     Ok(SearchBody { results })
 }
 
-fn numbered(shared: &Shared, number: u64) -> Result<Vec<ResultBody>, Problem> {
+fn in_shard(chain: &Chain, text: &str) -> Result<Vec<ResultBody>, Problem> {
+    let mut results = Vec::new();
+    if let Ok(number) = text.parse::<u64>() {
+        results.extend(numbered(chain, number)?);
+    }
+    if text.len() >= MIN_DIGITS && text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        results.extend(hexadecimal(chain, &text.to_ascii_lowercase())?);
+    }
+    results.extend(validators(chain, text));
+    let shard = chain.view.shard().0;
+    results.iter_mut().for_each(|found| found.shard = shard);
+    Ok(results)
+}
+
+fn numbered(shared: &Chain, number: u64) -> Result<Vec<ResultBody>, Problem> {
     let mut results = Vec::new();
     if shared.archive.checkpoint(Height(number))?.is_some() {
         results.push(result("checkpoint", number, format!("checkpoint {number}")));
@@ -94,7 +108,7 @@ fn numbered(shared: &Shared, number: u64) -> Result<Vec<ResultBody>, Problem> {
     Ok(results)
 }
 
-fn hexadecimal(shared: &Shared, digits: &str) -> Result<Vec<ResultBody>, Problem> {
+fn hexadecimal(shared: &Chain, digits: &str) -> Result<Vec<ResultBody>, Problem> {
     // Of an odd number of digits the last is compared by itself.
     let whole = digits.get(..digits.len() & !1).unwrap_or_default();
     let prefix = qcn_crypto::from_hex(whole).unwrap_or_default();
@@ -131,7 +145,7 @@ fn hexadecimal(shared: &Shared, digits: &str) -> Result<Vec<ResultBody>, Problem
     Ok(results)
 }
 
-fn validators(shared: &Shared, text: &str) -> Vec<ResultBody> {
+fn validators(shared: &Chain, text: &str) -> Vec<ResultBody> {
     let committee = shared.view.keys().committee();
     let wanted = text.to_lowercase();
     let members = committee.indices().zip(committee.members());
@@ -142,11 +156,11 @@ fn validators(shared: &Shared, text: &str) -> Vec<ResultBody> {
         .collect()
 }
 
-fn name(shared: &Shared, author: qcn_types::ValidatorIndex) -> String {
+fn name(shared: &Chain, author: qcn_types::ValidatorIndex) -> String {
     let member = shared.view.keys().committee().member(author);
     member.map_or_else(|| author.to_string(), |member| member.name.clone())
 }
 
 fn result(kind: &'static str, id: impl ToString, title: String) -> ResultBody {
-    ResultBody { kind, id: id.to_string(), title }
+    ResultBody { kind, id: id.to_string(), title, shard: 0 }
 }

@@ -1,5 +1,6 @@
 //! Handing in transactions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,7 +12,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use qcn_crypto::from_hex;
 use qcn_ledger::Outcome;
-use qcn_types::{Bounded, Transaction, TransactionId};
+use qcn_types::{Bounded, ShardId, Transaction, TransactionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
@@ -157,9 +158,43 @@ fn batch(body: &[u8], kind: BodyKind) -> Result<Vec<Transaction>, Problem> {
     texts.iter().map(|text| transaction_from_hex(text)).collect()
 }
 
-/// Hands in transactions and says what became of each. All are refused together only if the
-/// node cannot take anything in.
+/// Hands in transactions, each to the shard of its sender, and says what became of each. All are
+/// refused together only if the node cannot take anything in.
 async fn submit_all(
+    shared: &Arc<Shared>,
+    transactions: Vec<Transaction>,
+) -> Result<Vec<Result<TransactionId, Problem>>, Problem> {
+    let hub = shared.hub();
+    let mut by_shard: BTreeMap<ShardId, Vec<(usize, Transaction)>> = BTreeMap::new();
+    let mut results: Vec<Result<TransactionId, Problem>> = Vec::with_capacity(transactions.len());
+    for (place, transaction) in transactions.into_iter().enumerate() {
+        match hub.of_address(&transaction.body.sender) {
+            Ok(of_sender) => {
+                by_shard.entry(of_sender.view.shard()).or_default().push((place, transaction));
+                results.push(Err(Problem::unavailable("stopped", "the node gave no answer")));
+            }
+            Err(problem) => results.push(Err(problem)),
+        }
+    }
+    let is_one = by_shard.len() == 1;
+    for (shard, of_shard) in by_shard {
+        let shared = Arc::new(hub.of_shard(shard)?);
+        let (places, transactions): (Vec<usize>, Vec<Transaction>) = of_shard.into_iter().unzip();
+        let answers = match submit_to(&shared, transactions).await {
+            Ok(answers) => answers,
+            Err(problem) if is_one => return Err(problem),
+            // The others may have been taken in.
+            Err(problem) => places.iter().map(|_| Err(problem.clone())).collect(),
+        };
+        for (place, answer) in places.into_iter().zip(answers) {
+            results[place] = answer;
+        }
+    }
+    Ok(results)
+}
+
+/// Hands in transactions whose senders are in one shard.
+async fn submit_to(
     shared: &Arc<Shared>,
     transactions: Vec<Transaction>,
 ) -> Result<Vec<Result<TransactionId, Problem>>, Problem> {

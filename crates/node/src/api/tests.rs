@@ -5,6 +5,7 @@ mod events;
 mod limits;
 mod origins;
 mod rpc;
+mod shards;
 mod submit;
 mod tunnel;
 
@@ -94,6 +95,9 @@ impl Node {
             genesis_json: GENESIS.to_owned(),
             account_schemes: vec![Scheme::Falcon512, Scheme::MlDsa44],
             transport_keys: vec!["aa".to_owned()],
+            own: None,
+            layout: None,
+            shards: Vec::new(),
         };
         let metrics = Metrics::new();
         let start = Api::start(config, view.clone(), archive.clone(), metrics.clone());
@@ -295,8 +299,9 @@ fn every_route_is_documented_and_every_documented_path_answers() {
     let document = node.ask("/openapi.json");
     let documented = document["paths"].as_object().unwrap();
     let mut paths: Vec<&str> = documented.keys().map(String::as_str).collect();
-    let mut routes: Vec<&str> =
-        super::routes::routes(1).into_iter().map(|(path, _)| path).collect();
+    let of_shards = super::routes::routes(1).into_iter().map(|(path, _)| path);
+    let of_node = super::routes::node_routes().into_iter().map(|(path, _)| path);
+    let mut routes: Vec<&str> = of_node.chain(of_shards).collect();
     paths.sort_unstable();
     routes.sort_unstable();
     assert_eq!(paths, routes);
@@ -341,6 +346,9 @@ fn a_used_address_is_refused_with_a_remedy() {
         genesis_json: String::new(),
         account_schemes: Vec::new(),
         transport_keys: Vec::new(),
+        own: None,
+        layout: None,
+        shards: Vec::new(),
     };
     let again = Api::start(config, node.view.clone(), node.archive.clone(), Metrics::new());
     let error = node.runtime.block_on(again).err().unwrap().to_string();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use qcn_ledger::Outcome;
 use qcn_types::{Address, TransactionId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::arrival::{self, ArrivalBody};
 use super::bodies::{
     ActionBody, ListQuery, OutcomeBody, Params, RefBody, Segment, TransactionLineBody, digest,
 };
@@ -47,6 +49,10 @@ pub struct TransactionBody {
     pub transaction: Option<TransactionDetailBody>,
     /// Why this node refused it.
     pub refusal: Option<String>,
+    /// The sender's shard, as far as this node knows the transaction there.
+    pub shard: Option<u32>,
+    /// How it went on, if it pays to another shard.
+    pub arrival: Option<ArrivalBody>,
 }
 
 /// What a transaction says.
@@ -78,12 +84,20 @@ pub async fn transaction(
 }
 
 pub fn transaction_body(shared: &Shared, id: TransactionId) -> Result<TransactionBody, Problem> {
-    if let Some(record) = shared.archive.transaction(id)? {
-        return executed_body(shared, &record);
+    // Ids do not say whose they are: all shards of this node are asked, that of the path first.
+    let others = shared.hub().shared().filter(|other| other.view.shard() != shared.view.shard());
+    let others: Vec<Shared> = others.collect();
+    let all = || std::iter::once(shared).chain(&others);
+    for one in all() {
+        if let Some(record) = one.archive.transaction(id)? {
+            return executed_body(one, &record);
+        }
     }
-    let (status, refusal) = match shared.submitted(id) {
-        Some(Submitted::Pending) => ("pending", None),
-        Some(Submitted::Refused(refusal)) => ("refused", Some(refusal.to_string())),
+    let submitted = all().find_map(|one| Some((one.view.shard(), one.submitted(id)?)));
+    let shard = submitted.as_ref().map(|(shard, _)| shard.0);
+    let (status, refusal) = match submitted {
+        Some((_, Submitted::Pending)) => ("pending", None),
+        Some((_, Submitted::Refused(refusal))) => ("refused", Some(refusal.to_string())),
         None => ("unknown", None),
     };
     Ok(TransactionBody {
@@ -96,6 +110,9 @@ pub fn transaction_body(shared: &Shared, id: TransactionId) -> Result<Transactio
         checkpoint_time_unix_ms: None,
         transaction: None,
         refusal,
+        shard,
+        // Sent from a shard that this node does not host, it may have arrived here.
+        arrival: arrival::from_elsewhere(shared.hub(), id)?,
     })
 }
 
@@ -119,6 +136,11 @@ fn executed_body(shared: &Shared, record: &TransactionRecord) -> Result<Transact
             bytes: record.bytes,
         }),
         refusal: None,
+        shard: Some(shared.view.shard().0),
+        arrival: match record.outcome {
+            Outcome::Sent(to) => Some(arrival::of_sent(shared, record.id, to)?),
+            _ => None,
+        },
     })
 }
 
@@ -146,9 +168,10 @@ pub async fn account_transactions(
     Segment(address): Segment,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<TransactionsBody>, Problem> {
+    let address = Address(digest(&address)?);
+    let shared = Arc::new(shared.of_address(&address)?);
     ask(shared, move |shared| {
-        let (address, limit) = (Address(digest(&address)?), query.limit()?);
-        let before = query.before_position()?;
+        let (before, limit) = (query.before_position()?, query.limit()?);
         let records = shared.archive.account_transactions(address, before, limit)?;
         Ok(Json(transactions_body(&records, limit)))
     })
@@ -177,6 +200,10 @@ pub async fn transaction_proof(
 }
 
 pub fn transaction_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument, Problem> {
+    let mut hosts = shared.hub().shared();
+    let found = hosts.find(|one| matches!(one.archive.transaction(id), Ok(Some(_))));
+    // What an archive cannot read is said by that of the path.
+    let shared = found.as_ref().unwrap_or(shared);
     if shared.archive.transaction(id)?.is_none() {
         return Err(Problem::not_found("this transaction"));
     }

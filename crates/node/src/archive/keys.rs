@@ -28,6 +28,10 @@ pub const UNFILED: u8 = b'u';
 pub const SEGMENT: u8 = b's';
 /// Digest of evidence -> `EvidenceRecord`.
 pub const EVIDENCE: u8 = b'e';
+/// Transaction -> `ArrivalRecord`, of one that came from another shard or came back.
+pub const ARRIVAL: u8 = b'a';
+/// Height -> the transactions whose receipts arrived in it, in order.
+pub const ARRIVED: u8 = b'v';
 /// The lowest height that was not pruned.
 pub const PRUNED: [u8; 1] = *b"l";
 

@@ -1,7 +1,7 @@
 //! Removing what the policy does not keep, in small steps.
 
 use fjall::OwnedWriteBatch;
-use qcn_types::{BlockRef, Height, Round};
+use qcn_types::{BlockRef, Height, Round, TransactionId};
 
 use super::records::CheckpointRecord;
 use super::{Archive, ArchiveError, Inner, digest_at, keys, parse};
@@ -38,6 +38,7 @@ impl Archive {
         let mut leader_round = None;
         for (height, record) in inner.checkpoints_between(start, stop)? {
             inner.remove_checkpoint(&mut batch, height, &record);
+            inner.remove_arrivals(&mut batch, height)?;
             leader_round = Some(record.header.leader.round);
         }
         let below = leader_round.map(|round| round.minus(UNCOMMITTED_DEPTH_ROUNDS));
@@ -95,6 +96,20 @@ impl Inner {
         batch.remove(&self.index, keys::of_digest(keys::CHECKPOINT_DIGEST, &digest));
         batch.remove(&self.index, keys::at_height(keys::CERTIFICATE, height));
         batch.remove(&self.index, keys::at_height(keys::CHECKPOINT, height));
+    }
+
+    fn remove_arrivals(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        height: Height,
+    ) -> Result<(), ArchiveError> {
+        let key = keys::at_height(keys::ARRIVED, height);
+        let arrived: Option<Vec<TransactionId>> = self.get(&key)?;
+        for id in arrived.into_iter().flatten() {
+            batch.remove(&self.index, keys::of_digest(keys::ARRIVAL, &id.0));
+            batch.remove(&self.index, key);
+        }
+        Ok(())
     }
 
     fn remove_block(&self, batch: &mut OwnedWriteBatch, block: &BlockRef) {

@@ -2,10 +2,10 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::Scheme;
-use qcn_ledger::Outcome;
+use qcn_ledger::{Outcome, Received, Reception};
 use qcn_types::{
-    Action, Address, Amount, Block, BlockRef, Checkpoint, Evidence, Height, Transaction,
-    TransactionId, VerifiedBlock,
+    Action, Address, Amount, Block, BlockRef, Checkpoint, Evidence, Height, Receipt, ShardId,
+    Transaction, TransactionId, VerifiedBlock,
 };
 
 /// What became of the commits of a round, or of some.
@@ -19,8 +19,46 @@ pub struct Executed {
     pub blocks: Vec<VerifiedBlock>,
     /// What became of each transaction of the blocks, in order.
     pub outcomes: Vec<(TransactionId, Outcome)>,
+    /// What became of each receipt from another shard, in order.
+    pub received: Vec<Received>,
     /// What of the evidence in the blocks proves a fault. A block may carry any.
     pub evidence: Vec<Evidence>,
+}
+
+/// A receipt from another shard that was applied here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub struct ArrivalRecord {
+    /// The checkpoint's height.
+    pub height: Height,
+    /// The shard that sent it.
+    pub source: ShardId,
+    /// What it says.
+    pub receipt: Receipt,
+    /// What became of it.
+    pub arrival: Arrival,
+}
+
+/// What became of a receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
+pub enum Arrival {
+    /// The amount is on the account.
+    Credited,
+    /// The amount is on its way to this shard: back to the sender's.
+    SentOn(ShardId),
+    /// Nobody's account can hold it: only money that a captured shard made up comes to that.
+    Burned,
+}
+
+impl ArrivalRecord {
+    pub(super) const fn of(received: &Received, height: Height) -> Self {
+        let Received { source, receipt, reception } = *received;
+        let arrival = match reception {
+            Reception::Credited => Arrival::Credited,
+            Reception::Bounced(to) | Reception::Forwarded(to) => Arrival::SentOn(to),
+            Reception::Burned => Arrival::Burned,
+        };
+        Self { height, source, receipt, arrival }
+    }
 }
 
 /// A checkpoint with what it brought in.

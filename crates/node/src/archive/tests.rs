@@ -226,6 +226,7 @@ fn evidence_is_kept_once_and_gets_its_height_when_it_is_committed() {
         leaders: vec![carrier.reference()],
         blocks: vec![carrier],
         outcomes: Vec::new(),
+        received: Vec::new(),
         evidence: vec![evidence.clone()],
     };
     archive.add_checkpoint(&executed).unwrap();
@@ -283,7 +284,14 @@ fn nothing_is_pruned_while_there_is_less_than_the_policy_keeps() {
 
 /// A checkpoint without blocks.
 fn empty(header: Checkpoint) -> Executed {
-    Executed { header, leaders: vec![], blocks: vec![], outcomes: vec![], evidence: vec![] }
+    Executed {
+        header,
+        leaders: vec![],
+        blocks: vec![],
+        outcomes: vec![],
+        received: vec![],
+        evidence: vec![],
+    }
 }
 
 #[test]

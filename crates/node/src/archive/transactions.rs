@@ -7,7 +7,7 @@ use qcn_light::transaction_leaf;
 use qcn_types::{Address, BlockRef, Certificate, Checkpoint, Height, TransactionId};
 
 use super::bodies::{self, Place};
-use super::records::{CheckpointRecord, TransactionRecord};
+use super::records::{ArrivalRecord, CheckpointRecord, TransactionRecord};
 use super::{Archive, ArchiveError, Inner, Position, keys, parse};
 
 /// A transaction's inclusion under a certified checkpoint.
@@ -100,6 +100,14 @@ impl Archive {
             before = last;
         }
         Ok(found)
+    }
+
+    /// What became of a transaction of another shard here, or of one of this shard that came back.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn arrival(&self, id: TransactionId) -> Result<Option<ArrivalRecord>, ArchiveError> {
+        self.inner()?.get(&keys::of_digest(keys::ARRIVAL, &id.0))
     }
 
     /// Proves what became of an executed transaction. Nothing if it is not here, or no

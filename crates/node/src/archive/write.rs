@@ -11,7 +11,7 @@ use qcn_types::{
 
 use super::bodies::{Bodies, Place};
 use super::records::{
-    BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, receiver,
+    ArrivalRecord, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, receiver,
 };
 use super::run::{Entry, entry};
 use super::{Archive, ArchiveError, Inner, Position, keys};
@@ -163,7 +163,7 @@ impl Inner {
         bodies: &mut Bodies,
         executed: &Executed,
     ) -> Result<(), ArchiveError> {
-        let Executed { header, leaders, blocks, outcomes, evidence } = executed;
+        let Executed { header, leaders, blocks, outcomes, received, evidence } = executed;
         let height = header.height;
         for block in blocks {
             let reference = block.reference();
@@ -189,6 +189,15 @@ impl Inner {
         batch.insert(&self.index, keys::at_height(keys::CHECKPOINT, height), encode(&record));
         let digest = keys::of_digest(keys::CHECKPOINT_DIGEST, &header.digest());
         batch.insert(&self.index, digest, height.0.to_be_bytes());
+        if !received.is_empty() {
+            let arrived: Vec<TransactionId> =
+                received.iter().map(|one| one.receipt.transaction).collect();
+            batch.insert(&self.index, keys::at_height(keys::ARRIVED, height), encode(&arrived));
+            for one in received {
+                let key = keys::of_digest(keys::ARRIVAL, &one.receipt.transaction.0);
+                batch.insert(&self.index, key, encode(&ArrivalRecord::of(one, height)));
+            }
+        }
         // Heights without any have no record, so that a quiet network's are not read for a list.
         if !outcomes.is_empty() {
             batch.insert(&self.index, keys::at_height(keys::OUTCOMES, height), encode(outcomes));

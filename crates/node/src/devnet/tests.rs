@@ -8,6 +8,7 @@ fn plan() -> DevnetPlan {
         account_scheme: Scheme::MlDsa44,
         balance: 100,
         first_port: 23_400,
+        shards: None,
     }
 }
 

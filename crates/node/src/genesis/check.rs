@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use qcn_consensus::ConfigError;
 use qcn_crypto::{PublicKey, Role, Scheme, VerifyingKey};
-use qcn_types::{Cap, Committee, Epoch, MAX_MEMBERS, Member, ShardId, Weight};
+use qcn_types::{Committee, MAX_MEMBERS, ValidatorIndex};
 
 use super::{
-    AllowedSchemes, GENESIS_FORMAT, Genesis, GenesisContent, GenesisValidator, NamedAccount,
+    AllowedSchemes, GENESIS_FORMAT, Genesis, GenesisContent, GenesisShard, GenesisValidator,
+    NamedAccount,
 };
 use crate::document::{Problem, check_endpoint, quoted};
 
@@ -17,8 +18,8 @@ const MAX_NAME_BYTES: usize = 64;
 /// The longest time between snapshots, in schedule windows; a log never grows beyond it.
 const MAX_SNAPSHOT_INTERVAL: u64 = 1 << 20;
 
-/// The committee of checked content, and what formation lowered.
-pub(super) fn content(content: &GenesisContent) -> Result<(Committee, Vec<Cap>), Problem> {
+/// Everything but the shards.
+pub(super) fn content(content: &GenesisContent) -> Result<(), Problem> {
     if content.format != GENESIS_FORMAT {
         let what = format!("{} is no format of a genesis", quoted(&content.format));
         return Err(Problem::new("format", what, format!("give {GENESIS_FORMAT}")));
@@ -27,15 +28,7 @@ pub(super) fn content(content: &GenesisContent) -> Result<(Committee, Vec<Cap>),
     schemes(&content.schemes)?;
     parameters(content)?;
     validators(content)?;
-    accounts(&content.accounts)?;
-    let member = |validator: &GenesisValidator| Member {
-        name: validator.name.clone(),
-        key: validator.consensus_key.clone(),
-        weight: Weight(validator.weight),
-    };
-    let members = content.validators.iter().map(member).collect();
-    Committee::form(ShardId(0), Epoch(0), members)
-        .map_err(|error| Problem::new("validators", error.to_string(), "change them accordingly"))
+    accounts(&content.accounts)
 }
 
 fn name(place: &str, name: &str) -> Result<(), Problem> {
@@ -213,22 +206,20 @@ fn accounts(accounts: &[NamedAccount]) -> Result<(), Problem> {
 
 /// What is no error, and yet should be known.
 pub(super) fn warnings(genesis: &Genesis) -> Vec<String> {
-    let committee = genesis.committee();
     let mut warnings = Vec::new();
-    for cap in genesis.caps() {
-        let name = committee.member(cap.member).map_or("", |member| member.name.as_str());
-        warnings.push(format!(
-            "{name} asked for weight {} and gets {}: no validator of four or more may weigh more \
-             than f",
-            cap.asked, cap.given
-        ));
+    let shards = genesis.shards();
+    for shard in shards {
+        shard_warnings(shard, shards.len() > 1, &mut warnings);
     }
-    if !committee.tolerates_a_fault() {
-        warnings.push(format!(
-            "a committee of {} with these weights tolerates no fault: any validator that fails \
-             stops it",
-            committee.len()
-        ));
+    let unseated: Vec<&str> = (0_u16..)
+        .zip(genesis.validators())
+        .filter(|(index, _)| {
+            !shards.iter().any(|shard| shard.seats.contains(&ValidatorIndex(*index)))
+        })
+        .map(|(_, entry)| entry.name.as_str())
+        .collect();
+    if !unseated.is_empty() {
+        warnings.push(format!("no shard has a seat for {}", unseated.join(", ")));
     }
     let without = |missing: fn(&GenesisValidator) -> bool| -> Vec<&str> {
         let entries = genesis.validators().iter().filter(|entry| missing(entry));
@@ -250,4 +241,24 @@ pub(super) fn warnings(genesis: &Genesis) -> Vec<String> {
         warnings.push("nobody has anything: there can be no transaction, ever".to_owned());
     }
     warnings
+}
+
+fn shard_warnings(shard: &GenesisShard, is_one_of_several: bool, warnings: &mut Vec<String>) {
+    let committee = &shard.committee;
+    let of_shard = if is_one_of_several { format!("shard {}: ", shard.id) } else { String::new() };
+    for cap in &shard.caps {
+        let name = committee.member(cap.member).map_or("", |member| member.name.as_str());
+        warnings.push(format!(
+            "{of_shard}{name} asked for weight {} and gets {}: no validator of four or more may \
+             weigh more than f",
+            cap.asked, cap.given
+        ));
+    }
+    if !committee.tolerates_a_fault() {
+        warnings.push(format!(
+            "{of_shard}a committee of {} with these weights tolerates no fault: any validator that \
+             fails stops it",
+            committee.len()
+        ));
+    }
 }

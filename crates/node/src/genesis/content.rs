@@ -30,6 +30,22 @@ pub struct GenesisContent {
     pub validators: Vec<GenesisValidator>,
     /// Who has what.
     pub accounts: Vec<NamedAccount>,
+    /// Into how many shards the accounts are divided; one shard of all validators if it is left
+    /// out. Hashed behind everything else, and only if it is there: so a document from before
+    /// there were shards keeps its chain id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
+    pub shards: Option<ShardsContent>,
+}
+
+/// Several shards, and who serves them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, BorshSerialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardsContent {
+    /// How many shards; their prefixes divide the addresses evenly.
+    pub count: u16,
+    /// How many validators serve each of them, drawn by weight. One may serve several.
+    pub seats: u16,
 }
 
 impl GenesisContent {
@@ -50,6 +66,7 @@ impl GenesisContent {
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             validators,
             accounts,
+            shards: None,
         }
     }
 }

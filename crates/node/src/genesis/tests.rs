@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use qcn_crypto::{SigningKey, hash};
-use qcn_types::{Address, Weight};
+use qcn_types::{Address, ShardId, ValidatorIndex, Weight};
 use serde_json::{Value, json};
 
 use super::*;
@@ -92,10 +92,10 @@ fn a_genesis_reads_back_with_the_same_chain() {
     assert_eq!(committee.chain(), again.chain());
     assert_eq!(committee.committee().len(), 4);
     assert_eq!(again.consensus(), qcn_consensus::Config::default());
-    assert_eq!(again.accounts().len(), 2);
+    assert_eq!(again.accounts().count(), 2);
     assert!(again.allows(Role::Account, Scheme::MlDsa44));
     assert!(!again.allows(Role::Consensus, Scheme::MlDsa44));
-    qcn_ledger::Ledger::genesis(again.chain(), &again.accounts()).unwrap();
+    qcn_ledger::Ledger::genesis(again.chain(), &again.shards()[0].accounts).unwrap();
 }
 
 /// The chain id of this content, in every version. Whoever changes it forks every network.
@@ -161,7 +161,7 @@ fn weights_above_f_are_lowered_and_it_is_said() {
     let mut heavy = content();
     heavy.validators[1].weight = 9000;
     let genesis = Genesis::new(heavy).unwrap();
-    assert_eq!(genesis.caps().len(), 1);
+    assert_eq!(genesis.shards()[0].caps.len(), 1);
     assert_eq!(genesis.validators()[1].weight, 9000);
     let given = genesis.committee().members()[1].weight;
     assert_eq!(given, Weight(genesis.committee().fault_weight()));
@@ -386,7 +386,7 @@ proptest! {
         *document.pointer_mut(place.get(pointers.as_slice()).as_str()).unwrap() = value;
         if let Ok(genesis) = Genesis::parse(&document.to_string(), "x") {
             let _ = genesis.committee_keys();
-            qcn_ledger::Ledger::genesis(genesis.chain(), &genesis.accounts()).unwrap();
+            qcn_ledger::Ledger::genesis(genesis.chain(), &genesis.shards()[0].accounts).unwrap();
             let again = Genesis::parse(&genesis.to_json(), "x").unwrap();
             prop_assert_eq!(again.chain(), genesis.chain());
         }
@@ -408,4 +408,68 @@ fn collect_pointers(value: &Value, here: &str, pointers: &mut Vec<String>) {
         _ => {}
     }
     pointers.push(here.to_owned());
+}
+
+fn sharded(count: u16, seats: u16) -> Result<Genesis, GenesisFileError> {
+    let shards = Some(ShardsContent { count, seats });
+    Genesis::new(GenesisContent { shards, ..content() })
+}
+
+/// Without the section there is one shard with everybody and everything, and one that says so has
+/// the same committee and yet is another network.
+#[test]
+fn without_shards_there_is_one_of_all() {
+    let plain = Genesis::new(content()).unwrap();
+    let [shard] = plain.shards() else { panic!("one shard") };
+    assert_eq!((shard.id, shard.seats.len(), shard.accounts.len()), (ShardId(0), 4, 2));
+    assert!(!plain.to_json().contains("\"shards\""));
+    let said = sharded(1, 4).unwrap();
+    assert_eq!(said.committee(), plain.committee());
+    assert_ne!(said.chain(), plain.chain(), "the section is part of what is hashed");
+    assert_ne!(sharded(2, 3).unwrap().chain(), sharded(2, 4).unwrap().chain());
+}
+
+/// Every account is in the shard of its address, every shard has its seats and takes certificates
+/// of the others, and the same document gives the same committees.
+#[test]
+fn shards_divide_the_accounts_and_draw_their_committees() {
+    let mut many = content();
+    many.accounts = (0..50).map(|number| account(&number.to_string(), number + 1)).collect();
+    many.shards = Some(ShardsContent { count: 4, seats: 3 });
+    let genesis = Genesis::new(many).unwrap();
+    assert_eq!(genesis.shards().len(), 4);
+    assert_eq!(genesis.accounts().count(), 50);
+    for shard in genesis.shards() {
+        assert_eq!((shard.seats.len(), shard.committee.len()), (3, 3));
+        for (seat, index) in (0_u16..).zip(&shard.seats) {
+            let name = &genesis.validators()[index.position()].name;
+            assert_eq!(shard.committee.members()[usize::from(seat)].name, *name);
+            assert_eq!(shard.seat_of(*index), Some(ValidatorIndex(seat)));
+        }
+        for account in shard.accounts.iter() {
+            assert_eq!(genesis.layout().shard_of(&account.address), shard.id);
+        }
+    }
+    let again = Genesis::parse(&genesis.to_json(), "genesis.json").unwrap();
+    let seats = |genesis: &Genesis| -> Vec<Vec<ValidatorIndex>> {
+        genesis.shards().iter().map(|shard| shard.seats.clone()).collect()
+    };
+    assert_eq!((again.chain(), seats(&again)), (genesis.chain(), seats(&genesis)));
+    let keys = genesis.shard_keys().unwrap();
+    let shards: Vec<ShardId> = keys.iter().map(|keys| keys.committee().shard()).collect();
+    assert_eq!(shards, [0, 1, 2, 3].map(ShardId));
+}
+
+#[test]
+fn impossible_shards_are_refused_at_their_place() {
+    let shards = |count: u64, seats: u64| with("/shards", json!({"count": count, "seats": seats}));
+    check(&[
+        (shards(0, 4), "shards.count", "1 to 256 shards"),
+        (shards(257, 4), "shards.count", "1 to 256 shards"),
+        (shards(2, 0), "shards.seats", "at least one seat"),
+        (shards(2, 5), "shards.seats", "5 seats cannot be filled by 4"),
+        (shards(2, 60_000), "shards.seats", "more than"),
+        (with("/shards", json!({"count": 2})), "shards", "seats"),
+        (with("/shards", json!({"count": 2, "seats": 4, "x": 1})), "shards", "x"),
+    ]);
 }

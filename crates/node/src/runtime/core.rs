@@ -10,24 +10,25 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use prometheus_client::metrics::histogram::Histogram;
 use qcn_crypto::SigningKey;
 use qcn_ledger::Ledger;
 use qcn_light::verify_certificate;
-use qcn_shard::{Event, Input, Message, Output, Refused};
+use qcn_shard::{Event, Input, Output, Refused};
 use qcn_types::{
-    Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, Time, Transaction,
-    TransactionId, ValidatorIndex, Verified, encode,
+    Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, ShardId, Time,
+    Transaction, TransactionId, ValidatorIndex, Verified,
 };
+use tokio::sync::oneshot;
 
+use super::envelope::{Expected, Found};
 use super::history::History;
 use super::inbox::{Checked, Happening, Inbox, Post};
 use super::machine::Machine;
+use super::seats::Mesh;
 use super::verification::Verification;
 use crate::api::{Metrics, ReasonLabel};
 use crate::storage::{LogEvent, LogWriter, Ticket};
-use crate::transport::{Class, Transport};
 use crate::view::{NodeStatus, SubmitError, View};
 
 /// How often the status is published at most.
@@ -44,6 +45,8 @@ enum Held {
     Output(Output),
     /// An event, with the state after it if that was at hand when it happened.
     Told(Event, Option<Box<Ledger>>),
+    /// What a relayer is told: its certificate may have the signature of a block that no disk has.
+    Found(Found, oneshot::Sender<Found>),
 }
 
 /// What a core is made of.
@@ -52,7 +55,7 @@ pub(crate) struct Parts {
     pub(crate) keys: CommitteeKeys,
     pub(crate) signing: SigningKey,
     pub(crate) log: LogWriter,
-    pub(crate) transport: Transport,
+    pub(crate) mesh: Mesh,
     pub(crate) view: View,
     pub(crate) history: History,
     pub(crate) metrics: Metrics,
@@ -166,6 +169,15 @@ impl Core {
                 self.hand_in(Input::SyncVerified { from, package, valid });
             }
             Happening::Submitted(checked) => self.submit(checked),
+            Happening::ExpectedOf { source, reply } => {
+                let expected = self.parts.machine.expected(source);
+                // The relayer may have given up.
+                let _ = reply.send(expected);
+            }
+            Happening::Fetch { to, expected, carries, reply } => {
+                self.fetch(to, &expected, carries, reply);
+            }
+            Happening::Deliver(delivery) => self.hand_in(Input::Deliver(delivery)),
             Happening::Log(event) => self.log_says(event),
             Happening::Stop => {}
         }
@@ -173,7 +185,7 @@ impl Core {
 
     /// Drops a message of a peer, says so once until the disk has caught up, and counts each.
     fn drop_message(&mut self) {
-        self.parts.transport.note_dropped();
+        self.parts.mesh.note_dropped();
         if !std::mem::replace(&mut self.is_dropping, true) {
             tracing::warn!(
                 "{MAX_HELD_OUTPUTS} outputs wait for the disk: messages of peers are dropped until \
@@ -237,14 +249,8 @@ impl Core {
                     self.parts.log.append(record);
                 }
             }
-            Output::Send { to, message } => {
-                let class = class_of(&message);
-                self.parts.transport.send(to, class, Bytes::from(encode(&message)));
-            }
-            Output::Broadcast(message) => {
-                let class = class_of(&message);
-                self.parts.transport.broadcast(class, &Bytes::from(encode(&message)));
-            }
+            Output::Send { to, message } => self.parts.mesh.send(to, &message),
+            Output::Broadcast(message) => self.parts.mesh.broadcast(&message),
             Output::Wake(at) => self.wake = Some(at),
             Output::Event(event) => self.tell(event),
         }
@@ -323,6 +329,30 @@ impl Core {
         }
     }
 
+    // ----- relayers -----
+
+    /// Tells a relayer what there is for another shard.
+    fn fetch(
+        &mut self,
+        to: ShardId,
+        expected: &Expected,
+        carries: bool,
+        reply: oneshot::Sender<Found>,
+    ) {
+        if self.stopped.is_some() {
+            return;
+        }
+        let end = self.parts.machine.lane_end(to);
+        let delivery = if carries { self.parts.machine.delivery(to, expected) } else { None };
+        let found = Found { end, delivery: delivery.map(Box::new) };
+        if self.barrier.is_some() {
+            self.held.push_back(Held::Found(found, reply));
+        } else {
+            // The relayer may have given up.
+            let _ = reply.send(found);
+        }
+    }
+
     // ----- the log -----
 
     fn log_says(&mut self, event: LogEvent) {
@@ -365,6 +395,10 @@ impl Core {
                     let ledger = ledger.map(|ledger| *ledger);
                     self.parts.history.event(self.parts.machine.shard(), event, ledger);
                 }
+                Some(Held::Found(found, reply)) => {
+                    // The relayer may have given up.
+                    let _ = reply.send(found);
+                }
                 None => break,
             }
         }
@@ -390,7 +424,7 @@ impl Core {
         match &event {
             Event::Refused { id, refusal } => self.refused.push((*id, refusal.clone())),
             Event::Rejected { from, .. } | Event::LyingSyncer(from) => {
-                self.parts.transport.note_refused(*from);
+                self.parts.mesh.note_refused(*from);
             }
             Event::Diverged { height, own, certified } => {
                 let reason = format!(
@@ -437,18 +471,6 @@ impl Core {
         };
         self.parts.metrics.note_status(&status);
         self.parts.view.set_status(status);
-    }
-}
-
-/// Bulk answers travel apart, so that they do not hold up blocks.
-const fn class_of(message: &Message) -> Class {
-    match message {
-        Message::Consensus(_) => Class::Blocks,
-        Message::SyncRequest { .. }
-        | Message::SyncOffer(_)
-        | Message::ChunkRequest { .. }
-        | Message::Chunk { .. }
-        | Message::ChunkGone { .. } => Class::Sync,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qcn_consensus::Rejection;
-use qcn_ledger::{Ledger, Outcome};
+use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_light::verify_evidence;
 use qcn_shard::{Event, Record, Shard};
 use qcn_types::{
@@ -19,6 +19,15 @@ use crate::view::{CertifiedState, Notice, View};
 
 /// The most executed heights whose certificate is awaited; older ones go without their own.
 const MAX_UNCERTIFIED: usize = 512;
+
+/// What a round's commits came to.
+struct Done {
+    header: Checkpoint,
+    leaders: Vec<BlockRef>,
+    blocks: Vec<BlockRef>,
+    outcomes: Vec<(TransactionId, Outcome)>,
+    received: Vec<Received>,
+}
 
 /// Follows what the machine does.
 pub(crate) struct History {
@@ -77,12 +86,13 @@ impl History {
             Event::Proposed(_)
             | Event::Refused { .. }
             | Event::Diverged { .. }
-            | Event::Outgoing
             | Event::Opened { .. }
             | Event::Closed { .. } => {}
+            Event::Outgoing => self.view.note_outgoing(),
             Event::Accepted(reference) => self.accepted(reference),
-            Event::Executed { header, leaders, blocks, outcomes, .. } => {
-                self.executed(header, ledger, leaders, &blocks, outcomes);
+            Event::Executed { header, leaders, blocks, outcomes, received, .. } => {
+                let done = Done { header, leaders, blocks, outcomes, received };
+                self.executed(done, ledger);
             }
             Event::Certified { height, .. } => self.certified(shard, height),
             Event::Skipped(slot) => {
@@ -131,14 +141,8 @@ impl History {
         self.view.notify(Notice::Block { block: reference, transactions });
     }
 
-    fn executed(
-        &mut self,
-        header: Checkpoint,
-        ledger: Option<Ledger>,
-        leaders: Vec<BlockRef>,
-        blocks: &[BlockRef],
-        outcomes: Vec<(TransactionId, Outcome)>,
-    ) {
+    fn executed(&mut self, done: Done, ledger: Option<Ledger>) {
+        let Done { header, leaders, blocks, outcomes, received } = done;
         self.last_checkpoint_unix_ms = unix_ms();
         self.metrics.transactions.inc_by(outcomes.len() as u64);
         self.uncertified.insert(header.height, (header, ledger));
@@ -156,12 +160,13 @@ impl History {
             checkpoint: header.digest(),
             time_ms: header.time_ms,
             leaders: leaders.clone(),
-            blocks: blocks.to_vec(),
+            blocks,
             parties: Arc::new(parties(&bodies, &outcomes)),
             outcomes: Arc::new(outcomes.clone()),
+            received: Arc::new(received.clone()),
         });
         let evidence = self.proven_in(&bodies);
-        let executed = Executed { header, leaders, blocks: bodies, outcomes, evidence };
+        let executed = Executed { header, leaders, blocks: bodies, outcomes, received, evidence };
         self.writer.put(Entry::Executed(Box::new(executed)));
     }
 
@@ -214,7 +219,11 @@ fn parties(
         .zip(outcomes)
         .map(|(transaction, (_, outcome))| {
             let paid = match transaction.body.action {
-                Action::Transfer { to, .. } if *outcome == Outcome::Applied => Some(to),
+                Action::Transfer { to, .. }
+                    if matches!(outcome, Outcome::Applied | Outcome::Sent(_)) =>
+                {
+                    Some(to)
+                }
                 _ => None,
             };
             (transaction.body.sender, paid)

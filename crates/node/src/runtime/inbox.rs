@@ -3,7 +3,8 @@
 //! Answers to what the core itself asked for (a block checked, a record durable) are bounded by
 //! what it asked for. A peer's message keeps its place among what that peer may have waiting, in
 //! bytes and in number, so a peer that is faster than the core is not read from, and takes no room
-//! of others. Clients' submissions are bounded before their signatures are checked.
+//! of others. Clients' submissions are bounded before their signatures are checked. Relayers have
+//! one question and one delivery on each lane; others' questions have a budget.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use qcn_shard::{Message, SyncPackage};
 use qcn_types::{
-    CompactBlock, Transaction, TransactionId, ValidatorIndex, Verified, VerifiedBlock, VerifyError,
+    CompactBlock, Delivery, ShardId, Transaction, TransactionId, ValidatorIndex, Verified,
+    VerifiedBlock, VerifyError,
 };
 use tokio::sync::oneshot;
 
+use super::envelope::{Expected, Found};
 use crate::storage::LogEvent;
 use crate::transport::WaitingPlace;
 use crate::view::SubmitError;
@@ -34,6 +37,12 @@ pub(crate) enum Happening {
     SyncVerified { from: ValidatorIndex, package: Arc<SyncPackage>, valid: bool },
     /// Transactions whose signatures were checked, in order, and who waits for the answers.
     Submitted(Checked),
+    /// A relayer asks how far the lane from a source is expected to be.
+    ExpectedOf { source: ShardId, reply: oneshot::Sender<Expected> },
+    /// A relayer asks what there is for another shard, and whether to hand it out.
+    Fetch { to: ShardId, expected: Expected, carries: bool, reply: oneshot::Sender<Found> },
+    /// A relayer brings a delivery that was checked.
+    Deliver(Box<Verified<Delivery>>),
     /// The log has something to say.
     Log(LogEvent),
     /// Stop, and drop everything.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use qcn_shard::{Input, Output, Shard};
-use qcn_types::Time;
+use qcn_types::{Delivery, LaneEnd, LaneId, ShardId, Time};
+
+use super::envelope::Expected;
 
 /// Stands between the machine of a node and everything else, to make it depart from the protocol.
 ///
@@ -42,6 +44,28 @@ impl Machine {
 
     pub(crate) const fn shard(&self) -> &Shard {
         &self.shard
+    }
+
+    /// What a relayer is to carry to another shard: it makes a certificate, and keeps it.
+    pub(crate) fn delivery(&mut self, to: ShardId, expected: &Expected) -> Option<Delivery> {
+        let expected = (expected.applied, expected.acknowledged);
+        self.shard.delivery(self.lane_to(to), expected)
+    }
+
+    /// How far what comes from another shard will be once the blocks in the DAG are executed.
+    pub(crate) fn expected(&self, source: ShardId) -> Expected {
+        let (applied, acknowledged) = self.shard.expected(self.lane_to(source));
+        Expected { applied, acknowledged }
+    }
+
+    /// The certified end of the lane to another shard.
+    pub(crate) fn lane_end(&self, to: ShardId) -> Option<LaneEnd> {
+        self.shard.lane_end(self.lane_to(to)).copied()
+    }
+
+    /// A network whose layout never changes has one lane for each pair.
+    fn lane_to(&self, peer: ShardId) -> LaneId {
+        self.shard.ledger().territory().lane_to(peer)
     }
 
     pub(crate) fn handle(&mut self, now: Time, input: Input) {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
+use qcn_ledger::Territory;
 use qcn_types::{CommitteeKeys, Round, ValidatorIndex, VerifiedBlock, encode};
 
 use super::disk::{Disk, RealDisk};
@@ -69,7 +70,8 @@ impl BlockLog {
         open::initialise(&RealDisk::lock(folder)?, identity)
     }
 
-    /// Opens a store: reads all of it, verifies it, repairs it, and locks it for this process.
+    /// Opens a store: reads all of it, verifies it, repairs it, and locks it for this process. The
+    /// territory is that of the shard: a state that is read goes on with it.
     ///
     /// # Errors
     /// [`StorageError::InUse`], [`StorageError::Foreign`], [`StorageError::WrongKeys`] and
@@ -78,13 +80,14 @@ impl BlockLog {
         folder: &Path,
         identity: &StoreIdentity,
         keys: &CommitteeKeys,
+        territory: &Territory,
         own: ValidatorIndex,
     ) -> Result<Opened, StorageError> {
         if StoreIdentity::of(keys, own) != Some(*identity) {
             return Err(StorageError::WrongKeys { own });
         }
         let disk = Arc::new(RealDisk::lock(folder)?);
-        open::open(disk, identity, keys, super::SEGMENT_BYTES)
+        open::open(disk, identity, keys, territory, super::SEGMENT_BYTES)
     }
 
     /// Makes the next opening give [`qcn_shard::Start::Suspect`]. To be called after a store was

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use qcn_ledger::Territory;
 use qcn_shard::{Record, Start};
 use qcn_types::{CommitteeKeys, Height, Round, decode, encode};
 
@@ -49,11 +50,12 @@ pub(super) fn open(
     disk: Arc<dyn Disk>,
     identity: &StoreIdentity,
     keys: &CommitteeKeys,
+    territory: &Territory,
     segment_bytes: u64,
 ) -> Result<Opened, StorageError> {
     let started = Instant::now();
     let mut survey = Survey::of(&*disk, identity)?;
-    let state = survey.read_state(&*disk, keys)?;
+    let state = survey.read_state(&*disk, keys, territory)?;
     let floor = state.as_ref().map_or(Round::GENESIS, |state| state.floor);
     let reader = LogReader { disk: &*disk, identity, keys, floor };
     let mut log = reader.read(&survey.segments, survey.mark, &mut survey.report)?;
@@ -167,6 +169,7 @@ impl Survey {
         &mut self,
         disk: &dyn Disk,
         keys: &CommitteeKeys,
+        territory: &Territory,
     ) -> Result<Option<Snapshot>, StorageError> {
         let mut state: Option<Snapshot> = None;
         for height in self.heights.clone().into_iter().rev() {
@@ -179,7 +182,7 @@ impl Survey {
                 continue;
             }
             let bytes = disk.read(&name, WHOLE).map_err(failed(disk, &name, "read"))?;
-            match snapshot::read(&bytes, &self.identity, keys) {
+            match snapshot::read(&bytes, &self.identity, keys, territory) {
                 Ok(snapshot) => {
                     self.snapshots.insert(0, snapshot.entry());
                     self.report.snapshot = Some((height, snapshot.floor));

@@ -186,6 +186,7 @@ pub(super) fn read(
     bytes: &[u8],
     identity: &StoreIdentity,
     keys: &CommitteeKeys,
+    territory: &Territory,
 ) -> Result<Snapshot, String> {
     let header = read_header(bytes, identity)?;
     let scan = frame::scan(&bytes[HEADER_BYTES..], header.salt, 0);
@@ -202,9 +203,8 @@ pub(super) fn read(
     let package: SyncPackage = borsh::from_slice(first.payload)
         .map_err(|error| format!("its package is malformed: {error}"))?;
     check_package(&package, &header, keys)?;
-    let territory = Territory::whole(keys.committee().shard());
     let mut restore =
-        Restore::new(keys.chain(), territory, package.certificate.checkpoint.state_root);
+        Restore::new(keys.chain(), territory.clone(), package.certificate.checkpoint.state_root);
     let decoded: Vec<_> =
         chunks.par_iter().map(|chunk| decode::<StateChunk>(chunk.payload)).collect();
     for chunk in decoded {

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use qcn_consensus::CommitRecord;
 use qcn_crypto::{ChainId, Digest, Domain, Scheme, SeededRandomness, SigningKey, hash};
-use qcn_ledger::{GenesisAccount, Ledger};
+use qcn_ledger::{GenesisAccount, Ledger, Territory};
 use qcn_shard::{Record, SyncPackage};
 use qcn_types::{
     Address, Amount, Attestation, AttestationProof, AuthorSet, Block, BlockBody, BlockHeader,
@@ -30,6 +30,9 @@ static SIGNERS: LazyLock<Vec<SigningKey>> = LazyLock::new(|| {
     let key = |seed: u8| SigningKey::from_seed(Scheme::Falcon512, &[seed; 32]);
     (1..=4).map(|seed| key(seed).unwrap()).collect()
 });
+
+/// Of the only shard.
+pub(crate) static TERRITORY: LazyLock<Territory> = LazyLock::new(|| Territory::whole(SHARD));
 
 pub(crate) static KEYS: LazyLock<CommitteeKeys> = LazyLock::new(|| {
     let member = |(index, signer): (usize, &SigningKey)| Member {

@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, channel};
 use qcn_shard::{Record, Start};
 use qcn_types::{BlockRef, Round};
 
-use super::testing::{KEYS, OTHER, OWN, TestFolder, block, identity, ledger, snapshot};
+use super::testing::{KEYS, OTHER, OWN, TERRITORY, TestFolder, block, identity, ledger, snapshot};
 use super::{BlockLog, LogEvent, LogWriter, Opened, StorageError, Ticket};
 
 fn open(folder: &TestFolder) -> Opened {
-    BlockLog::open(folder.path(), &identity(), &KEYS, OWN).unwrap()
+    BlockLog::open(folder.path(), &identity(), &KEYS, &TERRITORY, OWN).unwrap()
 }
 
 fn spawn(log: BlockLog) -> (LogWriter, Receiver<LogEvent>) {
@@ -126,14 +126,14 @@ fn a_store_has_one_owner() {
     assert!(matches!(again, Err(StorageError::NotEmpty { .. })), "{again:?}");
 
     let opened = open(&folder);
-    let second = BlockLog::open(folder.path(), &identity(), &KEYS, OWN);
+    let second = BlockLog::open(folder.path(), &identity(), &KEYS, &TERRITORY, OWN);
     assert!(matches!(second, Err(StorageError::InUse { .. })), "{second:?}");
     drop(opened);
 
     let other = super::StoreIdentity::of(&KEYS, OTHER).unwrap();
-    let foreign = BlockLog::open(folder.path(), &other, &KEYS, OTHER);
+    let foreign = BlockLog::open(folder.path(), &other, &KEYS, &TERRITORY, OTHER);
     assert!(matches!(foreign, Err(StorageError::Foreign { .. })), "{foreign:?}");
-    let wrong = BlockLog::open(folder.path(), &identity(), &KEYS, OTHER);
+    let wrong = BlockLog::open(folder.path(), &identity(), &KEYS, &TERRITORY, OTHER);
     assert!(matches!(wrong, Err(StorageError::WrongKeys { .. })), "{wrong:?}");
     assert!(matches!(open(&folder).start, Start::Restarted(_)));
 }

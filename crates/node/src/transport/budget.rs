@@ -9,7 +9,7 @@ use crate::addresses::host_of;
 /// A bucket that fills with time. What is taken beyond its contents is a debt, and a debt is paid
 /// by waiting: so a frame larger than the bucket passes, and the peer pauses after it.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     per_second: u64,
     /// In millionths, so that short spans count.
     filled: i128,
@@ -20,13 +20,13 @@ const PARTS: i128 = 1_000_000;
 
 impl Budget {
     /// A full bucket. A rate of zero would never allow anything, and counts as one.
-    pub(super) fn new(per_second: u64, now: Instant) -> Self {
+    pub(crate) fn new(per_second: u64, now: Instant) -> Self {
         let per_second = per_second.max(1);
         Self { per_second, filled: i128::from(per_second) * PARTS, updated: now }
     }
 
     /// Takes `amount`, and says how long to pause for it.
-    pub(super) fn take(&mut self, now: Instant, amount: u64) -> Duration {
+    pub(crate) fn take(&mut self, now: Instant, amount: u64) -> Duration {
         self.fill(now);
         self.filled = self.filled.saturating_sub(i128::from(amount).saturating_mul(PARTS));
         if self.filled >= 0 {
@@ -37,7 +37,7 @@ impl Budget {
     }
 
     /// Takes one if it is there, and says whether it was.
-    pub(super) fn try_one(&mut self, now: Instant) -> bool {
+    pub(crate) fn try_one(&mut self, now: Instant) -> bool {
         self.fill(now);
         if self.filled < PARTS {
             return false;

@@ -181,6 +181,13 @@ impl Shard {
         self.retire();
     }
 
+    /// Whoever comes up from a log that ends with the epoch says so: what follows may be left to do.
+    pub(super) fn say_closed(&mut self) {
+        if let Some(plan) = self.ending.plan.clone().filter(|_| self.ending.is_closed()) {
+            self.event(Event::Closed { plan });
+        }
+    }
+
     fn finish(&mut self, package: Arc<SyncPackage>, plan: Arc<EpochPlan>) {
         self.snapshots.last(Arc::clone(&package), self.ledger.clone(), self.machine.floor());
         self.ending.package = Some(package);

@@ -266,6 +266,9 @@ fn a_node_without_a_certificate_says_so() {
         genesis_json: String::new(),
         account_schemes: Vec::new(),
         transport_keys: Vec::new(),
+        own: None,
+        layout: None,
+        shards: Vec::new(),
     };
     let api = node.runtime.block_on(Api::start(config, view, archive, Metrics::new())).unwrap();
     node.base = format!("http://{}", api.local_address());

@@ -51,6 +51,7 @@ fn executed_notice(one: &Executed) -> Notice {
         leaders: one.leaders.clone(),
         blocks: one.blocks.iter().map(|block| block.reference()).collect(),
         outcomes: Arc::new(one.outcomes.clone()),
+        received: Arc::new(one.received.clone()),
         parties: Arc::new(one.blocks.iter().flat_map(parties).collect()),
     }
 }

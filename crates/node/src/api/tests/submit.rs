@@ -156,6 +156,9 @@ fn a_node_that_has_stopped_says_so() {
         genesis_json: String::new(),
         account_schemes: vec![Scheme::Falcon512],
         transport_keys: Vec::new(),
+        own: None,
+        layout: None,
+        shards: Vec::new(),
     };
     let api = node.runtime.block_on(Api::start(config, view, archive, Metrics::new())).unwrap();
     node.base = format!("http://{}", api.local_address());

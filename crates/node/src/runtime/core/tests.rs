@@ -3,20 +3,21 @@
 use qcn_consensus::Config;
 use qcn_crypto::{Digest, Scheme};
 use qcn_ledger::Territory;
-use qcn_shard::{Shard, ShardConfig, Start};
+use qcn_shard::{Message, Shard, ShardConfig, Start};
 use qcn_types::{Bounded, Evidence, Height, Round};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
 
 use super::super::archive_writer::ArchiveWriter;
 use super::super::inbox::inbox;
+use super::super::seats::Seats;
 use super::*;
 use crate::archive::{Archive, Retention};
 use crate::storage::{BlockLog, StoreIdentity};
 use crate::testing::{
     CHAIN, HISTORY, TestFolder, bare_body, equivocation, sign_block, validator_key,
 };
-use crate::transport::{Count, KnownValidator, Limits, TransportConfig, WaitingPlace};
+use crate::transport::{Count, KnownValidator, Limits, Transport, TransportConfig, WaitingPlace};
 use crate::view::Notice;
 
 const OWN: ValidatorIndex = ValidatorIndex(0);
@@ -38,8 +39,9 @@ impl Bench {
         let keys = HISTORY.keys.clone();
         let identity = StoreIdentity::of(&keys, OWN).unwrap();
         let log = folder.path().join("log");
+        let territory = Territory::whole(keys.committee().shard());
         BlockLog::initialise(&log, &identity).unwrap();
-        let opened = BlockLog::open(&log, &identity, &keys, OWN).unwrap();
+        let opened = BlockLog::open(&log, &identity, &keys, &territory, OWN).unwrap();
         let archive = Archive::open(&folder.path().join("archive"), Retention::ALL).unwrap();
         let (view, _submissions) = View::new(keys.clone(), OWN);
         let metrics = Metrics::new();
@@ -48,7 +50,7 @@ impl Bench {
             now(),
             ShardConfig {
                 keys: keys.clone(),
-                territory: Territory::whole(keys.committee().shard()),
+                territory,
                 own: OWN,
                 seed: Digest([9; 32]),
                 consensus: Config::default(),
@@ -68,7 +70,7 @@ impl Bench {
             keys,
             signing: validator_key(OWN.0),
             log: LogWriter::spawn(opened.log, |_| {}),
-            transport,
+            mesh: Mesh::new(transport, Seats::all(ShardId(0), 4)),
             history: History::new(writer, view.clone(), metrics.clone()),
             view,
             metrics,
@@ -166,7 +168,8 @@ fn messages_that_are_dropped_for_the_disk_are_counted() {
     while bench.core.held.len() < MAX_HELD_OUTPUTS {
         bench.core.held.push_back(Held::Output(Output::Wake(Time(0))));
     }
-    let dropped = |bench: &Bench| bench.core.parts.transport.counters().get(Count::MessageDropped);
+    let dropped =
+        |bench: &Bench| bench.core.parts.mesh.transport().counters().get(Count::MessageDropped);
     assert_eq!(dropped(&bench), 0);
     for _ in 0..3 {
         bench.core.happen(message());
@@ -200,7 +203,7 @@ fn a_core_that_panics_is_seen_to_have_stopped() {
     let bench = Bench::new();
     let view = bench.core.parts.view.clone();
     let broken = || -> () { panic!("height {}", Height(7)) };
-    super::super::watched(&view, broken);
+    super::super::instance::watched(&view, broken);
     let reason = view.status().stopped.expect("it has stopped");
     assert!(reason.contains("height 7") && reason.contains("report"), "{reason}");
     drop(bench.inbox);

@@ -13,7 +13,7 @@ use super::super::disk::Disk;
 use super::super::log::kind;
 use super::super::snapshot::Snapshot;
 use super::super::testing::memory::{Crash, MemoryDisk};
-use super::super::testing::{KEYS, OTHER, OWN, block, identity, ledger, snapshot};
+use super::super::testing::{KEYS, OTHER, OWN, TERRITORY, block, identity, ledger, snapshot};
 use super::super::{BlockLog, Opened, StorageError, open};
 use super::names;
 
@@ -82,7 +82,7 @@ impl Life {
     }
 
     fn open(&self) -> Result<Opened, StorageError> {
-        open::open(Arc::new(self.disk.clone()), &identity(), &KEYS, SEGMENT_BYTES)
+        open::open(Arc::new(self.disk.clone()), &identity(), &KEYS, &TERRITORY, SEGMENT_BYTES)
     }
 
     /// Works until the process dies or has done enough.

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use qcn_crypto::SeededRandomness;
 use qcn_shard::{Record, Start};
 
-use super::super::testing::{KEYS, OTHER, OWN, TestFolder, block, identity, ledger, snapshot};
+use super::super::testing::{
+    KEYS, OTHER, OWN, TERRITORY, TestFolder, block, identity, ledger, snapshot,
+};
 use super::super::{BlockLog, LogEvent, LogWriter};
 use super::{names, open};
 
@@ -26,7 +28,7 @@ fn child() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;
     };
-    let opened = BlockLog::open(&folder, &identity(), &KEYS, OWN).unwrap();
+    let opened = BlockLog::open(&folder, &identity(), &KEYS, &TERRITORY, OWN).unwrap();
     let records = match opened.start {
         Start::Restarted(records) | Start::Suspect(records) => records,
         Start::Fresh => Vec::new(),

@@ -10,7 +10,7 @@ use qcn_types::Height;
 use super::super::disk::Disk;
 use super::super::snapshot::{file_name, height_of};
 use super::super::testing::memory::{Deed, MemoryDisk};
-use super::super::testing::{KEYS, identity, ledger, snapshot};
+use super::super::testing::{KEYS, TERRITORY, identity, ledger, snapshot};
 use super::super::{LogEvent, StorageError, open, segment};
 use super::writer::{SEGMENT_BYTES, append_own, new_disk, pruned_store, reopen, start};
 
@@ -39,7 +39,8 @@ fn refuses_to_open(disk: &MemoryDisk, name: &str) {
     for kind in [ErrorKind::PermissionDenied, ErrorKind::Other] {
         let before = disk.list().unwrap();
         disk.refuse(Deed::Read, name, kind);
-        let opened = open::open(Arc::new(disk.clone()), &identity(), &KEYS, SEGMENT_BYTES);
+        let opened =
+            open::open(Arc::new(disk.clone()), &identity(), &KEYS, &TERRITORY, SEGMENT_BYTES);
         let error = opened.expect_err(name);
         assert!(matches!(error, StorageError::Io { .. }), "{name}: {error}");
         assert!(error.to_string().contains(name), "{error}");

@@ -9,7 +9,7 @@ use qcn_types::Height;
 use super::super::disk::Disk;
 use super::super::snapshot::{file_name, height_of};
 use super::super::testing::memory::MemoryDisk;
-use super::super::testing::{KEYS, OTHER, OWN, block, identity, ledger, snapshot};
+use super::super::testing::{KEYS, OTHER, OWN, TERRITORY, block, identity, ledger, snapshot};
 use super::super::{LogEvent, LogWriter, Opened, StorageError, Ticket, open, segment};
 use super::{names, restarted, spawn, wait_for};
 
@@ -23,7 +23,7 @@ pub(super) fn new_disk() -> MemoryDisk {
 }
 
 pub(super) fn reopen(disk: &MemoryDisk) -> Opened {
-    open::open(Arc::new(disk.clone()), &identity(), &KEYS, SEGMENT_BYTES).unwrap()
+    open::open(Arc::new(disk.clone()), &identity(), &KEYS, &TERRITORY, SEGMENT_BYTES).unwrap()
 }
 
 pub(super) fn start(disk: &MemoryDisk) -> (LogWriter, Receiver<LogEvent>) {

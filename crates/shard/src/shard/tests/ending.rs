@@ -136,7 +136,14 @@ fn a_closed_shard_brings_in_who_was_away() {
     assert_eq!(lab.shards[0].status().round, rounds[0], "the retired make no blocks");
     for index in [0, 3] {
         let log = lab.logs[index].clone();
+        lab.events[index].clear();
         lab.restart(index, Time::from_ms(15_000), Start::Restarted(log));
+        let said = lab.events[index].iter().filter(|it| matches!(it, Event::Closed { .. }));
+        assert_eq!(
+            said.count(),
+            1,
+            "the driver may have gone down before it opened the next epoch"
+        );
         assert_eq!(closed(&lab, index).certificate.checkpoint, expected);
     }
 }

@@ -1,0 +1,105 @@
+use qcn_types::{LaneHead, ShardId};
+
+use super::*;
+use crate::genesis::GenesisShard;
+
+const SECOND: u64 = 1_000_000;
+
+fn lane(from: u32, to: u32) -> Lane {
+    Lane { from: ShardId(from), to: ShardId(to) }
+}
+
+fn head(batches: u64) -> LaneHead {
+    LaneHead { batches, receipts: batches, ..LaneHead::default() }
+}
+
+fn expected(batches: u64) -> Expected {
+    Expected { applied: head(batches), acknowledged: head(0) }
+}
+
+fn seats(shard: u32, members: &[u16]) -> Seats {
+    let committee = crate::testing::HISTORY.keys.committee();
+    Seats::of(&GenesisShard {
+        id: ShardId(shard),
+        prefix: qcn_types::Prefix::EMPTY,
+        committee: std::sync::Arc::clone(committee),
+        seats: members.iter().copied().map(ValidatorIndex).collect(),
+        caps: Vec::new(),
+        accounts: std::sync::Arc::from([]),
+    })
+}
+
+/// Who sits in both goes first, everybody in the destination has a rank of its own, and another
+/// lane begins with another.
+#[test]
+fn ranks_are_an_order_of_the_destination_that_turns_from_lane_to_lane() {
+    let (source, destination) = (seats(0, &[0, 1, 2, 3]), seats(1, &[1, 3, 4, 5]));
+    let ranks_of = |lane, source: &Seats, destination: &Seats| -> Vec<Option<u64>> {
+        (0..6).map(|own| rank(lane, source, destination, ValidatorIndex(own))).collect()
+    };
+    let ranks = ranks_of(lane(0, 1), &source, &destination);
+    let mut both = [ranks[1], ranks[3]];
+    let mut others = [ranks[4], ranks[5]];
+    both.sort_unstable();
+    others.sort_unstable();
+    assert_eq!((both, others), ([Some(0), Some(1)], [Some(2), Some(3)]));
+    assert_eq!((ranks[0], ranks[2]), (None, None), "no seat in the destination");
+
+    let all = [seats(0, &[0, 1, 2, 3]), seats(1, &[0, 1, 2, 3])];
+    let there = ranks_of(lane(0, 1), &all[0], &all[1]);
+    let back = ranks_of(lane(1, 0), &all[1], &all[0]);
+    assert_ne!(there, back, "one validator goes first both ways");
+}
+
+/// The first carries at once; not again while the lane does not move, but after a second.
+#[test]
+fn the_first_carries_at_once_and_again_only_after_a_while() {
+    let mut pace = Pace::new(0);
+    let now = 5 * SECOND;
+    assert!(pace.carries(now, &expected(0), true));
+    pace.carried(now);
+    assert!(!pace.carries(now + 500_000, &expected(0), true), "it is on its way");
+    assert!(pace.carries(now + SECOND, &expected(0), true), "it may have got lost");
+
+    pace.carried(now + SECOND);
+    let soon = now + SECOND + 50_000;
+    assert!(!pace.carries(soon, &expected(1), true), "not twice within a tenth of a second");
+    assert!(pace.carries(soon + 50_000, &expected(1), true), "the lane has moved");
+}
+
+/// The third of a lane steps in once the lane has stood for its patience, and no sooner; from then
+/// on it goes first for a while. While the lane moves it never carries.
+#[test]
+fn others_step_in_only_where_the_lane_stands() {
+    let mut pace = Pace::new(2);
+    let patience = 2 * PATIENCE_US;
+    for tenth in 0..100 {
+        let now = tenth * SECOND / 10;
+        assert!(!pace.carries(now, &expected(tenth), true), "it moves");
+    }
+    let since = 10 * SECOND;
+    assert!(!pace.carries(since, &expected(100), true));
+    assert!(!pace.carries(since + patience - 1, &expected(100), true));
+    assert!(pace.carries(since + patience, &expected(100), true));
+    pace.carried(since + patience);
+    assert!(pace.is_first(since + patience + 1));
+    let next = since + patience + CARRY_INTERVAL_US;
+    assert!(pace.carries(next, &expected(101), true), "it stands in");
+    let later = since + patience + STANDS_IN_US;
+    assert!(!pace.is_first(later));
+    assert!(!pace.carries(later, &expected(102), true), "it leaves the lane to the first again");
+}
+
+/// A lane that lacks nothing but acknowledgements lags, too, once they are many.
+#[test]
+fn acknowledgements_make_a_lane_lag_once_they_are_many() {
+    let (own, peer) = (ShardId(0), ShardId(1));
+    let end = |sent, received| LaneEnd { own, peer, sent: head(sent), received };
+    let behind = |end| is_behind(&end, &expected(3));
+    assert!(!behind(end(3, head(0))));
+    assert!(behind(end(4, head(0))));
+    assert!(!behind(end(3, head(LAGGING_BATCHES - 1))));
+    assert!(behind(end(3, head(LAGGING_BATCHES))));
+    let receipts = LaneHead { batches: 3, receipts: LAGGING_RECEIPTS, ..LaneHead::default() };
+    assert!(behind(end(3, receipts)));
+}

@@ -1,0 +1,350 @@
+//! A whole network of several shards in this process, asked over HTTP as a client would.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use qcn_crypto::{Role, Scheme, SigningKey};
+use qcn_ledger::MIN_FEE;
+use qcn_node::config::NodeConfig;
+use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
+use qcn_node::document::Overwrite;
+use qcn_node::genesis::{Genesis, ShardsContent};
+use qcn_node::keyfile::{self, PassphraseSource};
+use qcn_node::runtime::{Node, NodeError, initialise, log_folder};
+use qcn_node::transport::TransportError;
+use qcn_types::{
+    Action, Address, Amount, ShardId, Transaction, TransactionBody, TransactionId, encode,
+};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use ureq::Agent;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often something is looked at that will come about.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+const BALANCE: u64 = 1_000_000;
+
+/// What a network looks like.
+pub struct Plan {
+    pub validators: usize,
+    pub shards: u16,
+    pub seats: u16,
+    /// Where the search for free ports begins; each test has its own.
+    pub port: u16,
+}
+
+/// An account with money.
+pub struct Account {
+    key: SigningKey,
+    pub address: Address,
+}
+
+/// A running network.
+pub struct Network {
+    folder: PathBuf,
+    runtime: Runtime,
+    nodes: Vec<Option<Node>>,
+    configs: Vec<PathBuf>,
+    genesis: Genesis,
+    accounts: Vec<Account>,
+    taken: Vec<Address>,
+    agent: Agent,
+}
+
+impl Network {
+    pub const FEE: u64 = MIN_FEE.0;
+
+    pub fn start(name: &str, plan: Plan) -> Self {
+        Self::start_drawn(name, plan, |_| true)
+    }
+
+    /// A network whose committees, which are drawn, are as a test needs them.
+    pub fn start_drawn(name: &str, plan: Plan, is_wanted: impl Fn(&Genesis) -> bool) -> Self {
+        let folder = std::env::temp_dir().join(format!("qcn-shards-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let plan = DevnetPlan {
+            weights: vec![1_000; plan.validators],
+            accounts: 32,
+            account_scheme: Scheme::Falcon512,
+            balance: BALANCE,
+            first_port: plan.port,
+            shards: Some(ShardsContent { count: plan.shards, seats: plan.seats }),
+        };
+        let (devnet, genesis) = loop {
+            let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
+            let genesis = with_frequent_snapshots(&devnet);
+            if is_wanted(&genesis) {
+                break (devnet, genesis);
+            }
+            Devnet::delete(&folder).unwrap();
+        };
+        let configs: Vec<PathBuf> = devnet.config_files().collect();
+        let source = PassphraseSource::choose(None);
+        let account = |at: usize| {
+            let path = devnet.accounts_folder().join(format!("account-{at}.key"));
+            let key = keyfile::load(&path, Role::Account, &source).unwrap();
+            Account { address: Address::of(key.public_key()), key }
+        };
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build();
+        let mut network = Self {
+            runtime: Runtime::new().unwrap(),
+            nodes: (0..plan.weights.len()).map(|_| None).collect(),
+            configs,
+            genesis,
+            accounts: (0..plan.accounts).map(account).collect(),
+            taken: Vec::new(),
+            agent: agent.into(),
+            folder,
+        };
+        network.start_all();
+        network
+    }
+
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Waits until every instance has a snapshot, with which it starts the next time.
+    pub fn until_snapshots(&self) {
+        self.until("every log has a snapshot", |network| {
+            network.configs.iter().zip(&network.nodes).all(|(config, node)| {
+                let data = NodeConfig::read(config).unwrap().data;
+                let has_snapshot = |shard| {
+                    let log = std::fs::read_dir(log_folder(&network.genesis, &data, shard));
+                    log.unwrap().any(|file| {
+                        file.unwrap().path().extension().is_some_and(|kind| kind == "snap")
+                    })
+                };
+                node.iter().flat_map(Node::views).all(|view| has_snapshot(view.shard()))
+            })
+        });
+    }
+
+    pub fn start_all(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.start_node(at);
+        }
+        self.until("every node knows a certified state", |network| {
+            network
+                .nodes
+                .iter()
+                .flatten()
+                .all(|node| node.views().all(|view| view.certified().is_some()))
+        });
+    }
+
+    pub fn start_node(&mut self, at: usize) {
+        let mut started = None;
+        // In the same process the port is free only once the last connection has ended.
+        self.until("a node starts", |network| {
+            let (genesis, config, keys) = read_node(&network.configs[at]).unwrap();
+            match network.runtime.block_on(Node::start(&genesis, &config, keys)) {
+                Ok(node) => started = Some(node),
+                Err(NodeError::Transport(TransportError::Listen { .. })) => {}
+                Err(error) => panic!("{error}"),
+            }
+            started.is_some()
+        });
+        self.nodes[at] = started;
+    }
+
+    pub fn stop_node(&mut self, at: usize) {
+        if let Some(node) = self.nodes[at].take() {
+            self.runtime.block_on(node.stop());
+        }
+    }
+
+    pub fn restart(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.stop_node(at);
+        }
+        self.start_all();
+    }
+
+    /// An account of a shard that no other call gave.
+    pub fn account_of(&mut self, shard: ShardId) -> Account {
+        let layout = self.genesis.layout();
+        let free = |account: &&Account| {
+            layout.shard_of(&account.address) == shard && !self.taken.contains(&account.address)
+        };
+        let found = self.accounts.iter().find(free).expect("each shard has accounts");
+        self.taken.push(found.address);
+        Account { key: found.key.clone(), address: found.address }
+    }
+
+    /// Running nodes with a seat in a shard.
+    pub fn hosts(&self, shard: ShardId) -> impl Iterator<Item = &Node> {
+        let hosts = move |node: &&Node| node.views().any(|view| view.shard() == shard);
+        self.nodes.iter().flatten().filter(hosts)
+    }
+
+    pub fn node(&self, at: usize) -> &Node {
+        self.nodes[at].as_ref().expect("it runs")
+    }
+
+    /// How many receipts of a shard this node has carried to another.
+    pub fn carried(&self, at: usize, lane: [ShardId; 2]) -> u64 {
+        let url = format!("http://{}/metrics", self.node(at).api_address());
+        let mut answer = self.agent.get(url).call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let [from, to] = lane;
+        let name = format!("qcn_receipts_carried_total{{shard=\"{to}\",source=\"{from}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&name));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    pub fn shard_of(&self, account: &Account) -> ShardId {
+        self.genesis.layout().shard_of(&account.address)
+    }
+
+    pub fn ask_node(&self, node: &Node, path: &str) -> (u16, Value) {
+        let url = format!("http://{}{path}", node.api_address());
+        let mut answer = self.agent.get(url).call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {text}"));
+        (answer.status().as_u16(), body)
+    }
+
+    /// What a node that hosts a shard answers.
+    pub fn ask(&self, shard: ShardId, path: &str) -> Value {
+        let node = self.hosts(shard).next().expect("some node hosts it");
+        let (status, body) = self.ask_node(node, path);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    pub fn balance(&self, account: &Account) -> u64 {
+        let path = format!("/v1/accounts/{}", account.address);
+        let body = self.ask(self.shard_of(account), &path);
+        body["balance"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub fn submit(&self, from: &Account, to: &Account, amount: u64) -> TransactionId {
+        let shard = self.shard_of(from);
+        let nonce = self.ask(shard, &format!("/v1/accounts/{}", from.address))["next_nonce"]
+            .as_u64()
+            .unwrap();
+        let action = Action::Transfer { to: to.address, amount: Amount(amount) };
+        let body = TransactionBody { sender: from.address, nonce, fee: MIN_FEE, action };
+        let context = TransactionBody::signing_context(self.genesis.chain());
+        let signature = from.key.sign(&context, &encode(&body)).unwrap();
+        let id = body.id();
+        let signed = Transaction { body, key: from.key.public_key().clone(), signature };
+        let node = self.hosts(shard).next().expect("some node hosts it");
+        let url = format!("http://{}/v1/transactions", node.api_address());
+        let request = self.agent.post(url).header("content-type", "application/octet-stream");
+        let mut answer = request.send(&encode(&signed)).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        assert_eq!(answer.status(), 202, "{text}");
+        id
+    }
+
+    /// What a node says of the arrival of a transfer; one of the receiver's shard knows best.
+    pub fn arrival(&self, id: TransactionId) -> Value {
+        let path = format!("/v1/transactions/{id}");
+        let mut last = Value::Null;
+        for node in self.nodes.iter().flatten() {
+            let arrival = self.ask_node(node, &path).1["arrival"].clone();
+            if arrival["final"] == true {
+                return arrival;
+            }
+            last = arrival;
+        }
+        last
+    }
+
+    /// Pays to another shard and waits until that is final.
+    pub fn pay_across(&self, from: &Account, to: &Account, amount: u64) -> TransactionId {
+        assert_ne!(self.shard_of(from), self.shard_of(to));
+        let id = self.submit(from, to, amount);
+        self.until_arrived(id);
+        // Every node that was asked may be a moment behind.
+        let path = format!("/v1/transactions/{id}");
+        self.until("the source's hosts know that it is final", |network| {
+            let mut hosts = network.hosts(network.shard_of(from));
+            hosts.all(|node| network.ask_node(node, &path).1["status"] == "final")
+        });
+        self.until("the destination's hosts know of it", |network| {
+            let mut hosts = network.hosts(network.shard_of(to));
+            hosts.all(|node| network.ask_node(node, &path).1["arrival"]["final"] == true)
+        });
+        id
+    }
+
+    pub fn until_arrived(&self, id: TransactionId) {
+        self.until("the transfer arrives", |network| {
+            let arrival = network.arrival(id);
+            arrival["final"] == true && arrival["status"] == "arrived"
+        });
+    }
+
+    /// Waits until all receipts are applied, and counts everything over all shards.
+    pub fn assert_supply_adds_up(&self) {
+        let mut supplies = None;
+        self.until("nothing is on its way", |network| {
+            let of_shard = |shard: &qcn_node::genesis::GenesisShard| {
+                let node = network.hosts(shard.id).next()?;
+                let view = node.views().find(|view| view.shard() == shard.id)?;
+                Some(view.certified()?.ledger)
+            };
+            let ledgers: Option<Vec<_>> = network.genesis.shards().iter().map(of_shard).collect();
+            let Some(ledgers) = ledgers else { return false };
+            let all: Vec<_> = ledgers.iter().map(|ledger| ledger.audit().unwrap()).collect();
+            let sent: u128 = all.iter().map(|supply| supply.sent).sum();
+            let received: u128 = all.iter().map(|supply| supply.received).sum();
+            supplies = Some(all);
+            sent == received
+        });
+        let supplies = supplies.expect("they were read");
+        let held: u128 = supplies.iter().map(|supply| supply.balances + supply.fees).sum();
+        let genesis: u128 =
+            self.genesis.content().accounts.iter().map(|account| u128::from(account.balance)).sum();
+        assert_eq!(held, genesis);
+    }
+
+    pub fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+        let begun = Instant::now();
+        while !is_so(self) {
+            assert!(begun.elapsed() < PATIENCE, "after {PATIENCE:?}: not so that {what}");
+            std::thread::park_timeout(LOOK_INTERVAL);
+        }
+    }
+
+    /// Lets the network run on.
+    pub fn let_pass(&self, time: Duration) {
+        let begun = Instant::now();
+        self.until("time passes", |_| begun.elapsed() >= time);
+    }
+}
+
+/// The same network with a snapshot every few rounds, so that restarts begin with one: another
+/// genesis, and logs that are marked anew.
+fn with_frequent_snapshots(devnet: &Devnet) -> Genesis {
+    let mut content = devnet.genesis().content().clone();
+    content.consensus.schedule_interval_commits = 32;
+    content.snapshot_interval = 1;
+    let again = Genesis::new(content).unwrap();
+    for config in devnet.config_files() {
+        let file = NodeConfig::read(&config).unwrap();
+        again.write(&file.genesis, Overwrite::Replace).unwrap();
+        std::fs::remove_dir_all(&file.data).unwrap();
+        let (genesis, config, keys) = read_node(&config).unwrap();
+        initialise(&genesis, &config, &keys).unwrap();
+    }
+    again
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for at in 0..self.nodes.len() {
+            self.stop_node(at);
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
