@@ -15,11 +15,12 @@ use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contr
 use crate::exchange::Exchange;
 use crate::mempool::Mempool;
 use crate::snapshots::Snapshots;
-use crate::statesync::{BadOffer, ChunkResult, Requests, StateSync, check_offer};
+use crate::statesync::{BadOffer, Requests, StateSync, check_offer};
 use crate::{Event, Input, Message, Opening, Output, Record, Start, SyncPackage};
 
 mod between;
 mod ending;
+mod messages;
 mod payload;
 mod reporting;
 
@@ -332,94 +333,7 @@ impl Shard {
         self.ledger = ledger;
     }
 
-    // ----- messages -----
-
-    fn receive(&mut self, from: ValidatorIndex, message: Message) {
-        match message {
-            Message::Consensus(_) if self.ending.is_retired() => self.answer_retired(from),
-            Message::Consensus(message) => {
-                self.feed(qcn_consensus::Input::Message { from, message });
-            }
-            Message::SyncRequest { above } => {
-                if let Some(package) = self.snapshots.newest_above(above) {
-                    let message = Message::SyncOffer(Arc::clone(package));
-                    self.outputs.push_back(Output::Send { to: from, message });
-                }
-            }
-            Message::SyncOffer(package) => self.receive_offer(from, package),
-            Message::ChunkRequest { height, index } => self.serve_chunk(from, height, index),
-            Message::Chunk { height, index, chunk } => {
-                match self.sync.chunk(self.now, from, height, &chunk, index, self.height()) {
-                    ChunkResult::More(requests) => self.send_all(requests),
-                    ChunkResult::Lie(requests) => {
-                        self.event(Event::LyingSyncer(from));
-                        self.send_all(requests);
-                    }
-                    ChunkResult::Complete(package, ledger) => self.synchronised(&package, *ledger),
-                }
-            }
-            Message::ChunkGone { height } => {
-                let requests = self.sync.gone(self.now, from, height, self.height());
-                self.send_all(requests);
-            }
-        }
-    }
-
-    fn serve_chunk(&mut self, to: ValidatorIndex, height: Height, index: u32) {
-        let message = match self.snapshots.ledger_at(height) {
-            None => Message::ChunkGone { height },
-            Some(ledger) => match ledger.chunk(index) {
-                Some(chunk) => Message::Chunk { height, index, chunk: Arc::new(chunk) },
-                None => return,
-            },
-        };
-        self.outputs.push_back(Output::Send { to, message });
-    }
-
-    fn receive_offer(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>) {
-        if self.ending.is_executed() || !self.sync.wants(&package, self.height()) {
-            return;
-        }
-        let members = self.config.keys.committee().len();
-        if check_offer(&package, members, self.config.consensus.gc_depth).is_err() {
-            return self.event(Event::LyingSyncer(from));
-        }
-        self.outputs.push_back(Output::VerifySync { from, package });
-    }
-
-    fn offer_checked(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>, valid: bool) {
-        if !valid {
-            return self.event(Event::LyingSyncer(from));
-        }
-        if !self.ending.is_executed() && self.sync.wants(&package, self.height()) {
-            let requests = self.sync.begin(self.now, package);
-            self.send_all(requests);
-        }
-    }
-
-    fn synchronised(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {
-        let checkpoint = package.certificate.checkpoint;
-        if checkpoint.height <= self.height() || self.ending.is_executed() {
-            return;
-        }
-        if package.plan.is_empty() {
-            self.install(package, ledger.clone());
-        }
-        let record = Record::Snapshot {
-            package: Arc::clone(package),
-            ledger: Box::new(ledger.clone()),
-            floor: self.machine.floor(),
-        };
-        self.outputs.push_back(Output::Persist { record, barrier: true });
-        if let Some(plan) = package.plan.first() {
-            self.install_last(package, plan, ledger);
-        }
-        self.event(Event::Synchronised {
-            height: checkpoint.height,
-            checkpoint: checkpoint.digest(),
-            state_root: checkpoint.state_root,
-        });
-    }
+    // ----- transactions -----
 
     fn submit(&mut self, transaction: Verified<Transaction>) {
         let transaction = transaction.into_inner();

@@ -79,6 +79,17 @@ pub enum Resharding {
     } = 1,
 }
 
+impl Resharding {
+    /// The shards that take part, the new one included.
+    #[must_use]
+    pub const fn shards(self) -> [ShardId; 2] {
+        match self {
+            Self::Split { shard, new } => [shard, new],
+            Self::Merge { into, closed } => [into, closed],
+        }
+    }
+}
+
 /// Who serves which shard in an epoch, and what changed in the layout.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct EpochPlan {
@@ -184,7 +195,8 @@ impl EpochPlan {
         actor(&self.heirs, shard)
     }
 
-    /// The layout and heirs after some changes.
+    /// The layout and heirs after some changes. A shard takes part in one change at a time, so
+    /// that whatever opens has one origin, or two that merge.
     ///
     /// # Errors
     /// [`LayoutError`] if the layout does not allow one of them.
@@ -193,6 +205,11 @@ impl EpochPlan {
         reshardings: &[Resharding],
     ) -> Result<(Layout, Vec<(ShardId, ShardId)>), LayoutError> {
         let (mut layout, mut heirs) = (self.layout.clone(), self.heirs.to_vec());
+        let mut touched: Vec<ShardId> = reshardings.iter().flat_map(|it| it.shards()).collect();
+        touched.sort_unstable();
+        if let Some(pair) = touched.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(LayoutError::Twice(pair[0]));
+        }
         for resharding in reshardings {
             match *resharding {
                 Resharding::Split { shard, new } => {

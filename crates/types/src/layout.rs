@@ -125,6 +125,9 @@ pub enum LayoutError {
     /// A shard stands in it twice.
     #[error("shard {0} has two prefixes")]
     Repeated(ShardId),
+    /// A shard takes part in one change at a time.
+    #[error("shard {0} would take part in two changes at once")]
+    Twice(ShardId),
     /// There is no such shard.
     #[error("the layout has no shard {0}")]
     Unknown(ShardId),

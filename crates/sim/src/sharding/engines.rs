@@ -66,7 +66,8 @@ impl ShardedNetwork {
         let is_over = |engine: usize| self.handover.is_superseded(&self.places[engine]);
         // What a closed shard has sent is carried on until its successors do; what is gone for
         // good is the destination.
-        if !is_over(to) && !(is_over(from) && self.places[from].epoch.0 + 1 < self.newest_epoch()) {
+        let is_long_over = is_over(from) && self.places[from].epoch.0 + 1 < self.newest_epoch();
+        if !is_over(to) && !is_long_over {
             self.links.look_again(self.now, link, &mut self.queue);
         }
     }

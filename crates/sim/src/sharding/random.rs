@@ -64,15 +64,7 @@ pub fn random_shards(seed: u64) -> RandomShards {
     let mut words = vec![format!(
         "{shards} shards of {validators}, {per_second}/s, {cross_permille} permille across"
     )];
-    for (one, other) in (0..shards as u32).flat_map(|one| (0..one).map(move |it| (one, it))) {
-        if random.chance(250_000) {
-            let from = random.between(200, calm_ms - 500);
-            let until = random.between(from, calm_ms);
-            words.push(format!("shards {one} and {other} are cut off from {from} to {until} ms"));
-            let (from, until) = (Time::from_ms(from), Time::from_ms(until));
-            builder = builder.cut_off(ShardId(one), ShardId(other), from, until);
-        }
-    }
+    builder = between(&mut random, builder, &mut words, shards, calm_ms);
     if random.chance(250_000) {
         return with_beacon(random, builder, words, (shards, validators), calm_ms);
     }
@@ -95,15 +87,6 @@ pub fn random_shards(seed: u64) -> RandomShards {
             builder = builder.fault(shard, Time::from_ms(calm_ms), Fault::Restart { validator });
         }
     }
-    for (from, to) in (0..shards).flat_map(|from| (0..shards).map(move |to| (from, to))) {
-        if from != to
-            && random.chance(300_000)
-            && let Some(bad) = random.pick(&BadRelayer::ALL).copied()
-        {
-            words.push(format!("relayers from {from} to {to}: {bad:?}"));
-            builder = builder.bad_relayers(from, to, bad);
-        }
-    }
     if random.chance(600_000) {
         for _ in 0..random.between(1, EPOCHS_MAX) {
             let at = random.between(500, calm_ms);
@@ -115,6 +98,34 @@ pub fn random_shards(seed: u64) -> RandomShards {
     }
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
     RandomShards { builder, until, description: words.join("; ") }
+}
+
+/// What goes wrong between shards.
+fn between(
+    random: &mut Random,
+    mut builder: ShardedBuilder,
+    words: &mut Vec<String>,
+    shards: usize,
+    calm_ms: u64,
+) -> ShardedBuilder {
+    for (from, to) in (0..shards).flat_map(|from| (0..shards).map(move |to| (from, to))) {
+        if from < to && random.chance(250_000) {
+            let begins = random.between(200, calm_ms - 500);
+            let ends = random.between(begins, calm_ms);
+            words.push(format!("shards {from} and {to} are cut off from {begins} to {ends} ms"));
+            let [one, other] = [from, to].map(|shard| ShardId(shard as u32));
+            let (begins, ends) = (Time::from_ms(begins), Time::from_ms(ends));
+            builder = builder.cut_off(one, other, begins, ends);
+        }
+        if from != to
+            && random.chance(300_000)
+            && let Some(bad) = random.pick(&BadRelayer::ALL).copied()
+        {
+            words.push(format!("relayers from {from} to {to}: {bad:?}"));
+            builder = builder.bad_relayers(from, to, bad);
+        }
+    }
+    builder
 }
 
 /// With a beacon that ends epochs by itself, and votes of all validators. Committees are drawn from

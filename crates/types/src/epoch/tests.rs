@@ -74,6 +74,9 @@ fn heirs_follow_from_split_to_merge() {
     assert_eq!(whole.layout, Layout::even(2).unwrap());
     let reuse = whole.reshard(&[Resharding::Split { shard: s0, new: s3 }]);
     assert_eq!(reuse.unwrap_err(), LayoutError::Repeated(s3));
+    let [s8, s9] = [8, 9].map(ShardId);
+    let both = [Resharding::Split { shard: s0, new: s8 }, Resharding::Split { shard: s0, new: s9 }];
+    assert_eq!(whole.reshard(&both).unwrap_err(), LayoutError::Twice(s0));
 }
 
 #[test]
