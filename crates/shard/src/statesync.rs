@@ -20,6 +20,9 @@ const MAX_CHUNKS: u32 = 1 << 20;
 const PEERS_ASKED: usize = 3;
 /// Without progress for so long, other peers are asked.
 const PATIENCE_US: u64 = 1_000_000;
+/// A guest asks again after so long: what it waits for does not exist before the epoch ends, and a
+/// shard may be waiting for it then.
+const GUEST_PATIENCE_US: u64 = 200_000;
 /// Without any progress for so many times the patience, the whole attempt starts anew.
 const ATTEMPTS: u32 = 5;
 
@@ -119,6 +122,7 @@ pub struct StateSync {
     territory: Territory,
     phase: Phase,
     next_peer: u16,
+    patience_us: u64,
     deadline: Time,
     /// Peers whose chunks did not fit the certified root, or were not what they were asked for.
     liars: BTreeSet<ValidatorIndex>,
@@ -138,6 +142,7 @@ impl StateSync {
             phase: Phase::Idle,
             // A guest has an index beyond the last.
             next_peer: own.0 % (members as u16).max(1),
+            patience_us: if own.position() < members { PATIENCE_US } else { GUEST_PATIENCE_US },
             deadline: Time::ZERO,
             liars: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -183,7 +188,7 @@ impl StateSync {
                 }
                 let again = std::mem::take(&mut download.in_flight);
                 download.wanted.extend(again.into_keys());
-                self.deadline = now.plus_us(PATIENCE_US);
+                self.deadline = now.plus_us(self.patience_us);
                 self.request_chunks()
             }
         }
@@ -192,7 +197,7 @@ impl StateSync {
     fn ask(&mut self, now: Time, height: Height) -> Requests {
         self.phase = Phase::Asking;
         self.gone.clear();
-        self.deadline = now.plus_us(PATIENCE_US);
+        self.deadline = now.plus_us(self.patience_us);
         let peers: Vec<ValidatorIndex> = (0..PEERS_ASKED).filter_map(|_| self.peer()).collect();
         peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
     }
@@ -219,7 +224,7 @@ impl StateSync {
             stalls: 0,
             package,
         }));
-        self.deadline = now.plus_us(PATIENCE_US);
+        self.deadline = now.plus_us(self.patience_us);
         self.request_chunks()
     }
 
@@ -249,7 +254,7 @@ impl StateSync {
             self.liars.insert(from);
             return ChunkResult::Lie(self.request_chunks());
         }
-        self.deadline = now.plus_us(PATIENCE_US);
+        self.deadline = now.plus_us(self.patience_us);
         if !download.restore.is_complete() {
             if download.wanted.is_empty() && download.in_flight.is_empty() {
                 // The offer named too few chunks.

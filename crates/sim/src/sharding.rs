@@ -26,7 +26,7 @@ use qcn_ledger::Received;
 use qcn_shard::Message;
 use qcn_types::{Epoch, Evidence, Height, Layout, Time, TransactionId, ValidatorIndex};
 
-pub use beacon::BeaconOptions;
+pub use beacon::{BeaconOptions, Pause};
 pub use builder::{ShardedBuildError, ShardedBuilder};
 pub use random::{RandomShards, random_shards};
 pub use relay::BadRelayer;
@@ -236,6 +236,8 @@ impl ShardedNetwork {
                     }
                 }
                 Notice::Certified { validator, height } => {
+                    let place = (self.places[shard].shard, self.places[shard].epoch);
+                    self.handover.certified_at.entry(place).or_insert(self.now);
                     self.traffic.certified(self.now, shard, *validator, *height);
                 }
                 Notice::Closed { process } => self.closed(shard, *process),

@@ -8,7 +8,7 @@ use qcn_ledger::{BeaconGenesis, BeaconParameters, Founder, Identity, KeySchemes,
 use qcn_shard::{Opening, Shard};
 use qcn_types::{
     BEACON, Bounded, Checkpoint, Epoch, EpochPlan, Evidence, Layout, Report, ReportedOffence,
-    Resharding, Time, Weight,
+    Resharding, ShardId, Time, Weight,
 };
 
 use super::{Between, ShardedNetwork};
@@ -36,6 +36,24 @@ pub struct BeaconOptions {
     pub split_above: u64,
     /// Siblings that execute less per second together in two epochs in a row are merged.
     pub merge_below: u64,
+}
+
+/// A shard between two epochs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pause {
+    /// The shard that opened.
+    pub shard: ShardId,
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// What became of its addresses, if it was more than a new committee.
+    pub change: Option<Resharding>,
+    /// When the first of its origins was certified to be closed, at its first validator: nothing
+    /// is executed from then on.
+    pub from: Time,
+    /// When its first checkpoint of the epoch was certified, at its first validator.
+    pub until: Time,
+    /// How many transfers across shards were under way anywhere at that time.
+    pub under_way: usize,
 }
 
 /// What validators do for the beacon.
@@ -197,19 +215,30 @@ impl ShardedNetwork {
             .collect()
     }
 
-    /// How long the addresses of a shard that opened an epoch had no shard that executes: from
-    /// when the first of its validators saw its end certified to when the first opened.
+    /// What every shard that opened an epoch has paused for, in the order of shards and epochs.
     #[must_use]
-    pub fn pauses(&self) -> Vec<Time> {
-        let opened = self.handover.opened_at.iter();
-        opened
-            .filter(|((shard, _), _)| *shard != BEACON)
-            .filter_map(|((shard, epoch), at)| {
+    pub fn pauses(&self) -> Vec<Pause> {
+        let certified = self.handover.certified_at.iter();
+        certified
+            .filter(|((shard, epoch), _)| *shard != BEACON && *epoch != Epoch(0))
+            .filter_map(|((shard, epoch), until)| {
                 let plan = self.handover.plan(*epoch)?;
                 let before = Epoch(epoch.0 - 1);
-                let origins = plan.origins(*shard).into_iter();
-                let closed = origins.filter_map(|it| self.handover.closed_at.get(&(it, before)));
-                Some(Time(at.saturating_sub(*closed.min()?)))
+                let origins = plan.origins(*shard);
+                let ends = origins.iter().map(|it| self.handover.closed_at.get(&(*it, before)));
+                let from = ends.flatten().min()?;
+                let change = plan.reshardings.iter().find(|it| it.shards().contains(shard));
+                let under_way = self.traffic.crossings.values().filter(|it| {
+                    it.submitted <= *until && it.certified.is_some_and(|at| at >= *until)
+                });
+                Some(Pause {
+                    shard: *shard,
+                    epoch: *epoch,
+                    change: change.copied(),
+                    from: Time(*from),
+                    until: Time(*until),
+                    under_way: under_way.count(),
+                })
             })
             .collect()
     }

@@ -59,6 +59,8 @@ pub(super) struct Handover {
     /// When each engine was first closed and when its successor first opened.
     pub(super) closed_at: BTreeMap<(ShardId, Epoch), u64>,
     pub(super) opened_at: BTreeMap<(ShardId, Epoch), u64>,
+    /// When the first checkpoint of each was first seen to be certified.
+    pub(super) certified_at: BTreeMap<(ShardId, Epoch), u64>,
     has_opened: BTreeSet<(usize, ShardId, Epoch)>,
     violations: Vec<Violation>,
 }
