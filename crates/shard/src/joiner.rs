@@ -76,10 +76,11 @@ impl Joiner {
             Input::Message { from, message } => self.receive(from, message),
             Input::SyncVerified { from, package, valid: false } => {
                 drop(package);
+                self.sync.note_liar(from);
                 self.outputs.push_back(Output::Event(Event::LyingSyncer(from)));
             }
-            Input::SyncVerified { package, valid: true, .. } if self.wants(&package) => {
-                let requests = self.sync.begin(self.now, package);
+            Input::SyncVerified { from, package, valid: true } if self.wants(from, &package) => {
+                let requests = self.sync.begin(self.now, from, package);
                 self.send_all(requests);
             }
             _ => {}
@@ -93,18 +94,22 @@ impl Joiner {
     }
 
     /// Whoever is not there yet offers an earlier state: that is no lie, and of no use.
-    fn wants(&self, package: &SyncPackage) -> bool {
+    fn wants(&self, from: ValidatorIndex, package: &SyncPackage) -> bool {
         package.is_last()
+            && !self.sync.is_liar(from)
             && package.certificate.checkpoint.next_epoch == self.plan
             && self.sync.wants(package, Height(0))
     }
 
     fn receive(&mut self, from: ValidatorIndex, message: Message) {
         match message {
-            Message::SyncOffer(package) if self.wants(&package) => {
+            Message::SyncOffer(package) if self.wants(from, &package) => {
                 let output = match check_offer(&package, self.members, 0) {
                     Ok(()) => Output::VerifySync { from, package },
-                    Err(_) => Output::Event(Event::LyingSyncer(from)),
+                    Err(_) => {
+                        self.sync.note_liar(from);
+                        Output::Event(Event::LyingSyncer(from))
+                    }
                 };
                 self.outputs.push_back(output);
             }

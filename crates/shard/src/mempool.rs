@@ -4,10 +4,12 @@
 //! garbage-collection floor are never committed; their transactions come back here.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use qcn_ledger::{Ledger, Refusal};
-use qcn_types::{Address, Amount, MAX_BLOCK_TRANSACTIONS, Round, ShardId, Transaction};
+use qcn_types::{
+    Address, Amount, MAX_BLOCK_TRANSACTIONS, Round, ShardId, Transaction, TransactionId,
+};
 
 /// The most transactions that wait.
 pub const MAX_WAITING: usize = 50_000;
@@ -137,6 +139,17 @@ impl Mempool {
     /// An own block was committed: it will not come back.
     pub fn committed(&mut self, round: Round) {
         self.settling.extend(self.proposed.remove(&round).unwrap_or_default());
+    }
+
+    /// Own blocks were committed and only these of their transactions executed, for the epoch has
+    /// ended: the others wait again.
+    pub fn give_back(&mut self, executed: impl Iterator<Item = TransactionId>) {
+        let executed: BTreeSet<TransactionId> = executed.collect();
+        for transaction in std::mem::take(&mut self.settling) {
+            if !executed.contains(&transaction.body.id()) {
+                self.wait_again(transaction);
+            }
+        }
     }
 
     /// The ledger has executed transactions of these senders.

@@ -6,6 +6,9 @@ use qcn_types::{BEACON, BlockRef, Checkpoint, EpochPlan, Height, ShardId, encode
 
 use crate::{Closed, ShardConfig};
 
+/// No epoch opens above this height.
+const MAX_HEIGHT: u64 = u64::MAX / 2;
+
 /// What a shard opens an epoch with.
 #[derive(Clone, Debug)]
 pub struct Opening {
@@ -48,15 +51,18 @@ impl Opening {
         };
         let digests: Vec<Digest> = finals.iter().map(Checkpoint::digest).collect();
         let highest = finals.iter().map(|end| end.height).max().unwrap_or(Height(0));
+        // A captured shard may name any height, and nobody may attest two checkpoints for the last.
+        let height = Some(highest.next()).filter(|height| height.0 <= MAX_HEIGHT);
+        let height = height.ok_or(OpenError::TooMuch)?;
         // What a new shard was split off from did the work until then.
         let executed = finals.iter().filter(|end| plan.actor(end.shard) == shard);
         let checkpoint = Checkpoint {
             shard,
             epoch: plan.epoch,
-            height: highest.next(),
+            height,
             leader: BlockRef::default(),
             time_ms: finals.iter().map(|end| end.time_ms).max().unwrap_or(0),
-            executed: executed.map(|end| end.executed).sum(),
+            executed: executed.map(|end| end.executed).fold(0, u64::saturating_add),
             transactions_root: Digest::ZERO,
             state_root: ledger.state_root(),
             outbox_root: outbox_root(ledger.outbox().ends()),

@@ -1,6 +1,6 @@
 //! The machine of one shard: what consensus commits, the ledger executes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use qcn_consensus::{Commit, Config, ConfigError, Load, Machine};
@@ -113,6 +113,8 @@ pub struct Shard {
     isolated: AuthorSet,
     ending: Ending,
     reports: Reports,
+    /// Whose offers of state are being checked: one of each at a time.
+    checking: BTreeSet<ValidatorIndex>,
     /// The newest height with a transaction: until it is certified there is something to say.
     newest_used_height: Height,
     was_recovering: bool,
@@ -162,6 +164,7 @@ impl Shard {
             isolated: AuthorSet::EMPTY,
             ending: Ending::default(),
             reports: Reports::default(),
+            checking: BTreeSet::new(),
             newest_used_height: Height(0),
             was_recovering: false,
             busy: false,
@@ -174,11 +177,15 @@ impl Shard {
             ledger,
             config,
         };
+        let is_first = match &start {
+            Start::Fresh => true,
+            Start::Restarted(log) | Start::Suspect(log) => log.is_empty(),
+        };
+        if is_first && shard.config.opening.is_some() {
+            let (height, checkpoint) = (genesis.height, genesis.digest());
+            shard.event(Event::Opened { height, checkpoint, received });
+        }
         match start {
-            Start::Fresh if shard.config.opening.is_some() => {
-                let (height, checkpoint) = (genesis.height, genesis.digest());
-                shard.event(Event::Opened { height, checkpoint, received });
-            }
             Start::Fresh => {}
             Start::Restarted(log) => shard.read_log(log)?,
             Start::Suspect(log) => {
@@ -501,6 +508,10 @@ impl Shard {
         let execution = self.ledger.execute_commit(payloads, time_ms);
         let transactions = blocks().flat_map(|block| &block.body.payload.transactions);
         let senders = transactions.map(|transaction| transaction.body.sender);
+        if execution.closes.is_some() {
+            // What own blocks had behind the announcement was not executed, and nobody refused it.
+            self.mempool.give_back(execution.outcomes.iter().map(|(id, _)| *id));
+        }
         self.mempool.executed(senders, &self.ledger);
         self.sync.stop_asking();
         let parent = *self.checkpoints.last();
@@ -510,8 +521,9 @@ impl Shard {
             height: parent.height.next(),
             leader: last.leader,
             time_ms,
-            executed: parent.executed
-                + (execution.outcomes.len() + execution.received.len()) as u64,
+            executed: parent
+                .executed
+                .saturating_add((execution.outcomes.len() + execution.received.len()) as u64),
             transactions_root: execution.transactions_root,
             state_root: self.ledger.state_root(),
             outbox_root: execution.outbox_root,

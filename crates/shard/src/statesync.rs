@@ -95,6 +95,8 @@ pub type Requests = Vec<(ValidatorIndex, Message)>;
 
 #[derive(Debug)]
 struct Download {
+    /// Who offered it: how many chunks there are is only its word.
+    from: ValidatorIndex,
     package: Arc<SyncPackage>,
     restore: Restore,
     wanted: BTreeSet<u32>,
@@ -184,6 +186,9 @@ impl StateSync {
             Phase::Downloading(download) => {
                 download.stalls += 1;
                 if download.stalls > ATTEMPTS {
+                    // Perhaps there are fewer chunks than it was said.
+                    let from = download.from;
+                    self.liars.insert(from);
                     return self.ask(now, height);
                 }
                 let again = std::mem::take(&mut download.in_flight);
@@ -202,6 +207,17 @@ impl StateSync {
         peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
     }
 
+    /// Whether a peer has lied, and its offers are not looked at.
+    #[must_use]
+    pub fn is_liar(&self, peer: ValidatorIndex) -> bool {
+        self.liars.contains(&peer)
+    }
+
+    /// A peer offered what no quorum has certified.
+    pub fn note_liar(&mut self, peer: ValidatorIndex) {
+        self.liars.insert(peer);
+    }
+
     /// Whether an offer is of use: one that was asked for, or the end of the epoch, after which
     /// nothing else may ever come.
     #[must_use]
@@ -215,9 +231,15 @@ impl StateSync {
     }
 
     /// An offer that is of use and whose certificate is valid.
-    pub fn begin(&mut self, now: Time, package: Arc<SyncPackage>) -> Requests {
+    pub fn begin(
+        &mut self,
+        now: Time,
+        from: ValidatorIndex,
+        package: Arc<SyncPackage>,
+    ) -> Requests {
         let root = package.certificate.checkpoint.state_root;
         self.phase = Phase::Downloading(Box::new(Download {
+            from,
             restore: Restore::new(self.chain, self.territory.clone(), root),
             wanted: (0..package.chunks).collect(),
             in_flight: BTreeMap::new(),
@@ -258,6 +280,8 @@ impl StateSync {
         if !download.restore.is_complete() {
             if download.wanted.is_empty() && download.in_flight.is_empty() {
                 // The offer named too few chunks.
+                let from = download.from;
+                self.liars.insert(from);
                 return ChunkResult::More(self.ask(now, own_height));
             }
             return ChunkResult::More(self.request_chunks());
@@ -267,7 +291,8 @@ impl StateSync {
         };
         match download.restore.finish() {
             Ok(ledger) => ChunkResult::Complete(download.package, Box::new(ledger)),
-            Err(_) => ChunkResult::Lie(Vec::new()),
+            // A quorum certified a state that contradicts itself: nobody who sent it is to blame.
+            Err(_) => ChunkResult::More(self.ask(now, own_height)),
         }
     }
 

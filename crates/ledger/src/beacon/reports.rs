@@ -156,7 +156,9 @@ impl<'a> Reporting<'a> {
                 let keys = CommitteeKeys::decode(self.chain, Arc::new(committee))
                     .map_err(|_| Ignored::UnknownShard)?;
                 let schemes = self.beacon.parameters.schemes.account.iter().copied();
-                free.insert(keys.with_account_schemes(schemes))
+                // Whoever acts for closed shards carries what is addressed to them.
+                let heirs = plan.heirs.iter().copied().collect();
+                free.insert(keys.with_account_schemes(schemes).with_heirs(heirs))
             }
         };
         verify_evidence(evidence, keys)?;
@@ -296,8 +298,9 @@ impl Beacon {
         if let Some(validator) = self.register.get_mut(&number) {
             validator.rotations = expected;
             validator.next = Replacement {
-                consensus: body.consensus.clone(),
-                transport: body.transport.clone(),
+                // What an earlier rotation of this epoch replaces and this one does not, stays.
+                consensus: body.consensus.clone().or_else(|| validator.next.consensus.take()),
+                transport: body.transport.clone().or_else(|| validator.next.transport.take()),
                 anchor: body.anchor.or(validator.next.anchor),
             };
         }

@@ -294,7 +294,9 @@ fn push_block(buffer: &mut Vec<u8>, block: &VerifiedBlock) -> Vec<u32> {
         append(buffer, transaction);
     }
     offsets.push(count(buffer.len() - start));
-    append(buffer, &(&payload.evidence, &payload.deliveries, &body.attestations, &block.signature));
+    append(buffer, &(&payload.evidence, &payload.deliveries));
+    append(buffer, &(&payload.announcement, &payload.reports));
+    append(buffer, &(&body.attestations, &block.signature));
     offsets
 }
 

@@ -19,7 +19,7 @@ use super::{ArchiveError, Inner, keys, parse};
 
 /// The file that says which version wrote the folder, and what it says.
 const LAYOUT_FILE: &str = "layout";
-const LAYOUT: &[u8] = b"qcn archive 3\n";
+const LAYOUT: &[u8] = b"qcn archive 4\n";
 
 /// How much of what was read is kept in memory, in bytes.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;

@@ -8,12 +8,13 @@
 //! **Invariant**: there is one final checkpoint of an epoch, like any other of a height: which
 //! one it is follows from committed blocks alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use qcn_ledger::Ledger;
 use qcn_types::{
-    Announcement, Bounded, Certificate, EpochPlan, Round, Transaction, ValidatorIndex, Verified,
-    VerifiedBlock,
+    Announcement, BEACON, Bounded, Certificate, EpochPlan, Round, Time, Transaction,
+    ValidatorIndex, Verified, VerifiedBlock,
 };
 
 use super::Shard;
@@ -22,6 +23,9 @@ use crate::{Event, Message, Output, Record, SyncPackage};
 
 /// An announcement in a block that is not executed after so many rounds is proposed again.
 const PATIENCE_ROUNDS: u64 = 24;
+
+/// How often a member that is still in the rounds of a closed epoch is told that it is over.
+const TOLD_AGAIN_US: u64 = 1_000_000;
 
 /// How far the end of the epoch has come.
 #[derive(Debug, Default)]
@@ -34,6 +38,8 @@ pub(super) struct Ending {
     package: Option<Arc<SyncPackage>>,
     /// It takes no part in rounds any more.
     retired: bool,
+    /// When each member was last told that the epoch is over.
+    told: BTreeMap<ValidatorIndex, Time>,
 }
 
 /// A shard whose epoch is over.
@@ -83,10 +89,12 @@ impl Ending {
 
     /// A block of another validator may bring it in first.
     pub(super) fn seen(&mut self, block: &VerifiedBlock) {
+        // Once only: a block that no leader ever reaches must not put it off again and again.
         if let (Some((due, _)), false) =
             (&mut self.announcement, block.body.payload.announcement.is_empty())
+            && *due == Round::GENESIS
         {
-            *due = (*due).max(block.reference().round.plus(PATIENCE_ROUNDS));
+            *due = block.reference().round.plus(PATIENCE_ROUNDS);
         }
     }
 
@@ -116,7 +124,10 @@ impl Shard {
     }
 
     pub(super) fn announce(&mut self, announcement: Verified<Announcement>) {
-        if self.ending.announcement.is_none() && !self.ending.is_executed() {
+        // The beacon ends its epoch by itself.
+        let is_beacon = self.config.keys.committee().shard() == BEACON;
+        let is_known = self.ending.announcement.is_some() || self.ending.is_executed();
+        if !is_beacon && !is_known {
             let announcement = Box::new(announcement.into_inner());
             self.ending.announcement = Some((Round::GENESIS, announcement));
         }
@@ -132,7 +143,11 @@ impl Shard {
 
     /// Whoever is still in the rounds of a closed epoch is told that it is over.
     pub(super) fn answer_retired(&mut self, from: ValidatorIndex) {
-        if let Some(package) = &self.ending.package {
+        let is_member = self.config.keys.committee().contains(from);
+        let told = self.ending.told.get(&from).copied();
+        let is_due = told.is_none_or(|told| self.now.since_us(told) >= TOLD_AGAIN_US);
+        if let Some(package) = self.ending.package.as_ref().filter(|_| is_member && is_due) {
+            self.ending.told.insert(from, self.now);
             let message = Message::SyncOffer(Arc::clone(package));
             self.outputs.push_back(Output::Send { to: from, message });
         }
@@ -153,14 +168,34 @@ impl Shard {
         };
         let package = SyncPackage::last(certificate, plan.as_ref().clone(), &self.ledger);
         let package = Arc::new(package);
+        self.keep_end(&package);
+        self.finish(package, plan);
+    }
+
+    /// The certificate of a final checkpoint that was executed here: others have seen its quorum.
+    pub(super) fn close_with(&mut self, package: Arc<SyncPackage>) {
+        let certified = package.certificate.checkpoint.digest();
+        let (height, own) = (self.checkpoints.last().height, self.checkpoints.last_digest());
+        if own != certified {
+            self.event(Event::Diverged { height, own, certified });
+            self.stopped = true;
+            return;
+        }
+        if let Some(plan) = self.ending.plan.clone() {
+            self.checkpoints.certify(height);
+            self.keep_end(&package);
+            self.finish(package, plan);
+        }
+    }
+
+    /// What follows an epoch must not depend on a disk that has forgotten its end.
+    fn keep_end(&mut self, package: &Arc<SyncPackage>) {
         let record = Record::Snapshot {
-            package: Arc::clone(&package),
+            package: Arc::clone(package),
             ledger: Box::new(self.ledger.clone()),
             floor: self.machine.floor(),
         };
-        // What follows an epoch must not depend on a disk that has forgotten its end.
         self.outputs.push_back(Output::Persist { record, barrier: true });
-        self.finish(package, plan);
     }
 
     /// Takes over a certified final state, which another validator or the own log has.

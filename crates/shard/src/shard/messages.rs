@@ -53,14 +53,32 @@ impl Shard {
     }
 
     fn receive_offer(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>) {
-        if self.ending.is_executed() || !self.sync.wants(&package, self.height()) {
+        if !self.is_of_use(from, &package) || !self.checking.insert(from) {
             return;
         }
         let members = self.config.keys.committee().len();
         if check_offer(&package, members, self.config.consensus.gc_depth).is_err() {
-            return self.event(Event::LyingSyncer(from));
+            self.checking.remove(&from);
+            return self.lied(from);
         }
         self.outputs.push_back(Output::VerifySync { from, package });
+    }
+
+    /// Whether an offer leads anywhere. Whoever has executed the end of the epoch and never saw it
+    /// certified needs nothing of it but the certificate.
+    fn is_of_use(&self, from: ValidatorIndex, package: &SyncPackage) -> bool {
+        if self.ending.is_closed() || self.sync.is_liar(from) {
+            return false;
+        }
+        if self.ending.is_executed() {
+            return package.is_last() && package.certificate.checkpoint.height == self.height();
+        }
+        self.sync.wants(package, self.height())
+    }
+
+    fn lied(&mut self, from: ValidatorIndex) {
+        self.sync.note_liar(from);
+        self.event(Event::LyingSyncer(from));
     }
 
     pub(super) fn offer_checked(
@@ -69,13 +87,18 @@ impl Shard {
         package: Arc<SyncPackage>,
         valid: bool,
     ) {
+        self.checking.remove(&from);
         if !valid {
-            return self.event(Event::LyingSyncer(from));
+            return self.lied(from);
         }
-        if !self.ending.is_executed() && self.sync.wants(&package, self.height()) {
-            let requests = self.sync.begin(self.now, package);
-            self.send_all(requests);
+        if !self.is_of_use(from, &package) {
+            return;
         }
+        if self.ending.is_executed() {
+            return self.close_with(package);
+        }
+        let requests = self.sync.begin(self.now, from, package);
+        self.send_all(requests);
     }
 
     fn synchronised(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {

@@ -12,6 +12,10 @@ const MAX_PENDING_EVIDENCE: usize = 64;
 /// besides. An invalid block that is longer itself is refused by all, and accused by nobody.
 const MAX_EVIDENCE_BYTES: usize = 4 * 1024 * 1024;
 
+/// The most bytes of everything in a block but transactions: with as many of these as there may
+/// be, it fits a frame.
+const MAX_CARRIED_BYTES: usize = 6 * 1024 * 1024;
+
 /// Evidence that was proposed and is not committed after so many rounds is proposed again.
 const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
 
@@ -20,26 +24,33 @@ impl Shard {
         if self.ending.is_executed() {
             return self.give(round, Payload::default());
         }
+        let announcement = self.ending.take(round);
         let deliveries = self.exchange.take(round, &self.ledger);
+        let announced = announcement.iter().map(encoded_bytes).sum::<usize>();
+        let delivered = deliveries.iter().map(encoded_bytes).sum::<usize>();
+        let room = MAX_CARRIED_BYTES.saturating_sub(announced + delivered);
         let mut evidence: Vec<Evidence> = Vec::new();
         let mut accused = 0;
         for (due, proof) in &mut self.evidence {
             let bytes = encoded_bytes(proof);
-            let fits = accused + bytes <= MAX_EVIDENCE_BYTES;
+            let fits = accused + bytes <= MAX_EVIDENCE_BYTES.min(room);
             if *due <= round && fits && evidence.len() < MAX_BLOCK_EVIDENCE {
                 *due = round.plus(EVIDENCE_PATIENCE_ROUNDS);
                 accused += bytes;
                 evidence.push(proof.clone());
             }
         }
-        let carried = accused + deliveries.iter().map(encoded_bytes).sum::<usize>();
+        let room = room.saturating_sub(accused);
+        let reports = self.reports.take(round, self.config.own, &self.ledger, room);
+        let reported = reports.iter().map(encoded_bytes).sum::<usize>();
+        let carried = announced + delivered + accused + reported;
         let transactions = self.mempool.take(round, &self.ledger, carried);
         let payload = Payload {
             transactions: Bounded::truncated(transactions),
             evidence: Bounded::truncated(evidence),
             deliveries: Bounded::truncated(deliveries),
-            announcement: self.ending.take(round),
-            reports: self.reports.take(round, self.config.own, &self.ledger),
+            announcement,
+            reports,
         };
         self.give(round, payload);
     }

@@ -13,8 +13,9 @@ use crate::checkpoints::collect_certificate;
 /// The most reports that wait; the oldest go first.
 const MAX_WAITING: usize = 256;
 
-/// The most bytes of reports in a block, unless one alone has more.
-const MAX_REPORTED_BYTES: usize = 1_500_000;
+/// The most bytes of one report. Evidence of more is reported by nobody, and its offender is only
+/// refused.
+const MAX_REPORT_BYTES: usize = 4 * 1024 * 1024 + 1_024;
 
 /// A report in a block that is not executed after so many rounds is made again.
 const PATIENCE_ROUNDS: u64 = 24;
@@ -30,7 +31,8 @@ impl Reports {
     /// Takes in a report whose signatures were checked. What is there already is not taken twice,
     /// and of a shard's checkpoints the newest takes the place of those before it.
     pub(super) fn add(&mut self, report: Report) {
-        if self.waiting.iter().any(|(_, other)| *other == report) {
+        let is_known = self.waiting.iter().any(|(_, other)| *other == report);
+        if is_known || encoded_bytes(&report) > MAX_REPORT_BYTES {
             return;
         }
         self.waiting.retain(|(_, other)| !replaces(&report, other));
@@ -46,13 +48,16 @@ impl Reports {
         round: Round,
         own: ValidatorIndex,
         ledger: &Ledger,
+        room: usize,
     ) -> Bounded<Report, MAX_BLOCK_REPORTS> {
-        self.waiting.retain(|(_, report)| ledger.admit_report(own, report).is_ok());
+        // One that was made lately is judged when it is due again: judging costs.
+        self.waiting
+            .retain(|(due, report)| *due > round || ledger.admit_report(own, report).is_ok());
         let mut taken = Vec::new();
         let mut carried = 0;
         for (due, report) in &mut self.waiting {
             let bytes = encoded_bytes(report);
-            let fits = taken.is_empty() || carried + bytes <= MAX_REPORTED_BYTES;
+            let fits = carried + bytes <= room;
             if *due <= round && fits && taken.len() < MAX_BLOCK_REPORTS {
                 *due = round.plus(PATIENCE_ROUNDS);
                 carried += bytes;
@@ -80,6 +85,12 @@ fn replaces(report: &Report, other: &Report) -> bool {
 }
 
 impl Shard {
+    /// What was to be reported and would still change something, for the beacon's next epoch.
+    #[must_use]
+    pub fn pending_reports(&self) -> Vec<Report> {
+        self.reports.waiting.iter().map(|(_, report)| report.clone()).collect()
+    }
+
     /// The certificate of the newest certified checkpoint of this epoch, while the blocks that
     /// attest it are kept: what is reported to the beacon.
     #[must_use]

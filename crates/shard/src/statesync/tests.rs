@@ -69,7 +69,7 @@ impl Downloader {
         assert_eq!(sync.start(now, Height(1)).len(), PEERS_ASKED);
         let package = package(&ledger, chunks);
         assert!(sync.wants(&package, Height(1)));
-        let requests = sync.begin(now, package);
+        let requests = sync.begin(now, peer(1), package);
         let mut downloader =
             Self { ledger, sync, now, asked: Vec::new(), offers_wanted: 0, done: false };
         downloader.note(requests);

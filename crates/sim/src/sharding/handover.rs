@@ -281,8 +281,28 @@ impl ShardedNetwork {
         for process in network.instances(seat).to_vec() {
             network.open(process, &opening);
         }
-        self.hand_on(validator, plan, shard, engine, seat);
+        if shard == BEACON {
+            self.report_on(validator, before, engine, seat);
+        } else {
+            self.hand_on(validator, plan, shard, engine, seat);
+        }
         self.react(engine);
+    }
+
+    /// What a validator had to report to the beacon goes into its next epoch.
+    fn report_on(&mut self, validator: usize, before: Epoch, engine: usize, seat: usize) {
+        let seats = self.seats_of(validator, before).into_iter();
+        let old = seats.filter(|(engine, _)| self.places[*engine].shard == BEACON);
+        let reports: Vec<qcn_types::Report> = old
+            .filter_map(|(engine, seat)| self.shards[engine].shard(seat))
+            .flat_map(qcn_shard::Shard::pending_reports)
+            .collect();
+        let network = &mut self.shards[engine].engine;
+        for process in network.instances(seat).to_vec() {
+            for report in &reports {
+                network.submit_report(process, report.clone());
+            }
+        }
     }
 
     /// What the closed shards of a validator had not executed goes into the one that opens.

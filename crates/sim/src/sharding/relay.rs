@@ -268,6 +268,7 @@ impl Links {
         shards: &mut [QuantumNetworkSimulator],
         queue: &mut EventQueue<Between>,
     ) {
+        let inherited = self.inherited(number, lane);
         let link = &mut self.links[number as usize];
         let [from, to] = link.shards;
         let Some(expected) = machine(&mut shards[to].engine, link.seats[1])
@@ -280,7 +281,7 @@ impl Links {
         };
         let at = expected.0.batches;
         let is_behind = shard.lane_end(lane).is_some_and(|end| end.sent.batches > at);
-        let progress = link.progress.entry(lane).or_default();
+        let progress = link.progress.entry(lane).or_insert(inherited);
         let patience_us = if now < progress.stands_in_until { 0 } else { link.rank * PATIENCE_US };
         if !progress.is_due(now, at, is_behind, patience_us) {
             return;
@@ -311,6 +312,18 @@ impl Links {
         self.carried.insert(carried, delivery);
         let arrive = Between::Arrive { link: number, number: carried };
         queue.push(now + link.latency_us, arrive);
+    }
+
+    /// What a relayer finds when it looks at a lane for the first time: how long it has lagged is
+    /// seen from the blocks of the epoch before, and an epoch may be shorter than everybody's patience.
+    fn inherited(&self, number: u32, lane: LaneId) -> Progress {
+        if self.links[number as usize].progress.contains_key(&lane) {
+            return Progress::default();
+        }
+        let others = self.links.iter().filter_map(|link| link.progress.get(&lane)?.lags);
+        // The furthest that anybody saw, and since when at the earliest.
+        let lags = others.max_by_key(|(at, since)| (*at, std::cmp::Reverse(*since)));
+        Progress { lags, ..Progress::default() }
     }
 
     /// What was carried arrives. Says in which shard.

@@ -148,6 +148,55 @@ fn a_closed_shard_brings_in_who_was_away() {
     }
 }
 
+/// Whoever has executed the end and never saw it certified is told, though no round follows.
+///
+/// Given that one of four is cut off just when it has executed the final checkpoint,
+/// when the others have closed and retired and it is back,
+/// then it closes with the certificate that they have, and its state is theirs.
+#[test]
+fn a_validator_cut_off_between_execution_and_certificate_closes() {
+    let (mut lab, _) = ending();
+    let mut now = Time::from_ms(400);
+    while !lab.shards[3].ending.is_executed() {
+        now = now.plus_ms(1);
+        lab.run_until(now);
+    }
+    assert!(lab.shards[3].closed().is_none());
+    lab.cut_off = vec![3];
+    lab.queue.retain(|_, (to, input)| *to != 3 || !matches!(input, Input::Message { .. }));
+    lab.run_until(now.plus_ms(2_000));
+    assert!(lab.shards[3].closed().is_none());
+    for index in 0..3 {
+        assert!(lab.shards[index].closed().is_some());
+        lab.push(now.plus_ms(2_000), index, Input::Retire);
+    }
+    lab.run_until(now.plus_ms(2_500));
+    lab.cut_off.clear();
+    lab.run_until(now.plus_ms(12_000));
+    lab.assert_agreement();
+    assert_eq!(closed(&lab, 3).certificate.checkpoint, closed(&lab, 0).certificate.checkpoint);
+    let records = lab.logs[3].iter().filter(|it| matches!(it, Record::Snapshot { .. }));
+    assert_eq!(records.count(), 1, "and it will know after a restart");
+}
+
+/// Nothing that was taken in is lost at the end: it is executed, or waits for the next epoch.
+#[test]
+fn every_transaction_is_executed_or_waits() {
+    let (mut lab, alice) = ending();
+    let to = Address::of(account_key(102).public_key());
+    for nonce in 0..60 {
+        let input = lab.transfer(&alice, nonce, to, 1);
+        lab.push(Time::from_ms(300 + 8 * nonce), 0, input);
+    }
+    lab.run_until(Time::from_ms(4_000));
+    let executed = closed(&lab, 0).ledger.account(&Address::of(alice.public_key())).unwrap().nonce;
+    let mut pending: Vec<u64> =
+        lab.shards[0].pending().iter().map(|transaction| transaction.body.nonce).collect();
+    pending.sort_unstable();
+    assert!(executed > 0 && executed < 60, "{executed}");
+    assert_eq!(pending, (executed..60).collect::<Vec<u64>>());
+}
+
 /// Without a quorum there is no end: what one validator has executed is certified nowhere.
 #[test]
 fn without_a_quorum_nothing_closes() {
