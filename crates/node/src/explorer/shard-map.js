@@ -8,17 +8,19 @@ import { h, fill, mark, reducedMotion, say, svg } from "./dom.js";
 import { count, decimal, share, whole } from "./format.js";
 
 const MAX_DRAWN = 12; // more shards are in the table only
-const MAX_LABELLED = 4; // with more shards a lane is labelled only while something is on its way
+const MAX_LABELLED = 4; // with more shards, or no room, a lane is labelled only while something is on its way
 const MAX_DOTS_OF_LANE = 24;
 const MAX_DOTS = 240;
 const SPREAD_MS = 900; // what arrived between two polls sets out over this time
 const TRAVEL_MS = 1100;
 const LINES = 5;
+const SLANTED = 0.25; // a lane's label stands beside it, unless it is flatter than this
 
 // In units of the page's letter size.
 const CARD = { width: 17, height: 8.6, pad: 0.8, line: 1.45 };
 const APART = { x: 9, y: 3.6 };
 const BULGE = 2.1;
+const LABELS = 3.2;
 const CHARACTER = 0.47;
 
 export class ShardMap {
@@ -56,18 +58,19 @@ export class ShardMap {
       this.layOut(shards, width);
     }
     for (const one of shards) this.showCard(one);
-    for (const lane of this.network.lanes) this.showLane(lane, shards.length);
+    for (const lane of this.network.lanes) this.showLane(lane);
     mark(this.drawing, "aria-label", summary(this.network));
   }
 
   layOut(shards, width) {
     const unit = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const { places, height } = placesOf(shards.length, width / unit);
+    const { places, height, labelled } = placesOf(shards.length, width / unit);
     const frame = { width, height: height * unit };
     mark(this.drawing, "viewBox", `0 0 ${frame.width} ${frame.height.toFixed(0)}`);
     mark(this.drawing, "width", frame.width);
     mark(this.drawing, "height", frame.height.toFixed(0));
     this.unit = unit;
+    this.labelled = labelled;
     this.places = new Map(shards.map((one, index) => [one.shard, { x: places[index].x * unit, y: places[index].y * unit }]));
     this.cards = new Map();
     this.lanes = new Map();
@@ -117,27 +120,27 @@ export class ShardMap {
     const label = this.makeLabel(point(shards === 2 ? 0.5 : 0.34), aside);
     const path = svg("path", { class: "way", d: `M${at(start)}Q${at(bend)} ${at(end)}` });
     const way = svg("g", { class: "lane" }, path, svg("path", { class: "head", d: headOf(bend, end, unit) }), label);
-    this.lanes.set(nameOf(lane), { way, label, point, above: Math.abs(aside.x) <= 0.5 && aside.y < 0 });
+    this.lanes.set(nameOf(lane), { way, label, point, above: Math.abs(aside.x) <= SLANTED && aside.y < 0 });
     return way;
   }
 
   makeLabel(place, aside) {
     const { unit } = this;
-    const [line, sideways] = [1.2 * unit, Math.abs(aside.x) > 0.5];
+    const [line, sideways] = [1.2 * unit, Math.abs(aside.x) > SLANTED];
     const x = place.x + aside.x * 0.8 * unit;
     const anchor = !sideways ? "middle" : aside.x > 0 ? "start" : "end";
-    const first = sideways ? place.y - line * 0.6 : aside.y < 0 ? place.y - 0.6 * unit - 2 * line : place.y + 1.5 * unit;
+    const first = sideways ? place.y - line * 0.6 + aside.y * (aside.y > 0 ? 2.2 : 1.3) * unit : aside.y < 0 ? place.y - 0.6 * unit - 2 * line : place.y + 1.5 * unit;
     return svg("text", { "text-anchor": anchor }, [0, 1, 2].map((index) => svg("tspan", { x, y: first + index * line })));
   }
 
-  showLane(lane, shards) {
+  showLane(lane) {
     const known = this.lanes.get(nameOf(lane));
     if (!known) return;
     const flying = lane.in_flight ?? null;
     const used = (lane.sent?.receipts ?? lane.received?.receipts ?? 0) > 0;
     mark(known.way, "class", `lane ${used ? "used" : "unused"} ${flying ? "flying" : ""}`.trim());
     const counted = [lane.sent && `${whole(lane.sent.receipts)} sent`, lane.received && `${whole(lane.received.receipts)} received`, flying === null ? null : `${whole(flying)} in flight`].filter(Boolean);
-    const texts = shards <= MAX_LABELLED ? counted : flying ? counted.slice(-1) : [];
+    const texts = this.labelled ? counted : flying ? counted.slice(-1) : [];
     // The line next to the lane is never the empty one.
     const lines = [...known.label.children];
     const skipped = known.above ? lines.length - texts.length : 0;
@@ -188,7 +191,7 @@ function placesOf(number, width) {
   if (width < 2 * CARD.width + APART.x + 2) {
     const step = CARD.height + (number === 2 ? 6 : APART.y + 1);
     const middles = Array.from({ length: number }, (_, index) => ({ x: width / 2, y: 0.5 + CARD.height / 2 + index * step }));
-    return { places: middles, height: middles.at(-1).y + CARD.height / 2 + 0.5 };
+    return { places: middles, height: middles.at(-1).y + CARD.height / 2 + 0.5, labelled: number === 2 };
   }
   const across = Math.min((width - CARD.width) / 2 - 0.5, number === 2 ? 20 : 42);
   const start = { 2: Math.PI, 4: (-3 * Math.PI) / 4 }[number] ?? -Math.PI / 2;
@@ -197,10 +200,10 @@ function placesOf(number, width) {
   let tall = number === 2 ? 0 : 1.5 * CARD.height;
   while (tall < number * CARD.height && overlaps(ring(tall))) tall += 1;
   const ys = ring(tall).map((one) => one.y);
-  // Two cards side by side leave room for the labels above and below the lanes between them.
-  const edge = number === 2 ? CARD.height / 2 + 3.2 : CARD.height / 2 + 1;
-  const [top, bottom] = [Math.min(...ys) - edge, Math.max(...ys) + edge];
-  return { places: ring(tall).map(({ x, y }) => ({ x, y: y - top })), height: bottom - top };
+  // Cards side by side leave room for the labels above and below the lanes between them.
+  const [over, under] = number > MAX_LABELLED ? [1, 1] : [number === 3 ? 1 : LABELS, LABELS];
+  const [top, bottom] = [Math.min(...ys) - CARD.height / 2 - over, Math.max(...ys) + CARD.height / 2 + under];
+  return { places: ring(tall).map(({ x, y }) => ({ x, y: y - top })), height: bottom - top, labelled: number <= MAX_LABELLED };
 }
 
 function overlaps(places) {

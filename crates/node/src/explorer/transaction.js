@@ -57,6 +57,8 @@ const arrivalOf = (arrival) => ARRIVALS[arrival.status] ?? ["off", String(arriva
 
 function renderTransaction(live, id, answer) {
   const [kind, text] = STATUS[answer.status] ?? ["off", String(answer.status)];
+  // From a shard that this node does not host: of its way there is only the end.
+  const onlyArrived = answer.status === "unknown" && answer.arrival;
   const inner = answer.transaction;
   const transfer = inner?.action?.transfer;
   const rotation = inner?.action?.rotate_key;
@@ -70,10 +72,10 @@ function renderTransaction(live, id, answer) {
     ["Signed with", `${inner.scheme}, ${bytes(inner.bytes)} in all`],
   ]));
   return [
-    heading("Transaction", h("span", { class: "title-hash" }, fullHash(id, "the transaction's id")), badge(kind, text), answer.arrival ? badge(...arrivalOf(answer.arrival)) : null),
+    heading("Transaction", h("span", { class: "title-hash" }, fullHash(id, "the transaction's id")), onlyArrived ? null : badge(kind, text), answer.arrival ? badge(...arrivalOf(answer.arrival)) : null),
     timeline(answer),
-    h("div", { class: "columns two" }, h("div", { class: "stack" }, details ?? unknownPanel(live, answer), answer.arrival ? wayPanel(answer) : null),
-      h("div", { class: "stack" }, panel("Where it stands", {}, facts([
+    h("div", { class: "columns two" }, h("div", { class: "stack" }, details ?? unknownPanel(live, answer), answer.arrival && !onlyArrived ? wayPanel(answer) : null),
+      h("div", { class: "stack" }, onlyArrived ? wayPanel(answer) : panel("Where it stands", {}, facts([
         ["Outcome", [outcomeBadge(answer.outcome), answer.outcome?.reason ? h("span", { class: "muted" }, ` ${answer.outcome.reason}`) : null]],
         ["Checkpoint", answer.height === null ? none() : [heightLink(answer.height, answer.shard), `, position ${whole(answer.position)}`, live.several ? ` of ${shardName(answer.shard)}` : null]],
         ["Block", answer.block ? hashLink("block", answer.block.digest, 6, answer.shard) : none()],

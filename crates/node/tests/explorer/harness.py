@@ -60,4 +60,5 @@ class Explorer:
 
     def search(self, text, reached):
         self.browser.type_into("#search-text", text + "\ue007")
-        self.browser.wait("return location.hash.startsWith(arguments[0]) && !document.querySelector('main .loading')", f"search for {text[:20]!r} to lead to {reached}", reached)
+        # The address changes before the view does.
+        self.browser.wait("return location.hash.startsWith(arguments[0]) && !document.querySelector('main .loading') && document.querySelector('main h1').textContent !== 'Found it'", f"search for {text[:20]!r} to lead to {reached}", reached)
