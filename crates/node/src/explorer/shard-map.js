@@ -88,10 +88,10 @@ export class ShardMap {
     const line = (index) => top + unit * (1.6 + CARD.line * index);
     const lines = Array.from({ length: LINES }, (_, index) => svg("text", { x: left + CARD.pad * unit, y: line(index), class: index ? null : "title" }));
     const prefix = svg("text", { x: left + wide - CARD.pad * unit, y: line(0), class: "prefix" }, one.prefix);
-    const whole_ = svg("title");
+    const tooltip = svg("title");
     const box = svg("rect", { x: left, y: top, width: wide, height: tall, rx: unit * 0.5 });
-    const card = svg("g", { class: "card" }, whole_, box, lines, prefix);
-    this.cards.set(one.shard, { card, lines, title: whole_ });
+    const card = svg("g", { class: "card" }, tooltip, box, lines, prefix);
+    this.cards.set(one.shard, { card, lines, title: tooltip });
     return card;
   }
 

@@ -18,13 +18,13 @@ export function shardsView(live) {
   const update = () => {
     const { network } = live;
     const hosted = network.shards.filter((one) => one.hosted).length;
-    say(sub, `${count(network.shards.length, "chain")}, each with a committee of its own. This node hosts ${hosted === network.shards.length ? "all of them." : `${whole(hosted)} and knows of the others only who serves them.`}`);
+    say(sub, `${count(network.shards.length, "chain")}, each with a committee of its own. This node hosts ${hostedInWords(hosted, network.shards.length)}.`);
     map.show(network);
     keep(shards.body, network.shards, (one) => one.shard, shardRow);
     keep(lanes.body, network.lanes, nameOf, laneRow);
     shards.done();
     lanes.done();
-    fill(supply, supplyFacts(network.supply));
+    fill(supply, supplyFacts(network.supply, hosted));
     tellStopped(network, stopped);
   };
   const offs = [live.needShards(), live.on("shards", update), live.on("gap", () => live.pollShards())];
@@ -41,6 +41,11 @@ export function shardsView(live) {
       map.dispose();
     },
   };
+}
+
+function hostedInWords(hosted, all) {
+  if (hosted === all) return "all of them";
+  return hosted ? `${whole(hosted)}, and knows of the others only who serves them` : "none of them, and knows only who serves them";
 }
 
 /** Screen readers hear once that a shard of this node stopped. */
@@ -105,8 +110,8 @@ function laneRow(first) {
   return row;
 }
 
-function supplyFacts(supply) {
-  if (!supply) return h("p", { class: "empty" }, "Not known before each shard of this node has a certified state.");
+function supplyFacts(supply, hosted) {
+  if (!supply) return h("p", { class: "muted" }, hosted ? "Not known before each shard of this node has a certified state." : "A node that hosts a shard can tell.");
   const counted = supply.complete ? "all shards of the network" : `${supply.shards.length === 1 ? "shard" : "shards"} ${supply.shards.join(", ")}, which this node hosts`;
   return facts([
     ["Counted", counted],
