@@ -27,16 +27,18 @@ pub fn explorer(qcn: &Path) -> Result<Outcome> {
     if !succeeds(browser_test())? {
         return Ok(Outcome::Failed("against the played network: see above".to_owned()));
     }
-    let devnet = Devnet::start(qcn)?;
-    let mut against_real = browser_test();
-    against_real.env("QCN_EXPLORER_URL", format!("http://127.0.0.1:{PORT}"));
-    let passed = succeeds(against_real)?;
-    drop(devnet);
-    if passed {
-        Ok(Outcome::Passed("against a played and a real network".to_owned()))
-    } else {
-        Ok(Outcome::Failed("against a real network: see above".to_owned()))
+    for shards in [1, 2] {
+        let devnet = Devnet::start(qcn, shards)?;
+        let mut against_real = browser_test();
+        against_real.env("QCN_EXPLORER_URL", format!("http://127.0.0.1:{PORT}"));
+        let passed = succeeds(against_real)?;
+        drop(devnet);
+        if !passed {
+            let why = format!("against a real network, shards: {shards}: see above");
+            return Ok(Outcome::Failed(why));
+        }
     }
+    Ok(Outcome::Passed("against a played network, a real one, and one of two shards".to_owned()))
 }
 
 fn browser_test() -> Command {
@@ -50,10 +52,10 @@ fn browser_test() -> Command {
 struct Devnet(Child);
 
 impl Devnet {
-    fn start(qcn: &Path) -> Result<Self> {
+    fn start(qcn: &Path, shards: u16) -> Result<Self> {
         let mut command = Command::new(qcn);
         command.args(["devnet", "--reset", "--load", "20", "--seconds", "300", "--json"]);
-        command.args(["--port", &PORT.to_string(), "--dir"]);
+        command.args(["--shards", &shards.to_string(), "--port", &PORT.to_string(), "--dir"]);
         command.arg(root().join("target").join("browser-devnet"));
         let process = command.stdout(Stdio::null()).spawn().context("starting a devnet")?;
         let running = Self(process);

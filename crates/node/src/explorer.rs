@@ -67,6 +67,8 @@ const FILES: &[File] = &[
     file!("overview.js", SCRIPT),
     file!("parts.js", SCRIPT),
     file!("search.js", SCRIPT),
+    file!("shard-map.js", SCRIPT),
+    file!("shards.js", SCRIPT),
     file!("transaction.js", SCRIPT),
 ];
 

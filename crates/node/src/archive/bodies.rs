@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::Digest;
-use qcn_types::{Bounded, CompactParents, Round, Transaction, VerifiedBlock, decode};
+use qcn_types::{Bounded, CompactParents, Payload, Round, Transaction, VerifiedBlock, decode};
 
 /// A segment that has so many bytes is finished.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -283,19 +283,19 @@ fn frame_at(bytes: &[u8]) -> Option<(Round, Digest, usize)> {
 /// in it each transaction begins and the last one ends.
 fn push_block(buffer: &mut Vec<u8>, block: &VerifiedBlock) -> Vec<u32> {
     let body = &block.body;
-    let payload = &body.payload;
+    // By name, so that a new part of the payload cannot be left out.
+    let Payload { transactions, evidence, deliveries, announcement, reports } = &body.payload;
     let parents = CompactParents::Full(Bounded::truncated(body.parents.clone()));
     let start = buffer.len();
     append(buffer, &(body.round, body.author, body.time_ms, parents));
-    append(buffer, &count(payload.transactions.len()));
-    let mut offsets = Vec::with_capacity(payload.transactions.len() + 1);
-    for transaction in &payload.transactions {
+    append(buffer, &count(transactions.len()));
+    let mut offsets = Vec::with_capacity(transactions.len() + 1);
+    for transaction in transactions {
         offsets.push(count(buffer.len() - start));
         append(buffer, transaction);
     }
     offsets.push(count(buffer.len() - start));
-    append(buffer, &(&payload.evidence, &payload.deliveries));
-    append(buffer, &(&payload.announcement, &payload.reports));
+    append(buffer, &(evidence, deliveries, announcement, reports));
     append(buffer, &(&body.attestations, &block.signature));
     offsets
 }

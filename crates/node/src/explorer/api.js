@@ -10,6 +10,11 @@ export class ApiError extends Error {
     this.remedy = remedy;
   }
 
+  /** Whether another node has what was asked for; the remedy names it. */
+  get misdirected() {
+    return this.status === 421;
+  }
+
   /** Whether the node did not answer at all. */
   get unreachable() {
     return this.status === 0;
@@ -57,6 +62,9 @@ function parse(text) {
 }
 
 export const path = (...parts) => "/v1/" + parts.map((part) => encodeURIComponent(part)).join("/");
+
+/** The same about a shard; without one it is the first that the node hosts. */
+export const pathIn = (shard, ...parts) => (shard === null ? path(...parts) : path("shards", shard, ...parts));
 
 /** The node's address as a command line would give it. */
 export const nodeUrl = () => location.origin;

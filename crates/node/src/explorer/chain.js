@@ -1,31 +1,35 @@
 // Checkpoints and blocks.
 
 import { h, fill } from "./dom.js";
-import { get, path } from "./api.js";
+import { get, pathIn } from "./api.js";
 import { bytes, count, moment, share, short, whole } from "./format.js";
 import { DagModel } from "./dag-model.js";
 import { DagView } from "./dag-view.js";
 import { checkpointRow } from "./overview.js";
-import { badge, cell, certifiedBadge, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, proofPanel, since, table, validatorLink, validatorName, weightBar } from "./parts.js";
+import { badge, cell, certifiedBadge, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, proofPanel, shardIn, shardName, shardSteps, since, suffix, table, validatorLink, validatorName, weightBar } from "./parts.js";
 
 const TRANSACTIONS_SHOWN = 200;
 const AROUND = { before: 5, after: 4 };
 const MAX_ROUNDS_DRAWN = 20;
 
-export function checkpointsView() {
+export function checkpointsView(_live, _argument, query) {
+  const shard = shardIn(query);
   const list = table("Checkpoints, newest first", ["Height", "Leader", { label: "Blocks", number: true }, { label: "Transactions", number: true }, "State", "When"]);
-  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first"), panel("All checkpoints", { class: "tight" }, paged(list, "/v1/checkpoints", "checkpoints", checkpointRow))) };
+  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first", shardSteps("checkpoints", shard)), panel("All checkpoints", { class: "tight" }, paged(list, pathIn(shard, "checkpoints"), "checkpoints", (one) => checkpointRow(one, shard)))) };
 }
 
-export function checkpointView(live, height) {
-  const view = loaded(`Checkpoint ${short(height)}`, (signal) => get(path("checkpoints", height), { signal }), (checkpoint) => {
+export function checkpointView(live, height, query) {
+  const shard = shardIn(query);
+  const store = live.of(shard);
+  const view = loaded(`Checkpoint ${short(height)}`, (signal) => get(pathIn(shard, "checkpoints", height), { signal }), (checkpoint) => {
     view.certified = isFinal(checkpoint);
     view.drawing?.dispose();
-    view.drawing = commitDrawing(live, checkpoint);
-    return renderCheckpoint(live, checkpoint, view.drawing);
+    view.drawing = commitDrawing(store, checkpoint, shard);
+    return renderCheckpoint(store, checkpoint, view.drawing, shard);
   });
-  // A certificate takes a moment; until it is there, each one that arrives may be it.
-  const off = live.on("certified", (event) => view.certified === false && event.height >= Number(height) && view.reload());
+  // A certificate takes a moment; until it is there, each one that arrives may be it. Of other
+  // shards than the first no events arrive: they are asked again each second.
+  const off = store === live ? live.on("certified", (event) => view.certified === false && event.height >= Number(height) && view.reload()) : live.on("status", () => view.certified === false && view.reload());
   return withEnd(view, off);
 }
 
@@ -39,18 +43,18 @@ function withEnd(view, off) {
   return view;
 }
 
-function renderCheckpoint(live, one, drawing) {
+function renderCheckpoint(live, one, drawing, shard) {
   const height = Number(one.height);
   const steps = h("nav", { class: "steps", "aria-label": "Neighbouring checkpoints" },
-    height > 1 ? h("a", { class: "button", href: `#/checkpoint/${height - 1}`, rel: "prev" }, `\u2190 ${whole(height - 1)}`) : null,
-    h("a", { class: "button", href: `#/checkpoint/${height + 1}`, rel: "next" }, `${whole(height + 1)} \u2192`));
+    height > 1 ? h("a", { class: "button", href: `#/checkpoint/${height - 1}${suffix(shard)}`, rel: "prev" }, `\u2190 ${whole(height - 1)}`) : null,
+    h("a", { class: "button", href: `#/checkpoint/${height + 1}${suffix(shard)}`, rel: "next" }, `${whole(height + 1)} \u2192`));
   return [
-    heading(`Checkpoint ${whole(one.height)}`, null, certifiedBadge(isFinal(one)), steps),
+    heading(`Checkpoint ${whole(one.height)}`, live.several ? `Of ${shardName(one.shard)}` : null, certifiedBadge(isFinal(one)), steps),
     h("div", { class: "columns two" },
       h("div", { class: "stack" },
         panel("What it states", {}, facts([
           ["Executed", [since(one.time_unix_ms), h("span", { class: "muted" }, ` ${moment(one.time_unix_ms)}`)]],
-          ["Leader", one.leader ? [validatorLink(one.leader.author), `, round ${whole(one.leader.round)} `, hashLink("block", one.leader.digest)] : none()],
+          ["Leader", one.leader ? [validatorLink(one.leader.author, shard), `, round ${whole(one.leader.round)} `, hashLink("block", one.leader.digest, 6, shard)] : none()],
           ["Shard and epoch", `${whole(one.shard)}, ${whole(one.epoch)}`],
           ["Digest", fullHash(one.digest, "the checkpoint's digest")],
           ["State root", fullHash(one.state_root, "the state root")],
@@ -60,7 +64,7 @@ function renderCheckpoint(live, one, drawing) {
           ["Parent", fullHash(one.parent, "the parent's digest")],
         ])),
         panel(`${count(one.transactions?.length ?? 0, "transaction")}, in order`, { class: "tight" }, outcomes(one))),
-      h("div", { class: "stack" }, certificatePanel(live, one), isFinal(one) ? proofPanel(`${path("checkpoints", height)}/proof`, `checkpoint-${height}.json`, "that it is final") : null, drawing.element, blocksPanel(one)))];
+      h("div", { class: "stack" }, certificatePanel(live, one), isFinal(one) ? proofPanel(`${pathIn(shard, "checkpoints", height)}/proof`, `checkpoint-${shard === null ? "" : `${shard}-`}${height}.json`, "that it is final") : null, drawing.element, blocksPanel(one, shard)))];
 }
 
 /** Final: certified itself, or below a certified one, which covers all before it. */
@@ -91,28 +95,28 @@ function outcomes(one) {
   return [list.element, rest > 0 ? h("p", { class: "muted more" }, `and ${whole(rest)} more, which the API lists.`) : null];
 }
 
-function blocksPanel(one) {
+function blocksPanel(one, shard) {
   const list = table("Blocks, in their committed order", [{ label: "Round", number: true }, "Validator", "Block"]);
-  list.body.append(...(one.blocks ?? []).slice(0, TRANSACTIONS_SHOWN).map((block) => h("tr", {}, cell(whole(block.round), "number"), cell(validatorLink(block.author)), cell(hashLink("block", block.digest)))));
+  list.body.append(...(one.blocks ?? []).slice(0, TRANSACTIONS_SHOWN).map((block) => h("tr", {}, cell(whole(block.round), "number"), cell(validatorLink(block.author, shard)), cell(hashLink("block", block.digest, 6, shard)))));
   list.done();
   return panel(`Brings in ${count(one.blocks?.length ?? 0, "block")}`, { class: "tight" }, list.element);
 }
 
-function commitDrawing(live, one) {
+function commitDrawing(live, one, shard) {
   const rounds = (one.blocks ?? []).map((block) => block.round);
   const to = Math.max(one.leader?.round ?? 1, ...rounds.slice(0, 1000)) + 2;
   const from = Math.max(1, Math.min(...rounds.slice(0, 1000), to - 4), to - MAX_ROUNDS_DRAWN);
-  return drawing(live, "In the DAG", { from, to }, () => new Set((one.blocks ?? []).map((block) => block.digest)));
+  return drawing(live, shard, "In the DAG", { from, to }, () => new Set((one.blocks ?? []).map((block) => block.digest)));
 }
 
 /** Some rounds of the DAG as they are, with some blocks standing out. */
-function drawing(live, title, { from, to }, markedOf) {
+function drawing(live, shard, title, { from, to }, markedOf) {
   const model = new DagModel();
   const box = h("div", { class: "drawing" });
   const element = panel(title, { class: "strip" }, box);
   let view = null;
   let off = () => {};
-  get(`/v1/blocks?from_round=${from}&to_round=${to}`, { exact: false }).then((answer) => {
+  get(`${pathIn(shard, "blocks")}?from_round=${from}&to_round=${to}`, { exact: false }).then((answer) => {
     model.merge(answer);
     if (!model.blocks) {
       fill(box, h("p", { class: "empty" }, "This node does not hold these rounds any more."));
@@ -132,33 +136,36 @@ function drawing(live, title, { from, to }, markedOf) {
   };
 }
 
-export function blockView(live, digest) {
-  const view = loaded(`Block ${short(digest)}`, (signal) => get(path("blocks", digest), { signal }), (block) => {
+export function blockView(live, digest, query) {
+  const shard = shardIn(query);
+  const store = live.of(shard);
+  const view = loaded(`Block ${short(digest)}`, (signal) => get(pathIn(shard, "blocks", digest), { signal }), (block) => {
     view.pending = block.state === "pending";
     view.drawing?.dispose();
-    view.drawing = drawing(live, "Its history", { from: Math.max(1, block.round - AROUND.before), to: block.round + AROUND.after }, (model) => model.history(block.digest));
-    return renderBlock(block, view.drawing);
+    view.drawing = drawing(store, shard, "Its history", { from: Math.max(1, block.round - AROUND.before), to: block.round + AROUND.after }, (model) => model.history(block.digest));
+    return renderBlock(block, view.drawing, shard);
   });
-  const off = live.on("executed", (event) => view.pending && (event.blocks ?? []).some((one) => one.digest === digest) && view.reload());
+  const committed = (event) => (event.blocks ?? []).some((one) => one.digest === digest);
+  const off = store === live ? live.on("executed", (event) => view.pending && committed(event) && view.reload()) : live.on("status", () => view.pending && view.reload());
   return withEnd(view, off);
 }
 
-function renderBlock(block, drawn) {
+function renderBlock(block, drawn, shard) {
   const committed = block.state === "committed";
   const parents = table("Parents", [{ label: "Round", number: true }, "Validator", "Block"], { empty: "A block of the first round has no parents." });
-  parents.body.append(...(block.parents ?? []).map((one) => h("tr", {}, cell(whole(one.round), "number"), cell(validatorLink(one.author)), cell(hashLink("block", one.digest)))));
+  parents.body.append(...(block.parents ?? []).map((one) => h("tr", {}, cell(whole(one.round), "number"), cell(validatorLink(one.author, shard)), cell(hashLink("block", one.digest, 6, shard)))));
   parents.done();
   const ids = block.transaction_ids ?? [];
   const list = table("Transactions it proposes", [{ label: "Position", number: true }, "Transaction"], { empty: "It proposes no transactions." });
   list.body.append(...ids.slice(0, TRANSACTIONS_SHOWN).map((id, position) => h("tr", {}, cell(whole(position), "number"), cell(hashLink("tx", id, 12)))));
   list.done();
   return [
-    heading(`Block of ${validatorName(block.author)}, round ${whole(block.round)}`, null, block.leader ? badge("lead", "leader") : null, committed ? badge("good", "committed") : badge("wait", "pending")),
+    heading(`Block of ${validatorName(block.author, shard)}, round ${whole(block.round)}`, shard === null ? null : `In ${shardName(shard)}`, block.leader ? badge("lead", "leader") : null, committed ? badge("good", "committed") : badge("wait", "pending")),
     h("div", { class: "columns two" },
       h("div", { class: "stack" },
         panel("What it says", {}, facts([
-          ["Author", validatorLink(block.author)],
-          ["Committed in", committed ? heightLink(block.height) : "not yet"],
+          ["Author", validatorLink(block.author, shard)],
+          ["Committed in", committed ? heightLink(block.height, shard) : "not yet"],
           ["Signed", [since(block.time_unix_ms), h("span", { class: "muted" }, ` ${moment(block.time_unix_ms)}`)]],
           ["Carries", `${count(block.transactions, "transaction")}, ${count(block.attestations, "attestation")}, ${count(block.evidence, "proof of misbehaviour", "proofs of misbehaviour")}`],
           ["Size", bytes(block.bytes)],

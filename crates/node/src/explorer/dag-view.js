@@ -315,7 +315,7 @@ export class DagView {
     if (this.dragged) return;
     const place = this.at(event);
     const block = place && this.model.slot(place.round, place.author)?.block;
-    if (block) location.hash = `#/block/${encodeURIComponent(block.digest)}`;
+    if (block) location.hash = `#/block/${encodeURIComponent(block.digest)}${this.live.suffix}`;
   }
 
   focusIn() {
@@ -369,7 +369,7 @@ export class DagView {
     else if (event.key === "Escape") this.select(null);
     else if (event.key === "Enter" && this.cursor) {
       const block = this.model.slot(this.cursor.round, this.cursor.author)?.block;
-      if (block) location.hash = `#/block/${encodeURIComponent(block.digest)}`;
+      if (block) location.hash = `#/block/${encodeURIComponent(block.digest)}${this.live.suffix}`;
     } else return;
     event.preventDefault();
   }

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { whole } from "./format.js";
 import { DagModel } from "./dag-model.js";
 import { DagView, stateText } from "./dag-view.js";
-import { heading, legend, validatorName } from "./parts.js";
+import { heading, legend, shardName, suffix, validatorName } from "./parts.js";
 
 const FETCH_EVERY_MS = 350;
 const FETCH_AT_LEAST_MS = 1000; // and otherwise it rests as long as the last fetch took
@@ -124,7 +124,7 @@ export function dagView(live, _argument, query) {
   const offs = [live.on("change", () => grid.update(false))];
   return {
     title: "DAG",
-    element: h("div", { class: "dag-page" }, heading("DAG", "Every validator signs one block a round. Lines lead to the blocks it had seen; gold lines are votes for a leader."), toolbar, stageBox, grid.element, howToRead()),
+    element: h("div", { class: "dag-page" }, heading("DAG", `${live.several ? `Of ${shardName(live.status?.shard)}. ` : ""}Every validator signs one block a round. Lines lead to the blocks it had seen; gold lines are votes for a leader.`), toolbar, stageBox, grid.element, howToRead()),
     dispose() {
       for (const off of offs) off();
       release();
@@ -202,7 +202,7 @@ function tableRow(model, round, order) {
       const kind = kindOf(slot);
       const content = [h("span", { "aria-hidden": "true", class: `sign ${kind}` }, SIGNS[kind])];
       const label = `${validatorName(author)}, round ${round}: ${text}`;
-      fill(box, block ? h("a", { href: `#/block/${block.digest}`, "aria-label": label }, content) : [content, h("span", { class: "hidden" }, text)]);
+      fill(box, block ? h("a", { href: `#/block/${block.digest}${suffix()}`, "aria-label": label }, content) : [content, h("span", { class: "hidden" }, text)]);
     }
   };
   return row;

@@ -90,6 +90,12 @@ export function share(part, total) {
   return `${value >= 99.95 || value === 0 ? value.toFixed(0) : value.toFixed(1)}%`;
 }
 
+/** The node's words, which start small and end without a point. */
+export function sentence(text) {
+  const words = String(text ?? "").trim();
+  return words && `${words[0].toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
+}
+
 /** "1 block", "2 blocks". */
 export function count(number, word, words = `${word}s`) {
   return `${whole(number)} ${number === 1 ? word : words}`;

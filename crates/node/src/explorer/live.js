@@ -4,10 +4,12 @@
 // is as fast as anyone reads. After a gap (reconnected, or told `missed`) everything is fetched.
 
 import { get } from "./api.js";
+import { sentence } from "./format.js";
 
 const STATUS_EVERY_MS = 1000;
 const VALIDATORS_EVERY_MS = 3000;
 const SLOW_EVERY_MS = 30000;
+const SHARDS_EVERY_MS = 1000; // while a view shows them
 const SILENT_AFTER_MS = 5000;
 const MAX_WAITING_HEIGHTS = 512;
 const MAX_LATENCIES = 160;
@@ -28,7 +30,9 @@ export class Live {
     this.evidence = [];
     this.isolated = new Set();
     this.stream = "connecting"; // connecting | open | lost
+    this.network = null; // what /v1/shards says: {shards, lanes, supply}
     this.unreachable = null; // the ApiError, while the node does not answer
+    this.elsewhere = null; // the ApiError of a node without a shard of its own
     this.answeredAt = 0;
     this.clockAhead = 0; // this browser's clock minus the node's
     this.latencies = [];
@@ -40,6 +44,7 @@ export class Live {
     this.newest = []; // {height, transactions} of the newest executed checkpoints
     this.certifiedAt = 0;
     this.wantsBlocks = 0;
+    this.wantsShards = 0;
     this.retry = RETRY_MS[0];
   }
 
@@ -48,6 +53,7 @@ export class Live {
     this.pollStatus();
     this.pollValidators();
     this.pollEvidence();
+    this.pollShards();
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.tell("gap");
     });
@@ -87,6 +93,31 @@ export class Live {
         if (this.wantsBlocks === 0 && this.streamed.includes("blocks")) this.connect();
       }, 1000);
     };
+  }
+
+  /** Where all shards stand is asked for each second only while something shows it. */
+  needShards() {
+    this.wantsShards += 1;
+    this.pollShards();
+    return () => (this.wantsShards -= 1);
+  }
+
+  /** Whether the network has more than one shard. */
+  get several() {
+    return (this.network?.shards.length ?? 0) > 1;
+  }
+
+  /** What links to things that only a shard has a name for carry, where there are several. */
+  get suffix() {
+    return this.several && this.status ? `?shard=${this.status.shard}` : "";
+  }
+
+  /** This store as a view of another shard needs it: that committee, and the same listeners. */
+  of(shard) {
+    const one = this.network?.shards.find((one) => one.shard === shard);
+    if (!one || !this.status || shard === this.status.shard) return this;
+    const committee = { total_weight: one.total_weight, quorum_weight: one.quorum_weight };
+    return Object.assign(Object.create(this), { validators: one.committee.map((seat) => ({ ...seat, index: seat.seat })), isolated: new Set(), status: { ...this.status, shard, committee } });
   }
 
   connect() {
@@ -179,6 +210,7 @@ export class Live {
       const status = await get("/v1/status", { timeout: 6000 });
       const before = this.status;
       this.status = status;
+      this.elsewhere = null;
       this.answeredAt = Date.now();
       if (status.now_unix_ms) this.clockAhead = Date.now() - status.now_unix_ms;
       if (!before || status.certified_height > before.certified_height || !this.certifiedAt) this.certifiedAt = performance.now();
@@ -192,7 +224,9 @@ export class Live {
       this.tell("status", status);
       if (!before) this.tell("validators");
     } catch (error) {
-      this.unreachable = error;
+      // A node without a seat answers well, and says who has some.
+      this.elsewhere = error.misdirected ? error : null;
+      this.unreachable = error.misdirected ? null : error;
     }
     this.changed();
     this.statusTimer = setTimeout(() => this.pollStatus(), document.hidden ? 5000 : STATUS_EVERY_MS);
@@ -210,6 +244,19 @@ export class Live {
       // The status poll says so.
     }
     this.validatorsTimer = setTimeout(() => this.pollValidators(), VALIDATORS_EVERY_MS);
+  }
+
+  async pollShards() {
+    clearTimeout(this.shardsTimer);
+    try {
+      const { shards = [], lanes = [], supply = null } = await get("/v1/shards", { timeout: 6000 });
+      this.network = { shards, lanes, supply };
+      this.tell("shards", this.network);
+    } catch {
+      // The status poll says so.
+    }
+    clearTimeout(this.shardsTimer);
+    this.shardsTimer = setTimeout(() => this.pollShards(), !this.network ? VALIDATORS_EVERY_MS : this.wantsShards && !document.hidden ? SHARDS_EVERY_MS : SLOW_EVERY_MS);
   }
 
   async pollEvidence() {
@@ -271,6 +318,7 @@ export class Live {
   trouble() {
     const status = this.status;
     if (this.unreachable) return { kind: "unreachable", text: "What you see is the last it said. It is asked again every second." };
+    if (this.elsewhere) return { kind: "elsewhere", text: `${sentence(this.elsewhere.message)} ${sentence(this.elsewhere.remedy)}` };
     if (!status) return null;
     if (status.stopped) return { kind: "stopped", text: `The node stopped: ${status.stopped}` };
     const { weight, quorum, total, up, size } = this.reach();

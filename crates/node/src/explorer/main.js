@@ -10,13 +10,14 @@ import { blockView, checkpointView, checkpointsView } from "./chain.js";
 import { accountView, transactionView, transactionsView } from "./transaction.js";
 import { evidenceView, validatorView, validatorsView } from "./network.js";
 import { searchView } from "./search.js";
+import { shardsView } from "./shards.js";
 
 const live = new Live();
 use(live);
 
 const VIEWS = {
   "": overview, dag: dagView, checkpoints: checkpointsView, checkpoint: checkpointView, block: blockView, transactions: transactionsView, tx: transactionView,
-  account: accountView, validators: validatorsView, validator: validatorView, evidence: evidenceView, search: searchView,
+  account: accountView, validators: validatorsView, validator: validatorView, evidence: evidenceView, search: searchView, shards: shardsView,
 };
 
 const NAV = [["", "Overview"], ["dag", "DAG"], ["checkpoints", "Checkpoints"], ["transactions", "Transactions"], ["validators", "Validators"], ["evidence", "Evidence"]];
@@ -42,7 +43,7 @@ function parseHash() {
 function show(moved) {
   const { kind, argument, query } = parseHash();
   view?.dispose?.();
-  const make = Object.hasOwn(VIEWS, kind) ? VIEWS[kind] : missing;
+  const make = Object.hasOwn(VIEWS, kind) && (kind !== "shards" || live.several) ? VIEWS[kind] : missing;
   view = make(live, argument, query);
   fill(main, view.element);
   document.title = `${view.title} \u00b7 ${live.status?.chain_name ?? "qcn"} explorer`;
@@ -144,6 +145,14 @@ function showCount(number) {
   fill(link, "Evidence", number ? [h("span", { class: "hidden" }, ", proofs: "), h("span", { class: "count" }, whole(number))] : null);
 }
 
+/** Where there is more than one shard, there is a way to see them. */
+function showShardsLink() {
+  const nav = document.getElementById("nav");
+  if (!live.several || nav.querySelector('[data-kind="shards"]')) return;
+  const link = h("a", { href: "#/shards", "data-kind": "shards", "aria-current": parseHash().kind === "shards" ? "page" : null }, "Shards");
+  nav.querySelector('[data-kind="dag"]').parentElement.after(h("li", {}, link));
+}
+
 let bannerKind = null;
 
 /** One banner, for the gravest trouble; screen readers hear when it comes and goes. */
@@ -162,11 +171,11 @@ function showBanner() {
   say(banners.querySelector(".banner-time"), incident ? duration(Date.now() - incident.from) : "");
 }
 
-const TITLES = { unreachable: "The node does not answer", stopped: "The node stopped", partition: "Cut off from a quorum", recovering: "Recovering", synchronising: "Synchronising", silent: "Finality stands still" };
+const TITLES = { elsewhere: "No shard here", unreachable: "The node does not answer", stopped: "The node stopped", partition: "Cut off from a quorum", recovering: "Recovering", synchronising: "Synchronising", silent: "Finality stands still" };
 
 function bannerFor({ kind }) {
-  const calm = kind === "recovering" || kind === "synchronising";
-  const hint = kind === "partition" ? "Nothing becomes final here until it heals; reads go on." : "";
+  const calm = kind === "elsewhere" || kind === "recovering" || kind === "synchronising";
+  const hint = kind === "elsewhere" ? "The shards and their committees are shown all the same." : kind === "partition" ? "Nothing becomes final here until it heals; reads go on." : "";
   return h("div", { class: `banner ${calm ? "calm" : "grave"}` }, h("span", { class: "banner-sign", "aria-hidden": "true" }, calm ? "\u21bb" : "\u25b2"),
     h("p", {}, h("strong", {}, TITLES[kind] ?? kind), " ", h("span", { class: "banner-text" }), hint ? ` ${hint}` : ""), h("span", { class: "banner-time" }),
     kind === "unreachable" ? h("button", { type: "button", class: "button", onclick: () => live.pollStatus() }, "Try now") : null);
@@ -193,11 +202,13 @@ function begin() {
 const FIRST_ANSWER_MS = 2500;
 setTimeout(begin, FIRST_ANSWER_MS);
 live.on("change", () => {
-  if (live.unreachable) begin();
+  if (live.unreachable || (live.elsewhere && live.network)) begin();
 });
-const off = live.on("validators", () => {
-  if (!live.status || !live.validators.length) return;
-  off();
+live.on("shards", showShardsLink);
+const offs = ["validators", "shards"].map((kind) => live.on(kind, () => {
+  const hasShard = live.status && live.validators.length;
+  if (!live.network || !(hasShard || live.elsewhere)) return;
+  for (const off of offs) off();
   if (started) show(false);
   else begin();
-});
+}));

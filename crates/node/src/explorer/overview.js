@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { count, decimal, duration, clock, milliseconds, percentiles, share, whole } from "./format.js";
 import { DagFeed } from "./dag.js";
 import { DagView } from "./dag-view.js";
-import { badge, cell, certifiedBadge, hashLink, heading, heightLink, legend, outcomeBadge, panel, since, sparkline, table, validatorLink, weightBar } from "./parts.js";
+import { badge, cell, certifiedBadge, hashLink, heading, heightLink, legend, outcomeBadge, panel, shardName, since, sparkline, table, validatorLink, weightBar } from "./parts.js";
 
 const ROWS = 10;
 const LISTS_EVERY_MS = 1000;
@@ -33,7 +33,7 @@ export function overview(live) {
   title.classList.add("hidden");
   return {
     title: "Overview",
-    element: h("div", { class: "overview" }, title, vitals.element,
+    element: h("div", { class: "overview" }, title, whose(live), vitals.element,
       panel("The DAG, live", { class: "strip", end: h("a", { href: "#/dag", class: "panel-link" }, "Explore the DAG") }, strip.element, legend()),
       h("div", { class: "columns" },
         panel("Checkpoints", { class: "tight", end: h("a", { href: "#/checkpoints", class: "panel-link" }, "All checkpoints") }, checkpoints.element),
@@ -47,6 +47,12 @@ export function overview(live) {
       strip.dispose();
     },
   };
+}
+
+/** With several shards all of this is about one of them. */
+function whose(live) {
+  if (!live.several || !live.status) return null;
+  return h("p", { class: "whose muted" }, `This is ${shardName(live.status.shard)}, the first of ${whole(live.network.shards.length)} that this node hosts. `, h("a", { href: "#/shards" }, "See all shards"));
 }
 
 function vital(label, id) {
@@ -134,7 +140,7 @@ function makeLists(checkpoints, transactions) {
     at = performance.now();
     try {
       const [newest, executed] = await Promise.all([get(`/v1/checkpoints?limit=${ROWS}`), get(`/v1/transactions?limit=${ROWS}`)]);
-      keep(checkpoints.body, newest.checkpoints ?? [], (one) => one.height, checkpointRow);
+      keep(checkpoints.body, newest.checkpoints ?? [], (one) => one.height, (one) => checkpointRow(one));
       keep(transactions.body, executed.transactions ?? [], (one) => one.id, transactionRow);
       checkpoints.done();
       transactions.done();
@@ -146,9 +152,10 @@ function makeLists(checkpoints, transactions) {
   return { update, want: () => (wanted = true) };
 }
 
-export function checkpointRow(one) {
+/** Of a shard, which is that of the first where it is not given. */
+export function checkpointRow(one, shard = null) {
   const state = h("td", {}, certifiedBadge(one.certified));
-  const row = h("tr", {}, cell(heightLink(one.height)), cell(one.leader ? validatorLink(one.leader.author) : "", "clip-cell"), cell(whole(one.blocks), "number"), cell(whole(one.transactions), "number"), state, cell(since(one.time_unix_ms), "when"));
+  const row = h("tr", {}, cell(heightLink(one.height, shard)), cell(one.leader ? validatorLink(one.leader.author, shard) : "", "clip-cell"), cell(whole(one.blocks), "number"), cell(whole(one.transactions), "number"), state, cell(since(one.time_unix_ms), "when"));
   let certified = one.certified;
   row.update = (next) => {
     if (next.certified === certified) return;
@@ -174,7 +181,7 @@ function showEvidence(list, live) {
   keep(list, newest, (one) => one.key, (one) => h("li", {}, badge("warn", ""), h("div", {}, validatorLink(one.accused), h("span", { class: "muted block" }, `${one.offence}${one.height ? `, checkpoint ${one.height}` : ""}`))));
 }
 
-const INCIDENTS = { partition: "No quorum connected", silent: "No certificate", unreachable: "Node did not answer", stopped: "Node stopped", recovering: "Node recovering", synchronising: "Node synchronising" };
+const INCIDENTS = { partition: "No quorum connected", silent: "No certificate", elsewhere: "No shard on this node", unreachable: "Node did not answer", stopped: "Node stopped", recovering: "Node recovering", synchronising: "Node synchronising" };
 
 function showPartitions(list, live) {
   if (!live.incidents.length) {

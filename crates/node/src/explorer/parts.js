@@ -1,7 +1,7 @@
 // The pieces that views are made of.
 
 import { h, svg, fill, announce } from "./dom.js";
-import { ago, moment, share, short, whole } from "./format.js";
+import { ago, moment, sentence, share, short, whole } from "./format.js";
 import { drawSlot, readColours } from "./dag-draw.js";
 import { ApiError, get, nodeUrl } from "./api.js";
 
@@ -48,11 +48,34 @@ export function table(caption, columns, { empty = "Nothing here yet." } = {}) {
 
 export const cell = (content, kind = null) => h("td", { class: kind }, content);
 
-const link = (kind, id, text, attributes) => h("a", { href: `#/${kind}/${encodeURIComponent(id)}`, ...attributes }, text);
+/** The shard that a view is asked for; nothing where there is one, or where the first is meant. */
+export function shardIn(query) {
+  const asked = query?.get("shard") ?? "";
+  return live.several && /^\d{1,5}$/.test(asked) ? Number(asked) : null;
+}
+
+const PER_SHARD = ["checkpoint", "block"]; // every other name says itself whose it is
+const link = (kind, id, text, attributes, shard = null) => h("a", { href: `#/${kind}/${encodeURIComponent(id)}${PER_SHARD.includes(kind) ? suffix(shard) : ""}`, ...attributes }, text);
+
+/** What a link has to carry, so that it means the same with every node. */
+export const suffix = (shard = null) => (shard === null || shard === undefined || !live.several ? live.suffix : `?shard=${shard}`);
+
+/** "Shard 1 (prefix 1*)", and who it is made of. */
+export function shardName(shard) {
+  const one = live.network?.shards.find((one) => one.shard === shard);
+  return one ? `shard ${whole(shard)} (${one.prefix})` : `shard ${whole(shard)}`;
+}
+
+/** The way to the same list of the other shards, where there are several. */
+export function shardSteps(kind, shown) {
+  if (!live.several) return null;
+  const current = shown ?? live.status?.shard;
+  return h("nav", { class: "steps", "aria-label": "Shards" }, live.network.shards.map((one) => h("a", { class: "button small", href: `#/${kind}?shard=${one.shard}`, "aria-current": one.shard === current ? "page" : null, title: one.hosted ? null : "not hosted by this node" }, `Shard ${whole(one.shard)}`)));
+}
 
 /** A hash that leads somewhere, shortened to its ends. */
-export const hashLink = (kind, hex, ends = 6) => (hex ? link(kind, hex, short(hex, ends), { class: "hash", title: hex }) : none());
-export const heightLink = (height) => (height === null || height === undefined ? none() : link("checkpoint", height, whole(height), { class: "height" }));
+export const hashLink = (kind, hex, ends = 6, shard = null) => (hex ? link(kind, hex, short(hex, ends), { class: "hash", title: hex }, shard) : none());
+export const heightLink = (height, shard = null) => (height === null || height === undefined ? none() : link("checkpoint", height, whole(height), { class: "height" }, shard));
 export const none = () => h("span", { class: "muted" }, "\u2013");
 
 /** A hash in full, with a button that copies it. */
@@ -82,11 +105,14 @@ export function copyButton(text, what) {
   return button;
 }
 
-export function validatorName(index) {
-  return live?.validators.find((one) => one.index === index)?.name ?? `validator ${index}`;
+/** By the place in a shard's committee; without a shard in that of the first. */
+export function validatorName(index, shard = null) {
+  const { validators = [] } = live?.of(shard) ?? {};
+  return validators.find((one) => one.index === index)?.name ?? `validator ${index}`;
 }
 
-export const validatorLink = (index) => link("validator", index, validatorName(index), { class: "name" });
+/** A validator's page is about the first shard; in others it has a name. */
+export const validatorLink = (index, shard = null) => (live.of(shard) === live ? link("validator", index, validatorName(index), { class: "name" }) : h("span", { class: "name" }, validatorName(index, shard)));
 
 /** How long ago, kept current by main.js; the moment itself is in the title. */
 export function since(unixMs) {
@@ -109,6 +135,7 @@ export const badge = (kind, text) => h("span", { class: `badge ${kind}` }, h("sp
 export function outcomeBadge(outcome) {
   if (!outcome) return badge("wait", "pending");
   if (outcome.result === "applied") return badge("good", "applied");
+  if (outcome.result === "sent") return badge("out", "sent");
   return badge(outcome.result === "failed" ? "bad" : "warn", outcome.result);
 }
 
@@ -171,8 +198,8 @@ export function legend() {
 /** What went wrong, what to do about it, and a way to try again. */
 export function failure(error, again) {
   const told = error instanceof ApiError ? error : new ApiError(0, "page", String(error?.message ?? error), "Reload the page.");
-  const title = told.status === 404 ? "Not found" : told.unreachable ? "The node does not answer" : "That did not work";
-  return h("div", { class: "failure", role: "alert" }, h("h2", {}, title), h("p", {}, told.message), told.remedy ? h("p", { class: "muted" }, told.remedy) : null,
+  const title = told.status === 404 ? "Not found" : told.misdirected ? "Another node has it" : told.unreachable ? "The node does not answer" : "That did not work";
+  return h("div", { class: "failure", role: "alert" }, h("h2", {}, title), h("p", {}, sentence(told.message)), told.remedy ? h("p", { class: "muted" }, sentence(told.remedy)) : null,
     again ? h("button", { type: "button", class: "button", onclick: again }, "Try again") : null);
 }
 
@@ -232,14 +259,17 @@ export function paged(parts, address, name, makeRow) {
       const answer = await get(`${address}?limit=${PAGE}${before === null ? "" : `&before=${encodeURIComponent(before)}`}`);
       const rows = answer[name] ?? [];
       fill(problem);
+      parts.element.hidden = false;
       parts.body.append(...rows.map(makeRow));
       before = answer.next ?? rows.at(-1)?.height ?? null;
       more.hidden = rows.length < PAGE || answer.next === null;
+      parts.done();
     } catch (error) {
+      // A list that could not be had is not an empty one.
+      parts.element.hidden = !parts.body.childElementCount;
       fill(problem, failure(error, load));
     }
     more.disabled = false;
-    parts.done();
   };
   more.addEventListener("click", load);
   load();

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { get } from "./api.js";
 import { isHex } from "./format.js";
-import { heading, loaded, panel } from "./parts.js";
+import { heading, loaded, panel, shardName, suffix } from "./parts.js";
 
 const ROUTES = { checkpoint: "checkpoint", block: "block", transaction: "tx", account: "account", validator: "validator" };
 const NAMES = { checkpoint: "Checkpoint", block: "Block", transaction: "Transaction", account: "Account", validator: "Validator" };
@@ -21,30 +21,39 @@ export function searchView(live, _argument, query) {
   if (!text) return { title: "Search", element: h("div", {}, heading("Search"), hints()) };
   const view = loaded(`Search for ${typed.slice(0, 40)}`, (signal) => get(`/v1/search?q=${encodeURIComponent(text)}`, { signal }), ({ results = [] }) => {
     const known = results.filter((one) => Object.hasOwn(ROUTES, one.kind));
-    const best = only(known, text, live.validators);
+    const best = only(known, text, live);
     if (best) {
       // Replaced, so that the way back does not lead through here.
-      location.replace(address(best));
+      location.replace(address(best, live));
       return heading("Found it");
     }
-    return [heading(known.length ? "Several things match" : "Nothing matches", h("span", {}, "Searched for ", h("q", {}, typed.slice(0, 200)))), known.length ? list(known) : nothing(text)];
+    return [heading(known.length ? "Several things match" : "Nothing matches", h("span", {}, "Searched for ", h("q", {}, typed.slice(0, 200)))), known.length ? list(known, live) : nothing(text)];
   });
   return view;
 }
 
-const address = (one) => `#/${ROUTES[one.kind]}/${encodeURIComponent(one.id)}`;
+/** A validator's page is about the first shard; who serves the others stands with the shards. */
+const address = (one, live) => {
+  if (one.kind === "validator" && !isFirst(one, live)) return "#/shards";
+  return `#/${ROUTES[one.kind]}/${encodeURIComponent(one.id)}${["checkpoint", "block"].includes(one.kind) ? suffix(one.shard) : ""}`;
+};
+
+const isFirst = (one, live) => !live.several || one.shard === live.status?.shard;
 
 /** The one thing meant: the only result, the checkpoint of that height, or the exact hash or name. */
-function only(results, text, validators) {
+function only(results, text, live) {
   if (results.length === 1) return results[0];
-  const named = (one) => one.kind === "validator" && validators.some((validator) => String(validator.index) === String(one.id) && validator.name === text);
+  const named = (one) => one.kind === "validator" && isFirst(one, live) && live.validators.some((validator) => String(validator.index) === String(one.id) && validator.name === text);
   const exact = results.filter((one) => (one.kind !== "validator" && String(one.id) === text) || named(one));
-  const height = /^\d+$/.test(text) ? exact.find((one) => one.kind === "checkpoint") : null;
-  return height ?? (exact.length === 1 ? exact[0] : null);
+  // Shards have heights of their own, and what is meant is the reader's to say.
+  const heights = /^\d+$/.test(text) ? exact.filter((one) => one.kind === "checkpoint") : [];
+  if (heights.length) return heights.length === 1 ? heights[0] : null;
+  // An account or a transaction is the same one, whichever shard of the node knows it.
+  return new Set(exact.map((one) => `${one.kind}${one.id}`)).size === 1 ? exact[0] : null;
 }
 
-function list(results) {
-  return panel("Results", { class: "tight" }, h("ul", { class: "results" }, results.map((one) => h("li", {}, h("a", { href: address(one) }, h("span", { class: "kind" }, NAMES[one.kind]), h("span", { class: "result-title" }, one.title ?? one.id))))));
+function list(results, live) {
+  return panel("Results", { class: "tight" }, h("ul", { class: "results" }, results.map((one) => h("li", {}, h("a", { href: address(one, live) }, h("span", { class: "kind" }, NAMES[one.kind]), h("span", { class: "result-title" }, one.title ?? one.id, live.several ? h("span", { class: "muted" }, `, ${shardName(one.shard)}`) : null))))));
 }
 
 function nothing(text) {

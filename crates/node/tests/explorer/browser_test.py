@@ -4,81 +4,30 @@
     python3 browser_test.py                                  against the mock of this folder
     QCN_EXPLORER_URL=http://127.0.0.1:8080 python3 browser_test.py   against a real node with load
 
+Of a network of several shards it looks at what is special to them (shard_checks.py).
+
 Prints every check as it passes, saves screenshots to QCN_EXPLORER_SHOTS (default
 target/explorer), and exits with 1 at the first failure. Python's standard library only.
 """
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
 import traceback
-import urllib.request
 
-from webdriver import Browser, free_port
+import harness
+from harness import AUDIT, HERE, SHOTS, Explorer, expect, passed
+from shard_checks import SHARD_CHECKS
+from webdriver import free_port
 
-HERE = pathlib.Path(__file__).resolve().parent
-SHOTS = pathlib.Path(os.environ.get("QCN_EXPLORER_SHOTS", HERE.parents[3] / "target" / "explorer"))
 CHECKS = []
-COUNT = 0
-
-# What is measured on every view: names of controls, contrast of text, landmarks, ids, overflow.
-AUDIT = (HERE / "audit.js").read_text()
 
 
 def check(function):
     CHECKS.append(function)
     return function
-
-
-def passed(text):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT:3} {text}", flush=True)
-
-
-def expect(condition, text):
-    if not condition:
-        raise AssertionError(text)
-    passed(text)
-
-
-class Explorer:
-    """The page under test, and the node's own answers to compare it with."""
-
-    def __init__(self, url, mock):
-        self.url, self.mock = url.rstrip("/"), mock
-        self.browser = Browser()
-        self.opened = 0
-
-    def api(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=20) as response:
-            return json.load(response)
-
-    def post(self, path):
-        urllib.request.urlopen(urllib.request.Request(self.url + path, b"", method="POST"), timeout=20).close()
-
-    def go(self, route, fresh=False):
-        """Opens a view, within the page unless a fresh one is asked for, and waits until it has been loaded."""
-        self.opened += 1
-        if self.opened > 1 and not fresh and self.browser.run("return location.hash") != f"#/{route}":
-            self.browser.run("document.querySelector('main').firstElementChild.dataset.old = 1; location.hash = '#/' + arguments[0]", route)
-        else:
-            self.browser.open(f"{self.url}/?{self.opened}#/{route}")
-        ready = "return document.querySelector('main h1') && !document.querySelector('main [data-old], main .loading')"
-        self.browser.wait(ready, f"the view {route!r}")
-
-    def heading(self):
-        return self.browser.run("return document.querySelector('main h1')?.textContent ?? ''")
-
-    def shot(self, name):
-        self.browser.screenshot(SHOTS / f"{name}.png")
-
-    def search(self, text, reached):
-        self.browser.type_into("#search-text", text + "\ue007")
-        self.browser.wait("return location.hash.startsWith(arguments[0]) && !document.querySelector('main .loading')", f"search for {text[:20]!r} to lead to {reached}", reached)
 
 
 def dag(explorer, name):
@@ -345,6 +294,16 @@ def the_theme_is_remembered(explorer):
 
 
 @check
+def one_shard_needs_no_map(explorer):
+    explorer.go("shards")
+    expect(explorer.heading() == "There is no such view", "with one shard there is no view of shards")
+    expect(not explorer.browser.run("return document.querySelector('#nav [data-kind=shards]')"), "and no link to one")
+    explorer.go("checkpoints")
+    links = explorer.browser.wait("return [...document.querySelectorAll('main a')].map((a) => a.getAttribute('href')).join()", "checkpoints")
+    expect("shard" not in links, "nor a word of them in links")
+
+
+@check
 def names_are_never_markup(explorer):
     if not explorer.mock:
         return
@@ -418,11 +377,13 @@ def memory_stays_bounded(explorer):
     expect(nodes() < before + 200, f"the page does not grow while it runs ({before} to {nodes()} elements)")
 
 
-def quiet(explorer, went_down):
+def quiet(explorer, went_down, elsewhere=False):
     """Nothing in the console, and no request but to the node."""
     complaints = [entry["message"] for entry in explorer.browser.log("browser") if entry["level"] in ("SEVERE", "WARNING")]
     if went_down:
         complaints = [text for text in complaints if "net::ERR" not in text]
+    if elsewhere:
+        complaints = [text for text in complaints if "status of 421" not in text]
     expect(not complaints, "the console is quiet" + "".join(f"\n      {one}" for one in complaints[:10]))
     foreign = set()
     for entry in explorer.browser.log("performance"):
@@ -437,14 +398,15 @@ def quiet(explorer, went_down):
 def run(url, mock):
     explorer = Explorer(url, mock)
     chosen = sys.argv[1:]
+    shards = explorer.api("/v1/shards")["shards"]
     try:
-        for function in CHECKS:
+        for function in CHECKS if len(shards) == 1 else SHARD_CHECKS:
             if chosen and function.__name__ not in chosen:
                 continue
             print(f"-- {function.__name__.replace('_', ' ')}", flush=True)
             function(explorer)
         print("-- nothing is said behind the scenes")
-        quiet(explorer, mock)
+        quiet(explorer, mock, not all(one["hosted"] for one in shards))
     except Exception as error:
         explorer.shot("failure")
         print(f"FAILED {error}", flush=True)
@@ -454,7 +416,7 @@ def run(url, mock):
         return 1
     finally:
         explorer.browser.close()
-    print(f"{COUNT} checks passed; screenshots in {SHOTS}")
+    print(f"{harness.count} checks passed; screenshots in {SHOTS}")
     return 0
 
 

@@ -140,6 +140,8 @@ class Handler(BaseHTTPRequestHandler):
                 return chain.status()
             case ["v1", "validators"]:
                 return dict(validators=chain.validators_json())
+            case ["v1", "shards"]:
+                return dict(shards=[chain.shard_json()], lanes=[], supply=None)
             case ["v1", "peers"]:
                 return dict(peers=chain.peers_json())
             case ["v1", "evidence"]:

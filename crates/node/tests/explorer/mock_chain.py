@@ -261,7 +261,7 @@ class Chain:
 
     def status(self):
         return dict(
-            version="0.2.0-mock", chain_id=self.chain_id, chain_name="mock-net", validator=dict(index=0, name=self.names[0], weight=self.weights[0]),
+            version="0.2.0-mock", chain_id=self.chain_id, chain_name="mock-net", shard=0, validator=dict(index=0, name=self.names[0], weight=self.weights[0]),
             committee=dict(size=self.size, total_weight=self.total, quorum_weight=self.quorum, fault_weight=self.fault),
             round=self.round, floor=max(0, self.round - 120), height=self.height, certified_height=self.certified, mempool=len(self.waiting),
             dag_blocks=min(len(self.blocks), 120 * self.size), waiting_blocks=0, recovering=False, synchronising=False, stopped=None,
@@ -274,6 +274,12 @@ class Chain:
                      connected=i == 0 or self.connected(i), rtt_ms=None if i == 0 or not self.connected(i) else round(1.5 + 11.3 * i, 1),
                      last_round=self.counters[i]["last"] or None, blocks=self.counters[i]["blocks"], led=self.counters[i]["led"],
                      skipped=self.counters[i]["skipped"]) for i in range(self.size)]
+
+    def shard_json(self):
+        committee = [dict(seat=i, validator=i, name=self.names[i], weight=self.weights[i], own=i == 0, connected=i == 0 or self.connected(i)) for i in range(self.size)]
+        state = dict(round=self.round, height=self.height, certified_height=self.certified, mempool=len(self.waiting), transactions_per_second=40.0,
+                     dag_blocks=0, waiting_blocks=0, balances=None, stopped=None)
+        return dict(shard=0, prefix="*", hosted=True, total_weight=self.total, quorum_weight=self.quorum, committee=committee, state=state)
 
     def peers_json(self):
         return [dict(index=i, name=self.names[i], address=f"10.0.0.{i}:7100", connected=self.connected(i),

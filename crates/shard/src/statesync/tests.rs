@@ -215,4 +215,7 @@ fn an_offer_of_too_few_chunks_is_given_up_at_once() {
     downloader.are_served_by(&[1, 2, 3]);
     assert!(!downloader.done);
     assert_eq!(downloader.offers_wanted, PEERS_ASKED);
+    // Else it could offer the same again before others have answered, for ever.
+    assert!(downloader.sync.is_liar(peer(1)));
+    assert!(!downloader.sync.is_liar(peer(2)));
 }
