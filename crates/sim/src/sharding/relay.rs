@@ -268,14 +268,15 @@ impl Links {
         shards: &mut [QuantumNetworkSimulator],
         queue: &mut EventQueue<Between>,
     ) {
-        let inherited = self.inherited(number, lane);
-        let link = &mut self.links[number as usize];
-        let [from, to] = link.shards;
-        let Some(expected) = machine(&mut shards[to].engine, link.seats[1])
-            .map(|shard| shard.expected(lane.reversed()))
+        let ([from, to], seats) =
+            (self.links[number as usize].shards, self.links[number as usize].seats);
+        let Some(expected) =
+            machine(&mut shards[to].engine, seats[1]).map(|shard| shard.expected(lane.reversed()))
         else {
             return;
         };
+        let inherited = self.inherited(number, lane, expected.0.batches);
+        let link = &mut self.links[number as usize];
         let Some(shard) = machine(&mut shards[from].engine, link.seats[0]) else {
             return;
         };
@@ -316,13 +317,12 @@ impl Links {
 
     /// What a relayer finds when it looks at a lane for the first time: how long it has lagged is
     /// seen from the blocks of the epoch before, and an epoch may be shorter than everybody's patience.
-    fn inherited(&self, number: u32, lane: LaneId) -> Progress {
+    fn inherited(&self, number: u32, lane: LaneId, at: u64) -> Progress {
         if self.links[number as usize].progress.contains_key(&lane) {
             return Progress::default();
         }
         let others = self.links.iter().filter_map(|link| link.progress.get(&lane)?.lags);
-        // The furthest that anybody saw, and since when at the earliest.
-        let lags = others.max_by_key(|(at, since)| (*at, std::cmp::Reverse(*since)));
+        let lags = others.filter(|(lagged, _)| *lagged == at).min();
         Progress { lags, ..Progress::default() }
     }
 
