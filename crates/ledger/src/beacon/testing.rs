@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use qcn_crypto::{HashChain, PublicKey, Scheme, SeededRandomness, Signature, SigningKey};
 use qcn_types::{
-    Block, BlockBody, BlockHeader, Bounded, Certificate, Checkpoint, Epoch, EpochPlan, Evidence,
-    Height, KeyRotation, Layout, Payload, ProvenKey, Registration, Report, ReportedOffence,
-    RotationBody, Round, ShardId, ValidatorIndex, Weight,
+    Block, BlockBody, BlockHeader, Bounded, Certificate, Checkpoint, Delivery, Epoch, EpochPlan,
+    Evidence, Height, KeyRotation, LaneEnd, LaneHead, Layout, Payload, ProvenKey, Registration,
+    Report, ReportedOffence, RotationBody, Round, ShardId, ValidatorIndex, Weight, genesis_ref,
+    outbox_root, outbox_tree,
 };
 
 use super::{
@@ -262,14 +263,52 @@ pub(super) fn equivocation(shard: ShardId, epoch: Epoch, member: u16, signer: u3
             payload: Payload::default(),
             attestations: Bounded::default(),
         };
-        let signed = body.digest();
-        let mut randomness = SeededRandomness::from_seed(signed.as_bytes());
-        let context = BlockHeader::signing_context(CHAIN);
-        let signature =
-            SIGNERS[signer as usize].sign_seeded(&context, signed.as_bytes(), &mut randomness);
-        Block { body, signature: signature.unwrap() }
+        signed(body, signer)
     };
     Evidence::equivocation(&block(1), &block(2))
+}
+
+/// The first block of the first member of a committee of four, with a delivery to `peer`.
+pub(super) fn carrier(shard: ShardId, epoch: Epoch, signer: u32, peer: ShardId) -> Block {
+    let (sent, received) = (LaneHead::default(), LaneHead::default());
+    let ends = [LaneEnd { own: ShardId(7), peer, sent, received }];
+    let checkpoint = Checkpoint {
+        shard: ShardId(7),
+        epoch,
+        outbox_root: outbox_root(&ends),
+        ..Checkpoint::default()
+    };
+    let delivery = Delivery {
+        certificate: Certificate { checkpoint, attestations: Bounded::default() },
+        end: ends[0],
+        inclusion: outbox_tree(&ends).prove(0).unwrap(),
+        before: sent,
+        batches: Bounded::default(),
+        links: Bounded::default(),
+    };
+    let deliveries = Bounded::truncated(vec![delivery]);
+    let members = (0..4).map(ValidatorIndex);
+    let body = BlockBody {
+        chain: CHAIN,
+        shard,
+        epoch,
+        round: Round(1),
+        author: ValidatorIndex(0),
+        time_ms: 1,
+        parents: members.map(|member| genesis_ref(CHAIN, shard, epoch, member)).collect(),
+        payload: Payload { deliveries, ..Payload::default() },
+        attestations: Bounded::default(),
+    };
+    signed(body, signer)
+}
+
+fn signed(body: BlockBody, signer: u32) -> Block {
+    let digest = body.digest();
+    let mut randomness = SeededRandomness::from_seed(digest.as_bytes());
+    let context = BlockHeader::signing_context(CHAIN);
+    let signature =
+        SIGNERS[signer as usize].sign_seeded(&context, digest.as_bytes(), &mut randomness);
+    Block { body, signature: signature.unwrap() }
 }
 
 pub(super) fn offence(shard: ShardId, epoch: Epoch, member: u16, signer: u32) -> Report {

@@ -1,8 +1,10 @@
 use qcn_light::{EvidenceError, Standing};
-use qcn_types::{BEACON, Bounded, Epoch, Payload, Report, ShardId, Weight};
+use qcn_types::{
+    BEACON, Bounded, Epoch, Evidence, Payload, Report, ReportedOffence, Resharding, ShardId, Weight,
+};
 
 use crate::Ignored;
-use crate::beacon::testing::{World, equivocation, offence, registration};
+use crate::beacon::testing::{World, carrier, equivocation, offence, registration};
 
 /// The number of a member of a shard's committee.
 fn number_of(world: &World, shard: ShardId, member: u16) -> u32 {
@@ -120,6 +122,28 @@ fn isolation_may_leave_fewer_than_the_seats() {
     let plan = world.end_epoch();
     assert_eq!(world.seated(), [3, 4]);
     assert!(plan.committees.iter().all(|it| *it.seats == [0, 1]));
+}
+
+/// A block that carries what is addressed to an absorbed shard is valid, and no offence.
+///
+/// Given that shard 0 has absorbed shard 1, when a member of shard 0 is accused for a block with a
+/// delivery to number 1, then it is not isolated; for one to a number that is not its own it is.
+#[test]
+fn whoever_carries_for_an_absorbed_shard_is_not_guilty() {
+    let mut world = World::new(8, 2);
+    let [s0, s1] = [0, 1].map(ShardId);
+    let merge = Report::Reshard(Resharding::Merge { into: s0, closed: s1 });
+    world.reports(&[0, 1, 2, 3, 4, 5, 6, 7], &merge);
+    assert_eq!(&*world.end_epoch().heirs, [(s1, s0)]);
+    let signer = number_of(&world, s0, 0);
+    let author = u32::from(signer == 0);
+    let accused = |peer| {
+        let evidence = Evidence::invalid_block(&carrier(s0, Epoch(1), signer, peer));
+        Report::Offence(Box::new(ReportedOffence { shard: s0, epoch: Epoch(1), evidence }))
+    };
+    let judged = world.report(author, accused(s1));
+    assert_eq!(judged, Err(Ignored::Evidence(EvidenceError::ValidBlock)));
+    assert_eq!(world.report(author, accused(ShardId(9))), Ok(()));
 }
 
 /// If nobody is left, then there is no next epoch, and this one goes on.
