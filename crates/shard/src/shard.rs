@@ -7,8 +7,8 @@ use qcn_consensus::{Commit, Config, ConfigError, Load, Machine};
 use qcn_crypto::Digest;
 use qcn_ledger::{GenesisAccount, GenesisError, Ledger, Territory};
 use qcn_types::{
-    AuthorSet, Certificate, Checkpoint, CommitteeKeys, Evidence, Height, Round, Time, Transaction,
-    ValidatorIndex, Verified, VerifiedBlock,
+    AuthorSet, Certificate, Checkpoint, CommitteeKeys, Evidence, Height, Round, Time,
+    ValidatorIndex, VerifiedBlock,
 };
 
 use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contradiction};
@@ -338,17 +338,6 @@ impl Shard {
         self.batch.clear();
         self.newest_used_height = Height(0);
         self.ledger = ledger;
-    }
-
-    // ----- transactions -----
-
-    fn submit(&mut self, transaction: Verified<Transaction>) {
-        let transaction = transaction.into_inner();
-        let id = transaction.body.id();
-        if let Err(refusal) = self.mempool.submit(transaction, &self.ledger) {
-            self.event(Event::Refused { id, refusal });
-        }
-        self.say_busy();
     }
 
     // ----- consensus -----

@@ -1,6 +1,8 @@
-//! What an own block carries.
+//! What an own block carries, and what clients hand in for it.
 
-use qcn_types::{Bounded, Evidence, MAX_BLOCK_EVIDENCE, Payload, Round, encoded_bytes};
+use qcn_types::{
+    Bounded, Evidence, MAX_BLOCK_EVIDENCE, Payload, Round, Transaction, Verified, encoded_bytes,
+};
 
 use super::Shard;
 use crate::Event;
@@ -20,6 +22,15 @@ const MAX_CARRIED_BYTES: usize = 6 * 1024 * 1024;
 const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
 
 impl Shard {
+    pub(super) fn submit(&mut self, transaction: Verified<Transaction>) {
+        let transaction = transaction.into_inner();
+        let id = transaction.body.id();
+        if let Err(refusal) = self.mempool.submit(transaction, &self.ledger) {
+            self.event(Event::Refused { id, refusal });
+        }
+        self.say_busy();
+    }
+
     pub(super) fn give_payload(&mut self, round: Round) {
         if self.ending.is_executed() {
             return self.give(round, Payload::default());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use qcn_crypto::{ChainId, Scheme, SeededRandomness, SigningKey};
 use qcn_types::{
     Action, Address, Amount, Block, BlockHeader, Committee, CompactBlock, Epoch, Member, ShardId,
-    TransactionBody, Weight,
+    Transaction, TransactionBody, Verified, Weight,
 };
 
 use super::*;
