@@ -138,7 +138,11 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
     };
     let shards = args.shards.filter(|count| *count > 1).map(|count| {
         let all = u16::try_from(weights.len()).unwrap_or(u16::MAX);
-        ShardsContent { count, seats: args.seats.unwrap_or_else(|| all.min(USUAL_SEATS)) }
+        ShardsContent {
+            count,
+            seats: args.seats.unwrap_or_else(|| all.min(USUAL_SEATS)),
+            epochs: None,
+        }
     });
     let plan = DevnetPlan {
         shards,

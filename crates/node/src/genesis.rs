@@ -16,6 +16,7 @@
 //!   formed; proofs of possession, which cost time, are checked by [`Genesis::committee_keys`];
 //! - no key stands in two places: neither of two validators nor of two roles.
 
+mod beacon;
 mod check;
 mod content;
 mod registration;
@@ -26,12 +27,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use qcn_crypto::{ChainId, Digest, Domain, Hasher, Role, Scheme, hash};
-use qcn_ledger::GenesisAccount;
-use qcn_types::{Committee, CommitteeKeys, Layout};
+use qcn_ledger::{GenesisAccount, Ledger};
+use qcn_types::{Committee, CommitteeKeys, EpochPlan, Layout};
 
 pub use content::{
-    AllowedSchemes, ConsensusParameters, GenesisContent, GenesisValidator, NamedAccount,
-    ShardsContent,
+    AllowedSchemes, ConsensusParameters, EpochsContent, GenesisContent, GenesisValidator,
+    NamedAccount, ShardsContent,
 };
 pub use registration::{ValidatorFile, ValidatorKeys};
 pub use shards::GenesisShard;
@@ -54,6 +55,16 @@ pub struct Genesis {
     chain: ChainId,
     layout: Arc<Layout>,
     shards: Vec<GenesisShard>,
+    beacon: Option<GenesisBeacon>,
+}
+
+/// How the beacon begins.
+#[derive(Clone, Debug)]
+pub struct GenesisBeacon {
+    /// Its state before its first block.
+    pub ledger: Ledger,
+    /// Who serves which shard in the first epoch, as [`Genesis::shards`] has it.
+    pub plan: Arc<EpochPlan>,
 }
 
 impl Genesis {
@@ -87,7 +98,9 @@ impl Genesis {
         let chain = chain_id(&content);
         let (layout, shards) =
             shards::form(&content, &epoch_seed(chain)).map_err(|problem| problem.in_file(name))?;
-        Ok(Self { file: name.to_owned(), chain, layout: Arc::new(layout), shards, content })
+        let beacon = beacon::begin(&content, chain, &layout).map_err(|it| it.in_file(name))?;
+        let layout = Arc::new(layout);
+        Ok(Self { file: name.to_owned(), chain, layout, shards, beacon, content })
     }
 
     /// Writes the document to a file, whole or not at all.
@@ -182,7 +195,13 @@ impl Genesis {
         &self.shards
     }
 
-    /// Which addresses each shard has.
+    /// How the beacon begins; nothing if committees never change.
+    #[must_use]
+    pub const fn beacon(&self) -> Option<&GenesisBeacon> {
+        self.beacon.as_ref()
+    }
+
+    /// Which addresses each shard has at genesis.
     #[must_use]
     pub const fn layout(&self) -> &Arc<Layout> {
         &self.layout
@@ -232,6 +251,13 @@ fn chain_id(content: &GenesisContent) -> ChainId {
     borsh::to_writer(&mut hasher, content).expect("hashing cannot fail");
     if let Some(shards) = &content.shards {
         borsh::to_writer(&mut hasher, shards).expect("hashing cannot fail");
+        if let Some(epochs) = &shards.epochs {
+            borsh::to_writer(&mut hasher, epochs).expect("hashing cannot fail");
+        }
+    }
+    let anchors: Vec<_> = content.validators.iter().map(|entry| entry.anchor).collect();
+    if anchors.iter().any(Option::is_some) {
+        borsh::to_writer(&mut hasher, &anchors).expect("hashing cannot fail");
     }
     ChainId(hasher.finalize())
 }

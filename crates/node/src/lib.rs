@@ -24,6 +24,7 @@ pub mod explorer;
 pub mod genesis;
 pub mod keyfile;
 pub mod proof_document;
+mod reveals;
 pub mod runtime;
 pub mod storage;
 pub mod transport;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use borsh::BorshSerialize;
-use qcn_crypto::{PublicKey, Role, Scheme, Signature};
+use qcn_crypto::{Digest, PublicKey, Role, Scheme, Signature};
 use qcn_types::Address;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,26 @@ pub struct ShardsContent {
     pub count: u16,
     /// How many validators serve each of them, drawn by weight. One may serve several.
     pub seats: u16,
+    /// When committees change, and when shards split and merge; without it they never do, and
+    /// there is no beacon. Hashed behind everything else, and only if it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
+    pub epochs: Option<EpochsContent>,
+}
+
+/// How epochs follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, BorshSerialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochsContent {
+    /// The shortest epoch, in milliseconds of committed time.
+    pub epoch_ms: u64,
+    /// The most shards that splits may lead to.
+    pub shards_max: u16,
+    /// A shard that executes more transactions per second in two epochs in a row is split.
+    pub split_above: u64,
+    /// Sibling shards that execute less than this together, in two epochs in a row, are merged; at
+    /// most a third of `split_above`, and 0 never merges.
+    pub merge_below: u64,
 }
 
 impl GenesisContent {
@@ -206,6 +226,11 @@ pub struct GenesisValidator {
     /// Where others find it at first, as `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The end of its hash chain, from which it reveals a value for the randomness of each epoch.
+    /// Needed where there are epochs. Hashed behind everything else, and only if it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "words::digest_option")]
+    #[borsh(skip)]
+    pub anchor: Option<Digest>,
 }
 
 /// What an address has at genesis.

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use qcn_crypto::{
-    ChainId, Domain, PublicKey, Role, SigningError, SigningKey, hash, prove_possession,
+    ChainId, Digest, Domain, PublicKey, Role, SigningError, SigningKey, hash, prove_possession,
     verify_possession,
 };
 use qcn_types::encode;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{GenesisFileError, GenesisValidator, check};
 use crate::document::{Overwrite, Problem, Readers, parse_json, read_text, write_file};
+use crate::reveals::Reveals;
 
 /// The format of the document.
 const VALIDATOR_FORMAT: &str = "qcn-validator/1";
@@ -51,7 +52,9 @@ impl GenesisValidator {
         let consensus_key = keys.consensus.public_key().clone();
         let transport_key = keys.transport.public_key().clone();
         let recovery_key = keys.recovery.as_ref().map(|key| key.public_key().clone());
-        let context = registration(name, &consensus_key, &transport_key, recovery_key.as_ref());
+        let anchor = Some(Reveals::anchor(&keys.consensus, name));
+        let three = (&consensus_key, &transport_key, recovery_key.as_ref());
+        let context = registration(name, three, anchor.as_ref());
         let recovery_possession = match &keys.recovery {
             Some(key) => Some(prove_possession(key, context, Role::Operator)?),
             None => None,
@@ -66,6 +69,7 @@ impl GenesisValidator {
             recovery_key,
             recovery_possession,
             address,
+            anchor,
         })
     }
 }
@@ -73,23 +77,20 @@ impl GenesisValidator {
 /// What stands in for the chain id in the proofs of a registration.
 fn registration(
     name: &str,
-    consensus: &PublicKey,
-    transport: &PublicKey,
-    recovery: Option<&PublicKey>,
+    (consensus, transport, recovery): (&PublicKey, &PublicKey, Option<&PublicKey>),
+    anchor: Option<&Digest>,
 ) -> ChainId {
-    let statement = encode(&(REGISTRATION, name, consensus, transport, recovery));
+    let mut statement = encode(&(REGISTRATION, name, consensus, transport, recovery));
+    // An entry from before there were epochs has none, and is proven as it was then.
+    statement.extend(anchor.map(encode).unwrap_or_default());
     ChainId(hash(Domain::PossessionProof, &statement))
 }
 
 /// Checks the proofs of one entry.
 pub(super) fn verify(index: usize, validator: &GenesisValidator) -> Result<(), Problem> {
     let recovery_key = validator.recovery_key.as_ref();
-    let context = registration(
-        &validator.name,
-        &validator.consensus_key,
-        &validator.transport_key,
-        recovery_key,
-    );
+    let three = (&validator.consensus_key, &validator.transport_key, recovery_key);
+    let context = registration(&validator.name, three, validator.anchor.as_ref());
     let recovery = recovery_key.zip(validator.recovery_possession.as_ref());
     let proofs = [
         (

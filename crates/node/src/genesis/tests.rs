@@ -20,6 +20,18 @@ fn keys(name: &str) -> ValidatorKeys {
     }
 }
 
+/// Epochs of a minute in a network of two shards.
+const SHARDS: ShardsContent = ShardsContent {
+    count: 2,
+    seats: 4,
+    epochs: Some(EpochsContent {
+        epoch_ms: 60_000,
+        shards_max: 8,
+        split_above: 3_000,
+        merge_below: 100,
+    }),
+};
+
 /// A validator whose keys follow from its name.
 fn validator(name: &str, weight: u64) -> GenesisValidator {
     let address = Some(format!("{name}.example:7400"));
@@ -95,7 +107,7 @@ fn a_genesis_reads_back_with_the_same_chain() {
     assert_eq!(again.accounts().count(), 2);
     assert!(again.allows(Role::Account, Scheme::MlDsa44));
     assert!(!again.allows(Role::Consensus, Scheme::MlDsa44));
-    qcn_ledger::Ledger::genesis(again.chain(), &again.shards()[0].accounts).unwrap();
+    Ledger::genesis(again.chain(), &again.shards()[0].accounts).unwrap();
 }
 
 /// The chain id of this content, in every version. Whoever changes it forks every network.
@@ -108,6 +120,8 @@ fn the_chain_id_of_fixed_content_never_changes() {
         entry.consensus_possession = nothing.clone();
         entry.transport_possession = nothing.clone();
         entry.recovery_possession = entry.recovery_key.is_some().then_some(nothing);
+        // Of a document from before there were epochs.
+        entry.anchor = None;
     }
     let genesis = Genesis::new(fixed).unwrap();
     assert_eq!(
@@ -386,7 +400,7 @@ proptest! {
         *document.pointer_mut(place.get(pointers.as_slice()).as_str()).unwrap() = value;
         if let Ok(genesis) = Genesis::parse(&document.to_string(), "x") {
             let _ = genesis.committee_keys();
-            qcn_ledger::Ledger::genesis(genesis.chain(), &genesis.shards()[0].accounts).unwrap();
+            Ledger::genesis(genesis.chain(), &genesis.shards()[0].accounts).unwrap();
             let again = Genesis::parse(&genesis.to_json(), "x").unwrap();
             prop_assert_eq!(again.chain(), genesis.chain());
         }
@@ -411,7 +425,7 @@ fn collect_pointers(value: &Value, here: &str, pointers: &mut Vec<String>) {
 }
 
 fn sharded(count: u16, seats: u16) -> Result<Genesis, GenesisFileError> {
-    let shards = Some(ShardsContent { count, seats });
+    let shards = Some(ShardsContent { count, seats, epochs: None });
     Genesis::new(GenesisContent { shards, ..content() })
 }
 
@@ -435,7 +449,7 @@ fn without_shards_there_is_one_of_all() {
 fn shards_divide_the_accounts_and_draw_their_committees() {
     let mut many = content();
     many.accounts = (0..50).map(|number| account(&number.to_string(), number + 1)).collect();
-    many.shards = Some(ShardsContent { count: 4, seats: 3 });
+    many.shards = Some(ShardsContent { count: 4, seats: 3, epochs: None });
     let genesis = Genesis::new(many).unwrap();
     assert_eq!(genesis.shards().len(), 4);
     assert_eq!(genesis.accounts().count(), 50);
@@ -472,4 +486,39 @@ fn impossible_shards_are_refused_at_their_place() {
         (with("/shards", json!({"count": 2})), "shards", "seats"),
         (with("/shards", json!({"count": 2, "seats": 4, "x": 1})), "shards", "x"),
     ]);
+}
+
+#[test]
+fn epochs_need_chains_to_reveal_and_are_part_of_the_chain_id() {
+    let with = |change: &dyn Fn(&mut GenesisContent)| {
+        let mut content = GenesisContent { shards: Some(SHARDS), ..content() };
+        change(&mut content);
+        Genesis::new(content)
+    };
+    let genesis = with(&|_| ()).unwrap();
+    let beacon = genesis.beacon().unwrap();
+    for shard in genesis.shards() {
+        let planned = beacon.plan.committee(shard.id).unwrap();
+        let keys = |committee: &Committee| -> Vec<_> {
+            committee.members().iter().map(|it| (it.key.clone(), it.weight)).collect()
+        };
+        assert_eq!(keys(&planned), keys(&shard.committee), "the plan names who serves the shard");
+    }
+    let again = Genesis::parse(&genesis.to_json(), "again").unwrap();
+    assert_eq!(again.chain(), genesis.chain());
+    assert!(Genesis::new(content()).unwrap().beacon().is_none());
+
+    let epochs = |change: &dyn Fn(&mut EpochsContent)| {
+        with(&|content| change(content.shards.as_mut().unwrap().epochs.as_mut().unwrap()))
+    };
+    assert_ne!(epochs(&|it| it.epoch_ms += 1).unwrap().chain(), genesis.chain());
+    let anchor = Some(Digest([9; 32]));
+    let swapped = with(&|content| content.validators[2].anchor = anchor).unwrap();
+    assert_ne!(swapped.chain(), genesis.chain());
+    assert!(swapped.shard_keys().is_err(), "the proofs of an entry cover its anchor");
+    let refused = |broken: Result<Genesis, GenesisFileError>| broken.unwrap_err().place;
+    assert_eq!(refused(with(&|it| it.validators[1].anchor = None)), "validators[1].anchor");
+    assert_eq!(refused(epochs(&|it| it.merge_below = 1_001)), "shards.epochs");
+    assert_eq!(refused(epochs(&|it| it.epoch_ms = 0)), "shards.epochs");
+    assert_eq!(refused(epochs(&|it| it.shards_max = 1)), "shards.epochs");
 }

@@ -118,6 +118,30 @@ pub(super) mod signature_option {
     }
 }
 
+/// A digest in hexadecimal that may be missing as a whole.
+pub(super) mod digest_option {
+    use qcn_crypto::Digest;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(
+        digest: &Option<Digest>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match digest {
+            Some(digest) => serializer.collect_str(digest),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Digest>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Some).map_err(D::Error::custom)
+    }
+}
+
 /// An address in hexadecimal.
 pub(super) mod address {
     use qcn_types::Address;

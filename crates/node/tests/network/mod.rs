@@ -71,7 +71,7 @@ impl Network {
             account_scheme: Scheme::Falcon512,
             balance: BALANCE,
             first_port: plan.port,
-            shards: Some(ShardsContent { count: plan.shards, seats: plan.seats }),
+            shards: Some(ShardsContent { count: plan.shards, seats: plan.seats, epochs: None }),
         };
         let (devnet, genesis) = loop {
             let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
