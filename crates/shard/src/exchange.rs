@@ -15,9 +15,7 @@ use qcn_types::{
 };
 
 use crate::Expected;
-
-/// A delivery in a block that is not executed after so many rounds is proposed again.
-const PATIENCE_ROUNDS: u64 = 24;
+use crate::shard::PATIENCE_ROUNDS;
 
 /// An acknowledgement alone is carried once it covers so many receipts more.
 const ACKNOWLEDGED_AT_ONCE: u64 = 1_024;

@@ -26,6 +26,7 @@ mod reporting;
 
 pub use ending::Closed;
 use ending::Ending;
+pub(crate) use payload::PATIENCE_ROUNDS;
 use reporting::Reports;
 
 /// What a shard is made of.
