@@ -85,6 +85,9 @@ struct Progress {
     next_shard: u32,
     /// The committed time at which the epoch began, once known.
     started_ms: Option<u64>,
+    /// The committed time at which no plan of the next epoch could be made, when that was last tried.
+    /// It decides what is executed next, so it is part of the state.
+    failed_ms: Option<u64>,
     /// What was revealed in this epoch.
     entropy: Digest,
 }

@@ -14,8 +14,8 @@ use qcn_types::{
     MAX_BLOCK_DELIVERIES, Round, encoded_bytes,
 };
 
-/// A delivery in a block that is not executed after so many rounds is proposed again.
-const PATIENCE_ROUNDS: u64 = 24;
+use crate::Expected;
+use crate::shard::PATIENCE_ROUNDS;
 
 /// An acknowledgement alone is carried once it covers so many receipts more.
 const ACKNOWLEDGED_AT_ONCE: u64 = 1_024;
@@ -118,26 +118,25 @@ impl Exchange {
         self.certified.as_ref().and_then(|(_, outbox)| outbox.end(lane))
     }
 
-    /// What to hand over to a destination that expects a lane to be at `applied` and knows of
-    /// this acknowledgement; `None` while there is nothing worth a way.
+    /// What to hand over to a destination that expects this of a lane; `None` while there is
+    /// nothing worth a way.
     pub fn delivery(
         &mut self,
         ledger: &Ledger,
         lane: LaneId,
-        applied: &LaneHead,
-        acknowledged: &LaneHead,
+        expected: &Expected,
         certify: impl FnOnce(Checkpoint) -> Option<Certificate>,
     ) -> Option<Delivery> {
         let (checkpoint, outbox) = self.certified.as_ref()?;
         let end = outbox.end(lane)?;
         let more = |new: u64, old: u64, least: u64| new.saturating_sub(old) >= least;
-        let (new, old) = (&end.received, acknowledged);
+        let (new, old) = (&end.received, &expected.acknowledged);
         let acknowledges = more(new.receipts, old.receipts, ACKNOWLEDGED_AT_ONCE)
             || more(new.batches, old.batches, ACKNOWLEDGED_BATCHES_AT_ONCE);
-        if end.sent.batches <= applied.batches && !acknowledges {
+        if end.sent.batches <= expected.applied.batches && !acknowledges {
             return None;
         }
-        let cargo = ledger.cargo(outbox, lane, applied)?;
+        let cargo = ledger.cargo(outbox, lane, &expected.applied)?;
         let Cargo { end, inclusion, before, batches, links } = cargo;
         if self.certificate.is_none() {
             self.certificate = certify(*checkpoint);
@@ -154,7 +153,7 @@ impl Exchange {
         if is_stale(&delivery, ledger) {
             return;
         }
-        let (expected, _) = self.expected(lane, ledger, round);
+        let expected = self.expected(lane, ledger, round).applied;
         let merit = |it: &Delivery| {
             let follows = it.before.batches <= expected.batches;
             (follows, last_batch(it), acknowledgement(it, ledger).batches)
@@ -169,7 +168,7 @@ impl Exchange {
     pub fn seen(&mut self, deliveries: &[Delivery], ledger: &Ledger, round: Round) {
         for delivery in deliveries {
             let lane = delivery.lane();
-            let (expected, _) = self.expected(lane, ledger, round);
+            let expected = self.expected(lane, ledger, round).applied;
             if delivery.before.batches > expected.batches {
                 continue;
             }
@@ -206,11 +205,14 @@ impl Exchange {
     /// How far what comes on a lane will be applied, and what goes acknowledged, once the blocks in
     /// the DAG are executed.
     #[must_use]
-    pub fn expected(&self, lane: LaneId, ledger: &Ledger, round: Round) -> (LaneHead, LaneHead) {
+    pub fn expected(&self, lane: LaneId, ledger: &Ledger, round: Round) -> Expected {
         let (applied, known) = (ledger.received_on(lane), ledger.acknowledged_on(lane));
         match self.promised.get(&lane).filter(|it| is_fresh(it, round)) {
-            Some(promise) => (further(applied, promise.head), further(known, promise.acknowledged)),
-            None => (applied, known),
+            Some(promise) => Expected {
+                applied: further(applied, promise.head),
+                acknowledged: further(known, promise.acknowledged),
+            },
+            None => Expected { applied, acknowledged: known },
         }
     }
 
@@ -241,10 +243,10 @@ impl Exchange {
     }
 
     fn is_worth_proposing(&self, delivery: &Delivery, ledger: &Ledger, round: Round) -> bool {
-        let (expected, acknowledged) = self.expected(delivery.lane(), ledger, round);
+        let Expected { applied, acknowledged } = self.expected(delivery.lane(), ledger, round);
         let acknowledges = acknowledgement(delivery, ledger).batches > acknowledged.batches;
-        delivery.before.batches <= expected.batches
-            && (last_batch(delivery) > expected.batches || acknowledges)
+        delivery.before.batches <= applied.batches
+            && (last_batch(delivery) > applied.batches || acknowledges)
     }
 }
 

@@ -12,14 +12,13 @@ use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Territory};
 use qcn_types::{Height, Time, ValidatorIndex};
 
-use crate::statesync::{ChunkResult, Requests, StateSync, check_offer};
+use crate::statesync::{Requests, StateSync, sent};
 use crate::{Closed, Event, Input, Message, Output, SyncPackage};
 
 /// Fetches the final state of a shard for somebody without a seat in it.
 #[derive(Debug)]
 pub struct Joiner {
     sync: StateSync,
-    members: usize,
     /// The plan that the final checkpoint must name.
     plan: Digest,
     closed: Option<Closed>,
@@ -42,7 +41,6 @@ impl Joiner {
     ) -> Self {
         let mut joiner = Self {
             sync: StateSync::new(guest, members, chain, territory),
-            members,
             plan,
             closed: None,
             said_wake: None,
@@ -74,10 +72,9 @@ impl Joiner {
                 self.send_all(requests);
             }
             Input::Message { from, message } => self.receive(from, message),
-            Input::SyncVerified { from, package, valid: false } => {
-                drop(package);
-                self.sync.note_liar(from);
-                self.outputs.push_back(Output::Event(Event::LyingSyncer(from)));
+            Input::SyncVerified { from, valid: false, .. } => {
+                let lie = self.sync.lied(from);
+                self.outputs.push_back(lie);
             }
             Input::SyncVerified { from, package, valid: true } if self.wants(from, &package) => {
                 let requests = self.sync.begin(self.now, from, package);
@@ -104,28 +101,15 @@ impl Joiner {
     fn receive(&mut self, from: ValidatorIndex, message: Message) {
         match message {
             Message::SyncOffer(package) if self.wants(from, &package) => {
-                let output = match check_offer(&package, self.members, 0) {
-                    Ok(()) => Output::VerifySync { from, package },
-                    Err(_) => {
-                        self.sync.note_liar(from);
-                        Output::Event(Event::LyingSyncer(from))
-                    }
-                };
+                let output = self.sync.check(from, package, 0);
                 self.outputs.push_back(output);
             }
-            Message::Chunk { height, index, chunk } => {
-                match self.sync.chunk(self.now, from, height, &chunk, index, Height(0)) {
-                    ChunkResult::More(requests) => self.send_all(requests),
-                    ChunkResult::Lie(requests) => {
-                        self.outputs.push_back(Output::Event(Event::LyingSyncer(from)));
-                        self.send_all(requests);
-                    }
-                    ChunkResult::Complete(package, ledger) => self.complete(&package, *ledger),
+            Message::Chunk { .. } | Message::ChunkGone { .. } => {
+                let (outputs, complete) = self.sync.answered(self.now, from, &message, Height(0));
+                self.outputs.extend(outputs);
+                if let Some((package, ledger)) = complete {
+                    self.complete(&package, *ledger);
                 }
-            }
-            Message::ChunkGone { height } => {
-                let requests = self.sync.gone(self.now, from, height, Height(0));
-                self.send_all(requests);
             }
             Message::SyncOffer(_)
             | Message::Consensus(_)
@@ -145,8 +129,7 @@ impl Joiner {
     }
 
     fn send_all(&mut self, requests: Requests) {
-        let outputs = requests.into_iter().map(|(to, message)| Output::Send { to, message });
-        self.outputs.extend(outputs);
+        self.outputs.extend(sent(requests));
     }
 
     fn set_wake(&mut self) {

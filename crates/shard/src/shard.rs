@@ -15,7 +15,7 @@ use crate::checkpoints::{Attested, Checkpoints, collect_certificate, prove_contr
 use crate::exchange::Exchange;
 use crate::mempool::Mempool;
 use crate::snapshots::Snapshots;
-use crate::statesync::{BadOffer, Requests, StateSync, check_offer};
+use crate::statesync::{BadOffer, Requests, StateSync, check_offer, sent};
 use crate::{Event, Input, Message, Opening, Output, Record, Start, SyncPackage};
 
 mod between;
@@ -26,6 +26,7 @@ mod reporting;
 
 pub use ending::Closed;
 use ending::Ending;
+pub(crate) use payload::PATIENCE_ROUNDS;
 use reporting::Reports;
 
 /// What a shard is made of.
@@ -287,9 +288,7 @@ impl Shard {
     }
 
     fn send_all(&mut self, requests: Requests) {
-        for (to, message) in requests {
-            self.outputs.push_back(Output::Send { to, message });
-        }
+        self.outputs.extend(sent(requests));
     }
 
     // ----- start -----

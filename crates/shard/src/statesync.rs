@@ -10,7 +10,7 @@ use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Restore, Territory};
 use qcn_types::{Height, Time, ValidatorIndex};
 
-use crate::{Message, SyncPackage};
+use crate::{Event, Message, Output, SyncPackage};
 
 /// The most chunks asked for and not yet here.
 const MAX_CHUNKS_IN_FLIGHT: usize = 16;
@@ -92,6 +92,14 @@ const fn follows(before: u64, index: u64) -> bool {
 
 /// What a synchronisation asks for: messages to peers.
 pub type Requests = Vec<(ValidatorIndex, Message)>;
+
+/// The requests as outputs.
+pub fn sent(requests: Requests) -> impl Iterator<Item = Output> {
+    requests.into_iter().map(|(to, message)| Output::Send { to, message })
+}
+
+/// A certified package with the state that its chunks have made.
+pub type Synchronised = (Arc<SyncPackage>, Box<Ledger>);
 
 #[derive(Debug)]
 struct Download {
@@ -213,9 +221,25 @@ impl StateSync {
         self.liars.contains(&peer)
     }
 
-    /// A peer offered what no quorum has certified.
-    pub fn note_liar(&mut self, peer: ValidatorIndex) {
+    /// A peer offered what no quorum has certified: nothing is taken from it any more, and the
+    /// driver is told.
+    pub fn lied(&mut self, peer: ValidatorIndex) -> Output {
         self.liars.insert(peer);
+        Output::Event(Event::LyingSyncer(peer))
+    }
+
+    /// Has the certificate of an offer that is of use checked, unless the rest of it shows already
+    /// that it is a lie.
+    pub fn check(
+        &mut self,
+        from: ValidatorIndex,
+        package: Arc<SyncPackage>,
+        gc_depth: u64,
+    ) -> Output {
+        match check_offer(&package, usize::from(self.members), gc_depth) {
+            Ok(()) => Output::VerifySync { from, package },
+            Err(_) => self.lied(from),
+        }
     }
 
     /// Whether an offer is of use: one that was asked for, or the end of the epoch, after which
@@ -250,9 +274,37 @@ impl StateSync {
         self.request_chunks()
     }
 
+    /// A peer answers a request for a chunk: what to say because of it, and the package and state
+    /// once complete. What is no such answer does nothing.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        from: ValidatorIndex,
+        answer: &Message,
+        own_height: Height,
+    ) -> (Vec<Output>, Option<Synchronised>) {
+        let result = match answer {
+            Message::Chunk { height, index, chunk } => {
+                self.chunk(now, from, *height, chunk, *index, own_height)
+            }
+            Message::ChunkGone { height } => {
+                ChunkResult::More(self.gone(now, from, *height, own_height))
+            }
+            _ => ChunkResult::More(Vec::new()),
+        };
+        match result {
+            ChunkResult::More(requests) => (sent(requests).collect(), None),
+            ChunkResult::Lie(requests) => {
+                let lie = std::iter::once(Output::Event(Event::LyingSyncer(from)));
+                (lie.chain(sent(requests)).collect(), None)
+            }
+            ChunkResult::Complete(package, ledger) => (Vec::new(), Some((package, ledger))),
+        }
+    }
+
     /// A chunk came. Gives back what to ask next, and the package and state once complete; says
     /// so if the chunk is a lie. What nobody was asked for, or somebody else, does nothing.
-    pub fn chunk(
+    fn chunk(
         &mut self,
         now: Time,
         from: ValidatorIndex,
@@ -298,7 +350,7 @@ impl StateSync {
 
     /// A peer that was asked does not keep this state any more: others may, and if none does, it
     /// starts anew.
-    pub fn gone(
+    fn gone(
         &mut self,
         now: Time,
         from: ValidatorIndex,
@@ -370,7 +422,7 @@ impl StateSync {
 
 /// What a chunk led to.
 #[derive(Debug)]
-pub enum ChunkResult {
+enum ChunkResult {
     /// It fits, or is of no interest.
     More(Requests),
     /// It does not fit the certified root.

@@ -180,6 +180,11 @@ impl Fault {
         }
     }
 
+    /// Whether it only ends what others have begun.
+    pub(crate) const fn ends_others(&self) -> bool {
+        matches!(self, Self::Heal | Self::Restart { .. })
+    }
+
     /// The sentence that reports print.
     #[must_use]
     pub fn describe(&self) -> String {

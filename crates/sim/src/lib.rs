@@ -20,6 +20,7 @@ pub mod report;
 pub mod result;
 pub mod scenario;
 pub mod sharding;
+mod shrink;
 mod simulator;
 mod trace;
 

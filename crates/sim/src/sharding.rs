@@ -9,12 +9,14 @@
 mod beacon;
 mod builder;
 mod captured;
+mod describe;
 mod engines;
 mod guests;
 mod handover;
 mod random;
 mod relay;
 mod scripted;
+mod shrink;
 pub mod sweep;
 mod traffic;
 mod watch;
@@ -26,7 +28,7 @@ use qcn_ledger::Received;
 use qcn_shard::Message;
 use qcn_types::{Epoch, Evidence, Height, Layout, Time, TransactionId, ValidatorIndex};
 
-pub use beacon::{BeaconOptions, Pause};
+pub use beacon::{BeaconOptions, Changes, Pause};
 pub use builder::{ShardedBuildError, ShardedBuilder};
 pub use random::{RandomShards, random_shards};
 pub use relay::BadRelayer;

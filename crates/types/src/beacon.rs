@@ -10,8 +10,9 @@ use qcn_crypto::{ChainId, Digest};
 
 use crate::registration::check_weight;
 use crate::{
-    BEACON, Certificate, CertificateError, CommitteeKeys, Epoch, Evidence, KeyRotation,
-    Registration, RegistrationError, Resharding, ShardId, Weight, verify_certificate,
+    BEACON, Certificate, CertificateError, CommitteeKeys, Epoch, Evidence, EvidenceError,
+    KeyRotation, Registration, RegistrationError, Resharding, ShardId, Weight, verify_certificate,
+    verify_evidence,
 };
 
 /// The most reports of a block.
@@ -47,8 +48,8 @@ pub enum Report {
     Rotation(Box<KeyRotation>) = 5,
     /// The author is for changing the layout.
     Reshard(Resharding) = 6,
-    /// A member of a shard's committee misbehaved. Whether the evidence proves it is judged by the
-    /// beacon's ledger, which has the keys of all committees in its state.
+    /// A member of a committee misbehaved. The evidence is judged by that committee's keys; whether
+    /// anything follows from it, by the beacon's ledger.
     Offence(Box<ReportedOffence>) = 7,
     /// The author goes on with a new hash chain in the next epoch, of which this is the end.
     Anchor(Digest) = 8,
@@ -73,12 +74,15 @@ pub enum ReportError {
     /// Only the beacon takes reports.
     #[error("only the beacon takes reports")]
     NotTheBeacon,
-    /// There is no committee to check its certificate against.
+    /// There is no committee to check its certificate or its evidence against.
     #[error("its shard and epoch have no known committee")]
     UnknownCommittee,
     /// The certificate proves nothing.
     #[error("its certificate proves nothing: {0}")]
     Certificate(#[from] CertificateError),
+    /// The evidence proves nothing.
+    #[error("its evidence proves nothing: {0}")]
+    Evidence(#[from] EvidenceError),
     /// The registration is none.
     #[error("the registration is none: {0}")]
     Registration(RegistrationError),
@@ -125,13 +129,29 @@ impl CommitteeKeys {
         if self.committee().shard() != BEACON {
             return Err(ReportError::NotTheBeacon);
         }
-        if let Report::Checkpoint(certificate) = report {
-            let checkpoint = &certificate.checkpoint;
-            let source = self.source(checkpoint.shard, checkpoint.epoch);
-            let source = source.ok_or(ReportError::UnknownCommittee)?;
-            return Ok(verify_certificate(certificate, source)?);
+        match report {
+            Report::Checkpoint(certificate) => {
+                let checkpoint = &certificate.checkpoint;
+                let source = self.source(checkpoint.shard, checkpoint.epoch);
+                let source = source.ok_or(ReportError::UnknownCommittee)?;
+                Ok(verify_certificate(certificate, source)?)
+            }
+            Report::Offence(offence) => {
+                let committee = self.committee_in(offence.shard, offence.epoch);
+                verify_evidence(
+                    &offence.evidence,
+                    committee.ok_or(ReportError::UnknownCommittee)?,
+                )?;
+                Ok(())
+            }
+            report => report.check(self.chain()),
         }
-        report.check(self.chain())
+    }
+
+    /// The committee of a shard in an epoch: this one, or one that is known to it.
+    fn committee_in(&self, shard: ShardId, epoch: Epoch) -> Option<&Self> {
+        let is_own = (shard, epoch) == (self.committee().shard(), self.committee().epoch());
+        if is_own { Some(self) } else { self.source(shard, epoch) }
     }
 }
 

@@ -8,6 +8,10 @@ use crate::{
     MAX_FRAME_BYTES, Slot, ValidatorIndex, attestations_digest, decode, encode,
 };
 
+mod judgement;
+
+pub use judgement::{EvidenceError, verify_evidence};
+
 /// A signed block without its parents, payload and attestations.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct SignedHeader {
@@ -107,7 +111,7 @@ pub enum Offence {
     InvalidBlock(Slot),
 }
 
-/// A proof that a key misbehaved. `qcn_light::verify_evidence` checks it.
+/// A proof that a key misbehaved. [`verify_evidence`] checks it.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub enum Evidence {
     /// Two different signed headers of one slot, the lower digest first.

@@ -4,7 +4,7 @@
 //! with Borsh in strict order; every sequence is bounded before it is allocated
 //! ([`Bounded`]). Nothing in this crate keeps state or takes a decision: the rules
 //! over these words live in `qcn-consensus`, `qcn-ledger` and `qcn-light`, but for those that a
-//! block's verification needs (signatures, certificates, lanes).
+//! block's verification needs (signatures, certificates, lanes, evidence).
 //!
 //! **Invariants**
 //! - one encoding per value: what decodes, encodes back to the same bytes;
@@ -16,6 +16,7 @@
 mod author_set;
 mod beacon;
 mod block;
+mod block_rules;
 mod bounded;
 mod certificate;
 mod checkpoint;
@@ -38,6 +39,7 @@ pub use block::{
     Attestation, Block, BlockBody, BlockHeader, BlockRef, MAX_ATTESTATIONS, MAX_BLOCK_EVIDENCE,
     MAX_BLOCK_TRANSACTIONS, Payload, Slot, attestations_digest, genesis_digest, genesis_ref,
 };
+pub use block_rules::{BlockFault, check_block};
 pub use bounded::Bounded;
 pub use certificate::{CertificateError, certificate_weight, verify_certificate};
 pub use checkpoint::{AttestationProof, Certificate, Checkpoint};
@@ -48,7 +50,10 @@ pub use epoch::{
     Announcement, AnnouncementError, BEACON, EpochPlan, MAX_HEIRS, MAX_RESHARDINGS, PlanError,
     PlannedCommittee, PlannedValidator, Resharding, actor,
 };
-pub use evidence::{AccusedBlock, Evidence, Offence, SignedAttestations, SignedHeader};
+pub use evidence::{
+    AccusedBlock, Evidence, EvidenceError, Offence, SignedAttestations, SignedHeader,
+    verify_evidence,
+};
 pub use ids::{Epoch, Height, Round, ShardId, Time, ValidatorIndex, Weight};
 pub use layout::{Layout, LayoutError, MAX_PREFIX_BITS, MAX_SHARDS, Prefix};
 pub use receipt::{

@@ -14,20 +14,31 @@ use super::layout_change::{LayoutChange, count_epochs};
 use super::register::{MAX_REGISTERED, RegisteredValidator};
 use super::{Beacon, Progress, Subject};
 
+/// Where no plan could be made it is tried again after so much committed time, in milliseconds:
+/// making one takes the beacon's whole state, and commits follow each other within fractions of that.
+const TRIED_AGAIN_MS: u64 = 1_000;
+
 impl Beacon {
     /// Notes that an execution has ended at this committed time; says whether the epoch ends with
     /// it. The state is that of the next epoch then.
     pub(crate) fn end_execution(&mut self, time_ms: u64) -> bool {
         let started_ms = *self.progress.started_ms.get_or_insert(time_ms);
         let has_passed = time_ms >= started_ms.saturating_add(self.parameters.epoch_ms);
-        if !has_passed || !self.all_shards_report() {
+        let failed_ms = self.progress.failed_ms;
+        let is_tried = failed_ms.is_none_or(|at| time_ms >= at.saturating_add(TRIED_AGAIN_MS));
+        if !has_passed || !is_tried || !self.all_shards_report() {
             return false;
         }
-        let Some(next) = self.next_epoch(time_ms) else {
-            return false;
-        };
-        *self = next;
-        true
+        match self.next_epoch(time_ms) {
+            Some(next) => {
+                *self = next;
+                true
+            }
+            None => {
+                self.progress.failed_ms = Some(time_ms);
+                false
+            }
+        }
     }
 
     /// Whether every shard of the layout has reported a checkpoint of this epoch.
@@ -73,6 +84,7 @@ impl Beacon {
                 next_number,
                 next_shard,
                 started_ms: Some(time_ms),
+                failed_ms: None,
                 entropy: Digest::ZERO,
             },
         })

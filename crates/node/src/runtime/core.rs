@@ -14,14 +14,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use qcn_crypto::SigningKey;
 use qcn_ledger::Ledger;
 use qcn_light::verify_certificate;
-use qcn_shard::{Event, Input, Output, Refused};
+use qcn_shard::{Event, Expected, Input, Output, Refused};
 use qcn_types::{
     Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, ShardId, Time,
     Transaction, TransactionId, ValidatorIndex, Verified,
 };
 use tokio::sync::oneshot;
 
-use super::envelope::{Expected, Found};
+use super::envelope::Found;
 use super::history::History;
 use super::inbox::{Checked, Happening, Inbox, Post};
 use super::machine::Machine;

@@ -1,8 +1,8 @@
 //! What a frame between two nodes holds: a message of one shard, or one between relayers.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use qcn_shard::Message;
-use qcn_types::{Delivery, LaneEnd, LaneHead, ShardId, encode};
+use qcn_shard::{Expected, Message};
+use qcn_types::{Delivery, LaneEnd, ShardId, encode};
 
 /// What two nodes say to each other.
 #[derive(Debug, BorshSerialize, BorshDeserialize)]
@@ -28,15 +28,6 @@ impl Envelope {
 pub(crate) struct Lane {
     pub(crate) from: ShardId,
     pub(crate) to: ShardId,
-}
-
-/// How far a destination expects a lane to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Expected {
-    /// What will be applied of it.
-    pub(crate) applied: LaneHead,
-    /// What will be known to be acknowledged of the lane back.
-    pub(crate) acknowledged: LaneHead,
 }
 
 /// What relayers say to each other. Each answer repeats the number of what it answers.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use qcn_shard::{Message, SyncPackage};
+use qcn_shard::{Expected, Message, SyncPackage};
 use qcn_types::{
     CompactBlock, Delivery, ShardId, Transaction, TransactionId, ValidatorIndex, Verified,
     VerifiedBlock, VerifyError,
 };
 use tokio::sync::oneshot;
 
-use super::envelope::{Expected, Found};
+use super::envelope::Found;
 use crate::storage::LogEvent;
 use crate::transport::WaitingPlace;
 use crate::view::SubmitError;

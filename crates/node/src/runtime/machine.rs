@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use qcn_shard::{Input, Output, Shard};
+use qcn_shard::{Expected, Input, Output, Shard};
 use qcn_types::{Delivery, LaneEnd, LaneId, ShardId, Time};
-
-use super::envelope::Expected;
 
 /// Stands between the machine of a node and everything else, to make it depart from the protocol.
 ///
@@ -48,14 +46,12 @@ impl Machine {
 
     /// What a relayer is to carry to another shard: it makes a certificate, and keeps it.
     pub(crate) fn delivery(&mut self, to: ShardId, expected: &Expected) -> Option<Delivery> {
-        let expected = (expected.applied, expected.acknowledged);
         self.shard.delivery(self.lane_to(to), expected)
     }
 
     /// How far what comes from another shard will be once the blocks in the DAG are executed.
     pub(crate) fn expected(&self, source: ShardId) -> Expected {
-        let (applied, acknowledged) = self.shard.expected(self.lane_to(source));
-        Expected { applied, acknowledged }
+        self.shard.expected(self.lane_to(source))
     }
 
     /// The certified end of the lane to another shard.

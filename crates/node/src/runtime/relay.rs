@@ -4,7 +4,7 @@
 //! the destination how far the lane is expected to be, counting what is on its way, and the source
 //! for what is certified beyond that: the own instance, if this node has a seat there too, else
 //! another validator that has one, over the network. What it gets is checked against the source's
-//! committee beside the core, and handed to the destination. When it does so, `pace` decides.
+//! committee beside the core, and handed to the destination. When it does so, [`pace`] decides.
 //!
 //! **Invariants**
 //! - a lane has one question under way and one delivery being checked;
@@ -14,18 +14,18 @@
 //!   another validator.
 
 mod answers;
-mod pace;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use qcn_shard::Expected;
+use qcn_shard::pace::{self, Pace};
 use qcn_types::{CommitteeKeys, Delivery, ValidatorIndex, encode};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::answers::Answers;
-use self::pace::Pace;
-use super::envelope::{Envelope, Expected, Found, Lane, RelayMessage};
+use super::envelope::{Envelope, Found, Lane, RelayMessage};
 use super::inbox::{Happening, Post};
 use super::seats::Seats;
 use crate::api::Metrics;
@@ -100,14 +100,15 @@ impl Relayer {
     pub(crate) fn new(parts: RelayerParts<'_>) -> Option<Self> {
         let [from, to] = parts.seats;
         let lane = Lane { from: from.shard(), to: to.shard() };
-        let pace = Pace::new(pace::rank(lane, from, to, parts.own)?);
+        let sits_in_source = |member| from.seat(member).is_some();
+        let rank = pace::rank([lane.from, lane.to], to.members(), sits_in_source, parts.own)?;
         Some(Self {
             lane,
             source: parts.source,
             destination: parts.destination,
             keys: parts.keys,
             metrics: parts.metrics,
-            pace,
+            pace: Pace::new(rank),
             begun: Instant::now(),
         })
     }

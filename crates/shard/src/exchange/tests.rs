@@ -34,6 +34,11 @@ fn certificate(checkpoint: Checkpoint) -> Option<Certificate> {
     Some(Certificate { checkpoint, attestations: Bounded::default() })
 }
 
+/// A lane that is expected to be applied so far, and of which nothing is known to be acknowledged.
+fn at(applied: LaneHead) -> Expected {
+    Expected { applied, ..Expected::default() }
+}
+
 impl Lanes {
     fn new() -> Self {
         let layout = Arc::new(Layout::even(2).unwrap());
@@ -83,10 +88,8 @@ impl Lanes {
     }
 
     /// What a relayer brings to who expects this.
-    fn carry(&mut self, expected: (LaneHead, LaneHead)) -> Option<Delivery> {
-        let (head, acknowledged) = expected;
-        let delivery =
-            self.outgoing.delivery(&self.source, OUT, &head, &acknowledged, certificate)?;
+    fn carry(&mut self, expected: Expected) -> Option<Delivery> {
+        let delivery = self.outgoing.delivery(&self.source, OUT, &expected, certificate)?;
         assert_eq!(delivery.check_lane(|number| number == THERE), Ok(()));
         Some(delivery)
     }
@@ -111,7 +114,7 @@ fn what_is_certified_is_proposed_once() {
     assert_eq!(incoming.take(Round(6), &lanes.destination), []);
     // What is on its way need not be carried; what comes after it is carried from there.
     let expected = incoming.expected(BACK, &lanes.destination, Round(6));
-    assert_eq!(expected.0, delivery.end.sent);
+    assert_eq!(expected.applied, delivery.end.sent);
     assert_eq!(lanes.carry(expected), None);
     lanes.send(2);
     let next = lanes.carry(expected).unwrap();
@@ -148,11 +151,11 @@ fn a_gap_promises_nothing() {
     lanes.send(1);
     let first = lanes.carry(Default::default()).unwrap();
     lanes.send(1);
-    let second = lanes.carry((first.end.sent, LaneHead::default())).unwrap();
+    let second = lanes.carry(at(first.end.sent)).unwrap();
     for round in 3..60 {
         incoming.seen(std::slice::from_ref(&second), &lanes.destination, Round(round));
         let expected = incoming.expected(BACK, &lanes.destination, Round(round));
-        assert_eq!(expected.0, LaneHead::default());
+        assert_eq!(expected.applied, LaneHead::default());
     }
     incoming.offer(second, &lanes.destination, Round(60));
     assert_eq!(incoming.take(Round(60), &lanes.destination), [], "it would be a gap here, too");
@@ -166,18 +169,18 @@ fn a_gap_promises_nothing() {
 fn acknowledgements_come_back() {
     let mut lanes = Lanes::new();
     let mut back = Exchange::default();
-    let nothing = LaneHead::default();
+    let nothing = Expected::default();
     for (count, worth) in [(ACKNOWLEDGED_AT_ONCE - 1, false), (1, true)] {
         lanes.send(count);
         let applied = lanes.destination.received_on(BACK);
-        let delivery = lanes.carry((applied, LaneHead::default())).unwrap();
+        let delivery = lanes.carry(at(applied)).unwrap();
         lanes.execute(vec![delivery]);
         let outbox_root = lanes.destination.execute([]).outbox_root;
         let height = Height(lanes.height);
         let checkpoint = Checkpoint { shard: THERE, height, outbox_root, ..Checkpoint::default() };
         back.executed(checkpoint, &lanes.destination);
         back.certified(height, certificate);
-        let brought = back.delivery(&lanes.destination, BACK, &nothing, &nothing, certificate);
+        let brought = back.delivery(&lanes.destination, BACK, &nothing, certificate);
         assert_eq!(brought.is_some(), worth);
         if let Some(delivery) = brought {
             let mut incoming = Exchange::default();
@@ -200,18 +203,16 @@ fn a_trickle_one_way_does_not_fill_the_lane() {
     for number in 1..=3 * MAX_LANE_BATCHES as u64 {
         lanes.send(1);
         let applied = lanes.destination.received_on(BACK);
-        let delivery = lanes.carry((applied, LaneHead::default())).unwrap();
+        let delivery = lanes.carry(at(applied)).unwrap();
         assert_eq!(lanes.execute(vec![delivery]), 1);
         let outbox_root = lanes.destination.execute([]).outbox_root;
         let height = Height(number);
         let checkpoint = Checkpoint { shard: THERE, height, outbox_root, ..Checkpoint::default() };
         back.executed(checkpoint, &lanes.destination);
         back.certified(height, certificate);
-        let known = lanes.source.acknowledged_on(OUT);
-        let nothing = LaneHead::default();
-        if let Some(delivery) =
-            back.delivery(&lanes.destination, BACK, &nothing, &known, certificate)
-        {
+        let acknowledged = lanes.source.acknowledged_on(OUT);
+        let known = Expected { acknowledged, ..Expected::default() };
+        if let Some(delivery) = back.delivery(&lanes.destination, BACK, &known, certificate) {
             let deliveries = Bounded::truncated(vec![delivery]);
             lanes.source.execute_payloads([&Payload { deliveries, ..Payload::default() }]);
         }
@@ -232,14 +233,14 @@ fn gaps_on_top_of_a_gap_do_not_last() {
     for round in 4..3 + PATIENCE_ROUNDS {
         incoming.seen(std::slice::from_ref(&first), &lanes.destination, Round(round));
         lanes.send(1);
-        last = lanes.carry((last.end.sent, LaneHead::default())).unwrap();
+        last = lanes.carry(at(last.end.sent)).unwrap();
         incoming.seen(std::slice::from_ref(&last), &lanes.destination, Round(round));
-        let expected = incoming.expected(BACK, &lanes.destination, Round(round)).0;
+        let expected = incoming.expected(BACK, &lanes.destination, Round(round)).applied;
         assert_eq!(expected, last.end.sent);
     }
     // Nothing of it was executed, and only in round 4 did a block carry all of it again.
     let late = Round(4 + PATIENCE_ROUNDS);
-    assert_eq!(incoming.expected(BACK, &lanes.destination, late).0, LaneHead::default());
+    assert_eq!(incoming.expected(BACK, &lanes.destination, late).applied, LaneHead::default());
 }
 
 /// A captured shard may claim to have applied what was never sent.
@@ -252,6 +253,7 @@ fn an_impossible_acknowledgement_is_none() {
     liar.end.received = LaneHead { receipts: u64::MAX, batches: u64::MAX, ..LaneHead::default() };
     incoming.seen(std::slice::from_ref(&liar), &lanes.destination, Round(3));
     let expected = incoming.expected(BACK, &lanes.destination, Round(3));
-    assert_eq!(expected, (liar.end.sent, LaneHead::default()));
-    assert_eq!(lanes.carry((LaneHead::default(), liar.end.received)).unwrap().receipts(), 1);
+    assert_eq!(expected, Expected { applied: liar.end.sent, ..Expected::default() });
+    let lied_to = Expected { acknowledged: liar.end.received, ..Expected::default() };
+    assert_eq!(lanes.carry(lied_to).unwrap().receipts(), 1);
 }

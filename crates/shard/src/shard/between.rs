@@ -1,8 +1,9 @@
 //! What relayers ask a shard for (DESIGN section 7).
 
-use qcn_types::{Delivery, LaneEnd, LaneHead, LaneId, ShardId};
+use qcn_types::{Delivery, LaneEnd, LaneId, ShardId};
 
 use super::Shard;
+use crate::Expected;
 use crate::checkpoints::collect_certificate;
 
 impl Shard {
@@ -16,7 +17,7 @@ impl Shard {
     /// how far what goes is known to be acknowledged then: what a relayer asks the destination
     /// before it asks the source. Each names the lane as it sees it.
     #[must_use]
-    pub fn expected(&self, lane: LaneId) -> (LaneHead, LaneHead) {
+    pub fn expected(&self, lane: LaneId) -> Expected {
         self.exchange.expected(lane, &self.ledger, self.machine.round())
     }
 
@@ -34,9 +35,9 @@ impl Shard {
 
     /// What a relayer is to carry on a lane whose destination expects this; `None` while there is
     /// nothing new that is certified.
-    pub fn delivery(&mut self, lane: LaneId, expected: (LaneHead, LaneHead)) -> Option<Delivery> {
+    pub fn delivery(&mut self, lane: LaneId, expected: &Expected) -> Option<Delivery> {
         let (dag, committee) = (self.machine.dag(), self.config.keys.committee());
         let certify = |checkpoint| collect_certificate(dag, committee, checkpoint);
-        self.exchange.delivery(&self.ledger, lane, &expected.0, &expected.1, certify)
+        self.exchange.delivery(&self.ledger, lane, expected, certify)
     }
 }

@@ -17,12 +17,9 @@ use qcn_types::{
     ValidatorIndex, Verified, VerifiedBlock,
 };
 
-use super::Shard;
+use super::{PATIENCE_ROUNDS, Shard};
 use crate::checkpoints::collect_certificate;
 use crate::{Event, Message, Output, Record, SyncPackage};
-
-/// An announcement in a block that is not executed after so many rounds is proposed again.
-const PATIENCE_ROUNDS: u64 = 24;
 
 /// How often a member that is still in the rounds of a closed epoch is told that it is over.
 const TOLD_AGAIN_US: u64 = 1_000_000;

@@ -6,7 +6,6 @@ use qcn_ledger::Ledger;
 use qcn_types::{Height, ValidatorIndex};
 
 use super::Shard;
-use crate::statesync::{ChunkResult, check_offer};
 use crate::{Event, Message, Output, Record, SyncPackage};
 
 impl Shard {
@@ -24,19 +23,13 @@ impl Shard {
             }
             Message::SyncOffer(package) => self.receive_offer(from, package),
             Message::ChunkRequest { height, index } => self.serve_chunk(from, height, index),
-            Message::Chunk { height, index, chunk } => {
-                match self.sync.chunk(self.now, from, height, &chunk, index, self.height()) {
-                    ChunkResult::More(requests) => self.send_all(requests),
-                    ChunkResult::Lie(requests) => {
-                        self.event(Event::LyingSyncer(from));
-                        self.send_all(requests);
-                    }
-                    ChunkResult::Complete(package, ledger) => self.synchronised(&package, *ledger),
+            Message::Chunk { .. } | Message::ChunkGone { .. } => {
+                let own_height = self.height();
+                let (outputs, complete) = self.sync.answered(self.now, from, &message, own_height);
+                self.outputs.extend(outputs);
+                if let Some((package, ledger)) = complete {
+                    self.synchronised(&package, *ledger);
                 }
-            }
-            Message::ChunkGone { height } => {
-                let requests = self.sync.gone(self.now, from, height, self.height());
-                self.send_all(requests);
             }
         }
     }
@@ -53,15 +46,14 @@ impl Shard {
     }
 
     fn receive_offer(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>) {
-        if !self.is_of_use(from, &package) || !self.checking.insert(from) {
+        if !self.is_of_use(from, &package) || self.checking.contains(&from) {
             return;
         }
-        let members = self.config.keys.committee().len();
-        if check_offer(&package, members, self.config.consensus.gc_depth).is_err() {
-            self.checking.remove(&from);
-            return self.lied(from);
+        let output = self.sync.check(from, package, self.config.consensus.gc_depth);
+        if matches!(output, Output::VerifySync { .. }) {
+            self.checking.insert(from);
         }
-        self.outputs.push_back(Output::VerifySync { from, package });
+        self.outputs.push_back(output);
     }
 
     /// Whether an offer leads anywhere. Whoever has executed the end of the epoch and never saw it
@@ -76,11 +68,6 @@ impl Shard {
         self.sync.wants(package, self.height())
     }
 
-    fn lied(&mut self, from: ValidatorIndex) {
-        self.sync.note_liar(from);
-        self.event(Event::LyingSyncer(from));
-    }
-
     pub(super) fn offer_checked(
         &mut self,
         from: ValidatorIndex,
@@ -89,7 +76,8 @@ impl Shard {
     ) {
         self.checking.remove(&from);
         if !valid {
-            return self.lied(from);
+            let lie = self.sync.lied(from);
+            return self.outputs.push_back(lie);
         }
         if !self.is_of_use(from, &package) {
             return;

@@ -18,6 +18,11 @@ const MAX_EVIDENCE_BYTES: usize = 4 * 1024 * 1024;
 /// be, it fits a frame.
 const MAX_CARRIED_BYTES: usize = 6 * 1024 * 1024;
 
+/// What a block carries and nobody has executed after so many rounds is proposed again: deliveries,
+/// the end of the epoch, reports. Until then it counts as being on its way, so that it is not
+/// carried twice; a block of that age has most likely been left out for good.
+pub(crate) const PATIENCE_ROUNDS: u64 = 24;
+
 /// Evidence that was proposed and is not committed after so many rounds is proposed again.
 const EVIDENCE_PATIENCE_ROUNDS: u64 = 48;
 

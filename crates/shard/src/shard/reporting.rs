@@ -7,7 +7,7 @@ use qcn_types::{
     Bounded, Certificate, MAX_BLOCK_REPORTS, Report, Round, ValidatorIndex, encoded_bytes,
 };
 
-use super::Shard;
+use super::{PATIENCE_ROUNDS, Shard};
 use crate::checkpoints::collect_certificate;
 
 /// The most reports that wait; the oldest go first.
@@ -16,9 +16,6 @@ const MAX_WAITING: usize = 256;
 /// The most bytes of one report. Evidence of more is reported by nobody, and its offender is only
 /// refused.
 const MAX_REPORT_BYTES: usize = 4 * 1024 * 1024 + 1_024;
-
-/// A report in a block that is not executed after so many rounds is made again.
-const PATIENCE_ROUNDS: u64 = 24;
 
 /// The reports of one member.
 #[derive(Debug, Default)]

@@ -160,16 +160,24 @@ impl Lab {
     }
 
     fn run_until(&mut self, end: Time) {
-        while let Some((&(at, _), _)) = self.queue.first_key_value() {
-            if at > end {
-                break;
-            }
-            let (_, (to, input)) = self.queue.pop_first().unwrap();
+        while let Some((to, at)) = self.step(end) {
+            self.drain(to, at);
+        }
+    }
+
+    /// The next input is handled; what comes of it is not carried out yet. Says where and when.
+    fn step(&mut self, end: Time) -> Option<(usize, Time)> {
+        while let Some(((at, _), _)) =
+            self.queue.first_key_value().filter(|((at, _), _)| *at <= end)
+        {
+            let at = *at;
+            let (_, (to, input)) = self.queue.pop_first()?;
             if to < self.shards.len() {
                 self.shards[to].handle(at, input);
-                self.drain(to, at);
+                return Some((to, at));
             }
         }
+        None
     }
 
     fn heights(&self) -> Vec<u64> {

@@ -1,10 +1,8 @@
 //! Making a failing scenario as small as it can be while it still fails.
-//!
-//! Greedy: every simplification is tried, the first that still fails is kept, and so on until
-//! none helps or it has been enough.
 
 use super::format::{Consensus, DiskSettings, Fault, LatencyKind, Load, Scenario};
 use super::words::{Damage, Target};
+use crate::shrink::{Simplify, parts};
 
 /// A smaller scenario, and how many runs it took to find.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,35 +25,15 @@ pub fn shrink(
     enough: &dyn Fn(u64) -> bool,
     fails: &mut dyn FnMut(&Scenario) -> bool,
 ) -> Shrunk {
-    let mut shrunk = Shrunk { scenario, runs: 0 };
-    loop {
-        let mut smaller = false;
-        // The length first: all runs after it take less time.
-        for simplify in [shorten, drop_faults, drop_adversaries, drop_validators, plainer] {
-            // What follows a success is derived anew from the smaller scenario.
-            let mut skip = 0;
-            while let Some(candidate) = simplify(&shrunk.scenario).into_iter().nth(skip) {
-                if enough(shrunk.runs) {
-                    return shrunk;
-                }
-                let seed = candidate.run.seed;
-                if candidate.plan(seed).is_err() {
-                    skip += 1;
-                    continue;
-                }
-                shrunk.runs += 1;
-                if fails(&candidate) {
-                    shrunk.scenario = candidate;
-                    smaller = true;
-                } else {
-                    skip += 1;
-                }
-            }
-        }
-        if !smaller {
-            return shrunk;
-        }
-    }
+    // The length first: all runs after it take less time.
+    let simplifications: [Simplify<Scenario>; 5] =
+        [shorten, drop_faults, drop_adversaries, drop_validators, plainer];
+    let (scenario, runs) =
+        crate::shrink::shrink(scenario, &simplifications, enough, &mut |candidate| {
+            let can_run = candidate.plan(candidate.run.seed).is_ok();
+            can_run.then(|| fails(candidate))
+        });
+    Shrunk { scenario, runs }
 }
 
 /// Without all faults, without each half, without each.
@@ -71,17 +49,12 @@ fn drop_adversaries(scenario: &Scenario) -> Vec<Scenario> {
 /// Candidates that leave out parts of a list, the largest parts first.
 fn without_parts<T>(scenario: &Scenario, list: fn(&mut Scenario) -> &mut Vec<T>) -> Vec<Scenario> {
     let length = list(&mut scenario.clone()).len();
-    let mut candidates = Vec::new();
-    let mut size = length;
-    while size > 0 {
-        for start in (0..length).step_by(size) {
-            let mut candidate = scenario.clone();
-            list(&mut candidate).drain(start..(start + size).min(length));
-            candidates.push(candidate);
-        }
-        size /= 2;
-    }
-    candidates
+    let without = |part| {
+        let mut candidate = scenario.clone();
+        list(&mut candidate).drain(part);
+        candidate
+    };
+    parts(length).into_iter().map(without).collect()
 }
 
 /// Without each validator, the last first. Only where they are counted: presets and lists stay.

@@ -1,7 +1,7 @@
 //! The real beacon in the simulated world: one more committee, of all validators, and what each
 //! of them does for it besides taking part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qcn_crypto::{ChainId, Digest, HashChain, SeededRandomness};
 use qcn_ledger::{BeaconGenesis, BeaconParameters, Founder, Identity, KeySchemes, Ledger};
@@ -54,6 +54,28 @@ pub struct Pause {
     pub until: Time,
     /// How many transfers across shards were under way anywhere at that time.
     pub under_way: usize,
+}
+
+/// How often things have changed in a network of shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Epochs that were followed by another one.
+    pub epochs: u64,
+    /// Committees of shards that have opened after the first.
+    pub committees: u64,
+    /// Shards that were split.
+    pub splits: u64,
+    /// Shards that were merged into their sibling.
+    pub merges: u64,
+}
+
+impl std::ops::AddAssign for Changes {
+    fn add_assign(&mut self, other: Self) {
+        self.epochs += other.epochs;
+        self.committees += other.committees;
+        self.splits += other.splits;
+        self.merges += other.merges;
+    }
 }
 
 /// What validators do for the beacon.
@@ -213,6 +235,23 @@ impl ShardedNetwork {
         plans
             .flat_map(|(epoch, it)| it.plan.reshardings.iter().map(move |change| (*epoch, *change)))
             .collect()
+    }
+
+    /// How often anything has changed so far, as far as a shard has opened with it.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let opened = self.handover.opened_at.keys().filter(|(shard, _)| *shard != BEACON);
+        let mut changes =
+            Changes { committees: opened.clone().count() as u64, ..Changes::default() };
+        let epochs: BTreeSet<Epoch> = opened.map(|(_, epoch)| *epoch).collect();
+        changes.epochs = epochs.len() as u64;
+        for (_, resharding) in self.reshardings().iter().filter(|(at, _)| epochs.contains(at)) {
+            match resharding {
+                Resharding::Split { .. } => changes.splits += 1,
+                Resharding::Merge { .. } => changes.merges += 1,
+            }
+        }
+        changes
     }
 
     /// What every shard that opened an epoch has paused for, in the order of shards and epochs.

@@ -50,7 +50,7 @@ pub enum ShardedBuildError {
 #[derive(Clone, Debug)]
 pub struct ShardedBuilder {
     pub(super) seed: u64,
-    shards: usize,
+    pub(super) shards: usize,
     pub(super) validators: usize,
     accounts: usize,
     power_permille: u64,
@@ -58,15 +58,15 @@ pub struct ShardedBuilder {
     config: Config,
     snapshot_interval: u64,
     pub(super) rate: Rate,
-    faults: Vec<(usize, u64, Fault)>,
-    adversaries: Vec<(usize, usize, Adversary)>,
+    pub(super) faults: Vec<(usize, u64, Fault)>,
+    pub(super) adversaries: Vec<(usize, usize, Adversary)>,
     pub(super) bad_relayers: Vec<(usize, usize, BadRelayer)>,
     /// When epochs end by the script, and what changes in the layout then.
     pub(super) epochs: Vec<(u64, Vec<Resharding>)>,
     /// Shards between which nothing is carried, from when to when, in microseconds.
     pub(super) cuts: Vec<([ShardId; 2], u64, u64)>,
     /// A real beacon instead of a script.
-    beacon: Option<BeaconOptions>,
+    pub(super) beacon: Option<BeaconOptions>,
     /// What all validators vote for, and when, in microseconds.
     pub(super) votes: Vec<(u64, Resharding)>,
     /// The numbers of all accounts' keys, once they are drawn.

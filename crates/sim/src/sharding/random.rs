@@ -25,15 +25,13 @@ const CALM_MS: [u64; 2] = [3_000, 9_000];
 /// again, for relayers to step in one after the other, and for a shard to catch up.
 const AFTER_CALM_MS: u64 = 24_000;
 
-/// A random network and what is special about it.
-#[derive(Debug)]
+/// A random network.
+#[derive(Clone, Debug)]
 pub struct RandomShards {
     /// The network, ready to be built.
     pub builder: ShardedBuilder,
     /// When its run ends.
     pub until: Time,
-    /// What it is, in words.
-    pub description: String,
 }
 
 /// The network of a seed.
@@ -61,25 +59,20 @@ pub fn random_shards(seed: u64) -> RandomShards {
         .config(config)
         .snapshot_interval(random.between(1, 4))
         .load(per_second, cross_permille, Time::from_ms(calm_ms + 2_000));
-    let mut words = vec![format!(
-        "{shards} shards of {validators}, {per_second}/s, {cross_permille} permille across"
-    )];
-    builder = between(&mut random, builder, &mut words, shards, calm_ms);
+    builder = between(&mut random, builder, shards, calm_ms);
     if random.chance(250_000) {
-        return with_beacon(random, builder, words, (shards, validators), calm_ms);
+        return with_beacon(random, builder, (shards, validators), calm_ms);
     }
     for shard in 0..shards {
         let faulty = random.below(validators as u64) as usize;
         if random.chance(450_000)
             && let Some(adversary) = random.pick(&Adversary::ALL).copied()
         {
-            words.push(format!("shard {shard}: validator {faulty} is a {adversary}"));
             builder = builder.adversary(shard, faulty, adversary);
         }
         for _ in 0..random.below(FAULTS_MAX + 1) {
             let at = random.between(200, calm_ms - 500);
             let fault = fault(&mut random, validators, faulty, calm_ms - at);
-            words.push(format!("shard {shard} at {at} ms: {}", fault.describe()));
             builder = builder.fault(shard, Time::from_ms(at), fault);
         }
         builder = builder.fault(shard, Time::from_ms(calm_ms), Fault::Heal);
@@ -90,21 +83,18 @@ pub fn random_shards(seed: u64) -> RandomShards {
     if random.chance(600_000) {
         for _ in 0..random.between(1, EPOCHS_MAX) {
             let at = random.between(500, calm_ms);
-            let reshardings = reshardings(&mut random);
-            words.push(format!("an epoch ends at {at} ms, {reshardings:?}"));
-            builder = builder.epoch_ends(Time::from_ms(at), reshardings);
+            builder = builder.epoch_ends(Time::from_ms(at), reshardings(&mut random));
         }
         builder = builder.later_faults(Time::from_ms(calm_ms));
     }
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
-    RandomShards { builder, until, description: words.join("; ") }
+    RandomShards { builder, until }
 }
 
 /// What goes wrong between shards.
 fn between(
     random: &mut Random,
     mut builder: ShardedBuilder,
-    words: &mut Vec<String>,
     shards: usize,
     calm_ms: u64,
 ) -> ShardedBuilder {
@@ -112,7 +102,6 @@ fn between(
         if from < to && random.chance(250_000) {
             let begins = random.between(200, calm_ms - 500);
             let ends = random.between(begins, calm_ms);
-            words.push(format!("shards {from} and {to} are cut off from {begins} to {ends} ms"));
             let [one, other] = [from, to].map(|shard| ShardId(shard as u32));
             let (begins, ends) = (Time::from_ms(begins), Time::from_ms(ends));
             builder = builder.cut_off(one, other, begins, ends);
@@ -121,7 +110,6 @@ fn between(
             && random.chance(300_000)
             && let Some(bad) = random.pick(&BadRelayer::ALL).copied()
         {
-            words.push(format!("relayers from {from} to {to}: {bad:?}"));
             builder = builder.bad_relayers(from, to, bad);
         }
     }
@@ -133,7 +121,6 @@ fn between(
 fn with_beacon(
     mut random: Random,
     mut builder: ShardedBuilder,
-    mut words: Vec<String>,
     (shards, seats): (usize, usize),
     calm_ms: u64,
 ) -> RandomShards {
@@ -145,24 +132,21 @@ fn with_beacon(
         split_above: random.between(3, 60),
         merge_below: random.below(2),
     };
-    words.push(format!("{options:?}"));
     builder = builder.beacon(options).later_faults(Time::from_ms(calm_ms));
     if random.chance(500_000)
         && let Some(adversary) = random.pick(&Adversary::ALL).copied()
     {
         let number = random.below(validators as u64) as usize;
-        words.push(format!("validator {number} is a {adversary}"));
         builder = builder.adversary(0, number, adversary);
     }
     for _ in 0..random.below(4) {
         let at = random.between(500, calm_ms + 6_000);
         for resharding in reshardings(&mut random) {
-            words.push(format!("a vote at {at} ms for {resharding:?}"));
             builder = builder.vote(Time::from_ms(at), resharding);
         }
     }
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
-    RandomShards { builder, until, description: words.join("; ") }
+    RandomShards { builder, until }
 }
 
 /// Changes of the layout; those that cannot be made are not.

@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use qcn_shard::Shard;
+use qcn_shard::pace::{self, Pace};
+use qcn_shard::{Expected, Shard};
 use qcn_types::{Bounded, Delivery, LaneEnd, LaneHead, LaneId, LaneLink};
 
 use super::Between;
@@ -24,15 +25,6 @@ const RELAYERS: usize = 4;
 const GOOD_RELAYERS: usize = 3;
 /// How often a relayer looks without being told, in microseconds.
 const LOOK_INTERVAL_US: u64 = 100_000;
-/// The least time between two deliveries by one relayer on one lane, in microseconds: every
-/// delivery costs all validators of the destination a certificate.
-const CARRY_INTERVAL_US: u64 = 100_000;
-/// How long each relayer leaves a lane to the one before it, in microseconds.
-const PATIENCE_US: u64 = 1_500_000;
-/// How long a relayer that had to step in goes on as if it were the first, in microseconds.
-const STANDS_IN_US: u64 = 10_000_000;
-/// When what was carried and has not moved the lane is carried again, in microseconds.
-const CARRIED_AGAIN_US: u64 = 1_000_000;
 
 /// How a relayer departs from what it should do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -94,45 +86,10 @@ struct Link {
     /// How many others go first.
     rank: u64,
     /// By lane, as the source names it.
-    progress: BTreeMap<LaneId, Progress>,
+    paces: BTreeMap<LaneId, Pace>,
     bad: Option<BadRelayer>,
     /// The first that it carried, if it keeps bringing that.
     first: Option<Delivery>,
-}
-
-/// What a relayer remembers of a lane.
-#[derive(Clone, Copy, Debug, Default)]
-struct Progress {
-    /// How far the lane was expected to be when it was last seen to lag, and since when.
-    lags: Option<(u64, u64)>,
-    /// Nothing is carried before this time, unless the lane has moved.
-    rests_until: u64,
-    carried_at: u64,
-    stands_in_until: u64,
-}
-
-impl Progress {
-    /// Whether it is time to carry something, where the lane is expected to be at batch `at` and
-    /// more is certified, or not.
-    fn is_due(&mut self, now: u64, at: u64, is_behind: bool, patience_us: u64) -> bool {
-        let since = match self.lags.filter(|(lagged, _)| *lagged == at) {
-            Some((_, since)) if is_behind => since,
-            _ => {
-                self.rests_until = self.rests_until.min(self.carried_at + CARRY_INTERVAL_US);
-                now
-            }
-        };
-        self.lags = is_behind.then_some((at, since));
-        now >= since + patience_us && now >= self.rests_until
-    }
-
-    fn carried(&mut self, now: u64, patience_us: u64) {
-        self.rests_until = now + CARRIED_AGAIN_US;
-        self.carried_at = now;
-        if patience_us > 0 {
-            self.stands_in_until = now + STANDS_IN_US;
-        }
-    }
 }
 
 /// All relayers.
@@ -181,7 +138,7 @@ impl Links {
                 seats,
                 latency_us,
                 rank,
-                progress: BTreeMap::new(),
+                paces: BTreeMap::new(),
                 bad: None,
                 first: None,
             });
@@ -275,22 +232,20 @@ impl Links {
         else {
             return;
         };
-        let inherited = self.inherited(number, lane, expected.0.batches);
+        let unseen = self.unseen(number, lane, &expected);
         let link = &mut self.links[number as usize];
         let Some(shard) = machine(&mut shards[from].engine, link.seats[0]) else {
             return;
         };
-        let at = expected.0.batches;
-        let is_behind = shard.lane_end(lane).is_some_and(|end| end.sent.batches > at);
-        let progress = link.progress.entry(lane).or_insert(inherited);
-        let patience_us = if now < progress.stands_in_until { 0 } else { link.rank * PATIENCE_US };
-        if !progress.is_due(now, at, is_behind, patience_us) {
+        let is_behind = shard.lane_end(lane).is_some_and(|end| pace::is_behind(end, &expected));
+        let pace = link.paces.entry(lane).or_insert(unseen);
+        if !pace.carries(now, &expected, is_behind) {
             return;
         }
-        let Some(delivery) = shard.delivery(lane, expected) else {
+        let Some(delivery) = shard.delivery(lane, &expected) else {
             return;
         };
-        progress.carried(now, patience_us);
+        pace.carried(now);
         let delivery = match link.bad {
             None => delivery,
             Some(BadRelayer::Captures) => {
@@ -316,14 +271,14 @@ impl Links {
     }
 
     /// What a relayer finds when it looks at a lane for the first time: how long it has lagged is
-    /// seen from the blocks of the epoch before, and an epoch may be shorter than everybody's patience.
-    fn inherited(&self, number: u32, lane: LaneId, at: u64) -> Progress {
-        if self.links[number as usize].progress.contains_key(&lane) {
-            return Progress::default();
+    /// seen from the blocks of the epoch before.
+    fn unseen(&self, number: u32, lane: LaneId, expected: &Expected) -> Pace {
+        let pace = Pace::new(self.links[number as usize].rank);
+        if self.links[number as usize].paces.contains_key(&lane) {
+            return pace;
         }
-        let others = self.links.iter().filter_map(|link| link.progress.get(&lane)?.lags);
-        let lags = others.filter(|(lagged, _)| *lagged == at).min();
-        Progress { lags, ..Progress::default() }
+        let others = self.links.iter().filter_map(|link| link.paces.get(&lane)?.lag());
+        pace.with_lag(others.filter(|lag| lag.goes_on(expected)).min())
     }
 
     /// What was carried arrives. Says in which shard.

@@ -130,3 +130,4 @@ fn impossible_networks_are_refused() {
 
 mod captured;
 mod epochs;
+mod shrink;

@@ -54,12 +54,23 @@ fn registration() -> Registration {
     Registration::sign(CHAIN, &applicant).unwrap()
 }
 
+/// Two blocks of the first member of a committee in one slot.
+fn equivocation(shard: ShardId, epoch: Epoch) -> Evidence {
+    let block = |time_ms| {
+        let mut body = bare_body();
+        (body.shard, body.epoch, body.time_ms) = (shard, epoch, time_ms);
+        signed(body)
+    };
+    Evidence::equivocation(&block(1), &block(2))
+}
+
+fn offence(shard: ShardId, epoch: Epoch, evidence: Evidence) -> Report {
+    Report::Offence(Box::new(ReportedOffence { shard, epoch, evidence }))
+}
+
 /// One report of each kind, all sound.
 fn reports() -> Vec<Report> {
     let new = NewKeys { number: 1, counter: 1, consensus: Some(&key(63)), ..NewKeys::default() };
-    let (one, mut other) = (signed(bare_body()), bare_body());
-    other.time_ms += 1;
-    let evidence = Evidence::equivocation(&one, &signed(other));
     vec![
         Report::Checkpoint(certificate(SHARD, EPOCH, 3)),
         Report::Reveal(digest("value")),
@@ -68,7 +79,7 @@ fn reports() -> Vec<Report> {
         Report::Reweigh { number: 2, weight: Weight(0) },
         Report::Rotation(Box::new(KeyRotation::sign(CHAIN, &new, &key(64)).unwrap())),
         Report::Reshard(Resharding::Split { shard: SHARD, new: ShardId(4) }),
-        Report::Offence(Box::new(ReportedOffence { shard: SHARD, epoch: EPOCH, evidence })),
+        offence(SHARD, EPOCH, equivocation(SHARD, EPOCH)),
         Report::Anchor(digest("anchor")),
         Report::Leave,
     ]
@@ -97,6 +108,30 @@ fn a_checkpoint_needs_its_certificate() {
     assert_eq!(check(certificate(ShardId(4), EPOCH, 3)), unknown);
     let few = CertificateError::NoQuorum { weight: 2, quorum: 3 };
     assert_eq!(check(certificate(SHARD, EPOCH, 2)), Err(ReportError::Certificate(few)));
+}
+
+/// Evidence is judged by the keys of the committee that it names, before anything is executed: by the
+/// beacon's own, too. Where they are not known nobody is to blame.
+#[test]
+fn an_offence_needs_its_evidence() {
+    let check = |report: Report| beacon().check_report(&report);
+    let own = (BEACON, Epoch(0));
+    for (shard, epoch) in [(SHARD, EPOCH), own] {
+        assert_eq!(check(offence(shard, epoch, equivocation(shard, epoch))), Ok(()));
+        let elsewhere = equivocation(ShardId(4), epoch);
+        let foreign = Err(ReportError::Evidence(EvidenceError::Foreign));
+        assert_eq!(check(offence(shard, epoch, elsewhere)), foreign);
+    }
+    let Evidence::Equivocation(low, mut high) = equivocation(SHARD, EPOCH) else {
+        unreachable!("an equivocation was asked for");
+    };
+    high.signature = low.signature.clone();
+    let forged = check(offence(SHARD, EPOCH, Evidence::Equivocation(low, high)));
+    assert_eq!(forged, Err(ReportError::Evidence(EvidenceError::WrongSignature)));
+    for (shard, epoch) in [(ShardId(4), EPOCH), (SHARD, Epoch(3)), (BEACON, Epoch(1))] {
+        let unknown = check(offence(shard, epoch, equivocation(shard, epoch)));
+        assert_eq!(unknown, Err(ReportError::UnknownCommittee));
+    }
 }
 
 /// A registration or a rotation whose proof is wrong is refused before the beacon sees it.
@@ -142,6 +177,24 @@ fn a_block_with_an_unsound_report_is_refused() {
     let refused = beacon().verify_block(signed(body)).unwrap_err();
     assert!(matches!(refused, VerifyError::Report { index: 1, .. }), "{refused:?}");
     assert_eq!(refused.culprit(), crate::Culprit::Author);
+}
+
+/// A block with a bogus offence is refused for its author's fault; one with a committee that the
+/// judge does not know, for nobody's.
+#[test]
+fn a_block_with_a_bogus_offence_is_refused() {
+    let judged = |report| {
+        let mut body = bare_body();
+        body.shard = BEACON;
+        body.payload.reports = Bounded::truncated(vec![report]);
+        let verdict = beacon().verify_block(signed(body));
+        verdict.map(|_| ()).map_err(|error| error.culprit())
+    };
+    assert_eq!(judged(offence(SHARD, EPOCH, equivocation(SHARD, EPOCH))), Ok(()));
+    let bogus = offence(SHARD, EPOCH, equivocation(SHARD, Epoch(3)));
+    assert_eq!(judged(bogus), Err(crate::Culprit::Author));
+    let unknown = offence(SHARD, Epoch(3), equivocation(SHARD, Epoch(3)));
+    assert_eq!(judged(unknown), Err(crate::Culprit::Sender));
 }
 
 /// A block has a bounded number of reports, and each of their parts is bounded.

@@ -23,9 +23,9 @@ pub struct Failure {
 }
 
 /// The name under which a panic is reported: no input may cause one.
-const PANIC: &str = "no_panic";
+pub const PANIC: &str = "no_panic";
 /// The name under which a scenario that cannot run is reported: the generator may not draw one.
-const GENERATOR: &str = "generator";
+pub const GENERATOR: &str = "generator";
 
 /// Panics are caught and reported; their usual message would tear the progress bar.
 pub fn silence_panics() {

@@ -160,6 +160,28 @@ fn without_anybody_left_the_epoch_goes_on() {
     assert_eq!(closes, None);
     assert_eq!(world.plan().epoch, Epoch(0));
     assert!(world.ledger.audit().is_ok());
+
+    // It is tried again, but not at every commit.
+    let failed_ms = world.time_ms;
+    for (passed_ms, last_tried_ms) in [(0, 0), (1, 0), (999, 0), (1_000, 1_000), (1_999, 1_000)] {
+        world.time_ms = failed_ms + passed_ms;
+        world.execute(&[]);
+        assert_eq!(world.beacon().progress.failed_ms, Some(failed_ms + last_tried_ms));
+    }
+}
+
+/// A plan that could not be made ends the epoch as soon as it can be and is tried again.
+#[test]
+fn a_failed_plan_is_made_later() {
+    let mut world = World::new(4, 1);
+    world.execute(&[]);
+    world.all_shards_report();
+    let mut beacon = world.beacon().clone();
+    let failed_ms = world.time_ms + 10_000;
+    beacon.progress.failed_ms = Some(failed_ms);
+    assert!(!beacon.end_execution(failed_ms + 999));
+    assert!(beacon.end_execution(failed_ms + 1_000));
+    assert_eq!((beacon.plan.epoch, beacon.progress.failed_ms), (Epoch(1), None));
 }
 
 /// An isolated validator's key is not registered anew under another number.

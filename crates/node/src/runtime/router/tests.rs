@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use qcn_shard::Message;
+use qcn_shard::{Expected, Message};
 use qcn_types::{Height, LaneHead};
 use tokio::sync::Semaphore;
 
-use super::super::envelope::Expected;
 use super::super::inbox::{Inbox, inbox};
 use super::*;
 use crate::transport::Class;

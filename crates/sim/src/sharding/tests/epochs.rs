@@ -1,8 +1,13 @@
 //! From epoch to epoch.
 
-use qcn_types::Resharding;
+use qcn_crypto::ChainId;
+use qcn_types::{
+    BEACON, Block, BlockBody, BlockHeader, Bounded, Payload, Report, ReportedOffence, Resharding,
+    Round,
+};
 
 use super::*;
+use crate::keys::validator_key;
 
 /// Committees are drawn anew twice while transfers cross: everybody opens, and all arrive.
 #[test]
@@ -101,4 +106,61 @@ fn short_epochs_do_not_wear_out_patience() {
     assert!(network.epoch().0 > 10, "{:?}", network.epoch());
     let crossings = network.traffic.crossings.values();
     assert!(crossings.clone().count() > 100);
+}
+
+/// Two blocks of the first member of a shard in one slot, signed by a validator.
+fn equivocation(chain: ChainId, signer: usize) -> Evidence {
+    let block = |time_ms| {
+        let body = BlockBody {
+            chain,
+            shard: ShardId(0),
+            epoch: Epoch(0),
+            round: Round(3),
+            author: ValidatorIndex(0),
+            time_ms,
+            parents: Vec::new(),
+            payload: Payload::default(),
+            attestations: Bounded::default(),
+        };
+        let context = BlockHeader::signing_context(chain);
+        let signature = validator_key(signer).sign(&context, body.digest().as_bytes()).unwrap();
+        Block { body, signature }
+    };
+    Evidence::equivocation(&block(1), &block(2))
+}
+
+/// A report of an offence is judged by everybody with the block that brings it, and what it proves
+/// counts.
+///
+/// Given a network with a beacon and a member of a shard that has signed two blocks in one slot,
+/// when a member of the beacon reports it, or says so of two blocks that somebody else has signed,
+/// then the offender has no seat in later epochs in the first case, and keeps it in the second.
+#[test]
+fn a_proven_offence_costs_the_seat_and_a_bogus_one_does_not() {
+    let beacon = BeaconOptions {
+        validators: 8,
+        epoch_ms: 2_000,
+        shards_max: 4,
+        split_above: 1_000_000,
+        merge_below: 0,
+    };
+    for is_proven in [true, false] {
+        let builder = calm(25, 2).validators(5).beacon(beacon.clone());
+        let mut network = builder.build().unwrap();
+        network.run_to(Time(seconds(1)));
+        let accused = network.places[0].validators[0];
+        let at = network.places.iter().position(|place| place.shard == BEACON).unwrap();
+        let engine = &mut network.shards[at].engine;
+        let signer = if is_proven { accused } else { (accused + 1) % 8 };
+        let evidence = equivocation(engine.setup.keys.chain(), signer);
+        let offence = ReportedOffence { shard: ShardId(0), epoch: Epoch(0), evidence };
+        engine.now = network.now;
+        engine.submit_report(2, Report::Offence(Box::new(offence)));
+        network.run_to(Time(seconds(12)));
+        assert!(network.epoch().0 >= 2, "{:?}", network.epoch());
+        let mut seated = network.handover.newest().validators.iter();
+        assert_eq!(seated.any(|it| it.number as usize == accused), !is_proven);
+        let violations = network.check_consensus();
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
 }

@@ -1,13 +1,6 @@
-use qcn_types::{LaneHead, ShardId};
-
 use super::*;
-use crate::genesis::GenesisShard;
 
 const SECOND: u64 = 1_000_000;
-
-fn lane(from: u32, to: u32) -> Lane {
-    Lane { from: ShardId(from), to: ShardId(to) }
-}
 
 fn head(batches: u64) -> LaneHead {
     LaneHead { batches, receipts: batches, ..LaneHead::default() }
@@ -17,27 +10,15 @@ fn expected(batches: u64) -> Expected {
     Expected { applied: head(batches), acknowledged: head(0) }
 }
 
-fn seats(shard: u32, members: &[u16]) -> Seats {
-    let committee = crate::testing::HISTORY.keys.committee();
-    Seats::of(&GenesisShard {
-        id: ShardId(shard),
-        prefix: qcn_types::Prefix::EMPTY,
-        committee: std::sync::Arc::clone(committee),
-        seats: members.iter().copied().map(ValidatorIndex).collect(),
-        caps: Vec::new(),
-        accounts: std::sync::Arc::from([]),
-    })
-}
-
 /// Who sits in both goes first, everybody in the destination has a rank of its own, and another
 /// lane begins with another.
 #[test]
 fn ranks_are_an_order_of_the_destination_that_turns_from_lane_to_lane() {
-    let (source, destination) = (seats(0, &[0, 1, 2, 3]), seats(1, &[1, 3, 4, 5]));
-    let ranks_of = |lane, source: &Seats, destination: &Seats| -> Vec<Option<u64>> {
-        (0..6).map(|own| rank(lane, source, destination, ValidatorIndex(own))).collect()
+    let ranks_of = |lane: [u32; 2], source: [u16; 4], destination: [u16; 4]| {
+        let rank_of = |own| rank(lane.map(ShardId), &destination, |it| source.contains(&it), own);
+        [0, 1, 2, 3, 4, 5].map(rank_of)
     };
-    let ranks = ranks_of(lane(0, 1), &source, &destination);
+    let ranks = ranks_of([0, 1], [0, 1, 2, 3], [1, 3, 4, 5]);
     let mut both = [ranks[1], ranks[3]];
     let mut others = [ranks[4], ranks[5]];
     both.sort_unstable();
@@ -45,9 +26,9 @@ fn ranks_are_an_order_of_the_destination_that_turns_from_lane_to_lane() {
     assert_eq!((both, others), ([Some(0), Some(1)], [Some(2), Some(3)]));
     assert_eq!((ranks[0], ranks[2]), (None, None), "no seat in the destination");
 
-    let all = [seats(0, &[0, 1, 2, 3]), seats(1, &[0, 1, 2, 3])];
-    let there = ranks_of(lane(0, 1), &all[0], &all[1]);
-    let back = ranks_of(lane(1, 0), &all[1], &all[0]);
+    let everybody = [0, 1, 2, 3];
+    let there = ranks_of([0, 1], everybody, everybody);
+    let back = ranks_of([1, 0], everybody, everybody);
     assert_ne!(there, back, "one validator goes first both ways");
 }
 
@@ -88,6 +69,19 @@ fn others_step_in_only_where_the_lane_stands() {
     let later = since + patience + STANDS_IN_US;
     assert!(!pace.is_first(later));
     assert!(!pace.carries(later, &expected(102), true), "it leaves the lane to the first again");
+}
+
+/// Whoever begins to relay on a lane that another has seen to stand waits only for what is left of its
+/// patience; where the lane has moved since, it waits for all of it.
+#[test]
+fn a_lag_is_handed_on_while_it_lasts() {
+    let mut before = Pace::new(1);
+    assert!(!before.carries(SECOND, &expected(7), true));
+    let late = SECOND + PATIENCE_US;
+    let mut next = Pace::new(1).with_lag(before.lag());
+    assert!(next.carries(late, &expected(7), true));
+    let mut next = Pace::new(1).with_lag(before.lag());
+    assert!(!next.carries(late, &expected(8), true));
 }
 
 /// A lane that lacks nothing but acknowledgements lags, too, once they are many.
