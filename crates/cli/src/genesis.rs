@@ -1,5 +1,6 @@
 //! `qcn genesis`: register validators, put a network together, look at it.
 
+mod layout;
 mod new;
 mod show;
 mod validator;

@@ -10,9 +10,8 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use qcn_node::genesis::Genesis;
 use qcn_node::proof_document::{
-    Claims, MAX_DOCUMENT_BYTES, ProofDocument, ProofDocumentError, verify,
+    Claims, Followed, MAX_DOCUMENT_BYTES, ProofDocument, ProofDocumentError, Trusted, Verdict,
 };
-use qcn_types::CommitteeKeys;
 use serde_json::{Value, json};
 
 use crate::key::print;
@@ -20,7 +19,8 @@ use crate::key::print;
 /// Check proofs from a network without trusting anybody in it.
 #[derive(Debug, Subcommand)]
 pub enum LightCommand {
-    /// Check a proof of an account, a transaction, a checkpoint or a validator's misbehaviour.
+    /// Check a proof of an account, a transaction, a receipt that left its shard, a checkpoint or a
+    /// validator's misbehaviour.
     Verify(VerifyArgs),
 }
 
@@ -28,6 +28,9 @@ const EXAMPLES: &str = "\
 Nothing is asked of the network: the check needs the proof and the genesis, and trusts no
 signature but those of more than two thirds of the validators' weight. A proof says what was
 certified at its height, which need not be the newest.
+
+Where committees change from epoch to epoch, a proof brings the beacon's announcements that lead
+from the genesis to the committee that has signed it; each of them is checked too.
 
 Exit codes: 0 the proof is valid, 1 it is not, 2 bad input: a file that is missing, or no proof.
 
@@ -62,31 +65,17 @@ pub fn run(command: LightCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn run_verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let keys = Genesis::read(&args.genesis)?.shard_keys()?;
+    let trusted = Trusted::of(&Genesis::read(&args.genesis)?)?;
     let text = read_document(&args.file)?;
     let document = ProofDocument::parse(&text)
         .with_context(|| format!("{}: {NOT_A_PROOF_REMEDY}", name_of(&args.file)))?;
-    let verdict = verify_in_any(&document, &keys);
+    let verdict = trusted.verify(&document);
     if args.json {
         print(&format!("{}\n", report(&verdict)))?;
     } else {
         print(&describe(&verdict))?;
     }
     Ok(ExitCode::from(if verdict.is_ok() { 0 } else { 1 }))
-}
-
-/// Checks a proof against the committee of the shard that it is about: a certificate or a piece of
-/// evidence is of one, and all others refuse it.
-fn verify_in_any(
-    document: &ProofDocument,
-    committees: &[CommitteeKeys],
-) -> Result<Claims, ProofDocumentError> {
-    let mut verdicts = committees.iter().map(|keys| verify(document, keys));
-    let first = verdicts.next().expect("a genesis has one shard at least");
-    match first {
-        Ok(claims) => Ok(claims),
-        Err(refusal) => verdicts.find_map(Result::ok).ok_or(refusal),
-    }
 }
 
 fn name_of(path: &Path) -> String {
@@ -109,24 +98,37 @@ fn read_bounded(source: impl Read) -> anyhow::Result<String> {
     Ok(text)
 }
 
-fn report(verdict: &Result<Claims, ProofDocumentError>) -> Value {
-    match verdict {
-        Ok(claims) => json!({ "valid": true, "kind": kind(claims), "claims": claims }),
-        Err(error) => json!({ "valid": false, "reason": error.to_string() }),
+fn report(verdict: &Result<Verdict, ProofDocumentError>) -> Value {
+    let Verdict { claims, epochs } = match verdict {
+        Ok(verdict) => verdict,
+        Err(error) => return json!({ "valid": false, "reason": error.to_string() }),
+    };
+    let mut report = json!({ "valid": true, "kind": kind(claims), "claims": claims });
+    if let Some(Followed { epoch, announcements }) = epochs {
+        report["epoch"] = json!(epoch.0);
+        report["announcements"] = json!(announcements);
     }
+    report
 }
 
-fn describe(verdict: &Result<Claims, ProofDocumentError>) -> String {
-    let claims = match verdict {
-        Ok(claims) => claims,
+fn describe(verdict: &Result<Verdict, ProofDocumentError>) -> String {
+    let Verdict { claims, epochs } = match verdict {
+        Ok(verdict) => verdict,
         Err(error) => return format!("NOT VALID: {error}\n"),
     };
     let mut text = format!("valid proof of {}\n", kind(claims));
+    // Writing to memory does not fail.
+    let mut write = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<18}{value}");
+    };
     let shown = serde_json::to_value(claims).unwrap_or_default();
     for (name, value) in shown.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        // Writing to memory does not fail.
-        let _ = writeln!(text, "  {:<18}{value}", name.replace('_', " "));
+        write(&name.replace('_', " "), &value);
+    }
+    if let Some(Followed { epoch, announcements }) = epochs {
+        write("epoch", &epoch.to_string());
+        write("announcements", &format!("{announcements} followed from the genesis"));
     }
     text
 }
@@ -135,6 +137,7 @@ const fn kind(claims: &Claims) -> &'static str {
     match claims {
         Claims::Account(_) => "account",
         Claims::Transaction(_) => "transaction",
+        Claims::Receipt(_) => "receipt",
         Claims::Evidence(_) => "evidence",
         Claims::Checkpoint(_) => "checkpoint",
     }

@@ -115,6 +115,14 @@ enum Proof {
         #[command(flatten)]
         out: OutArgs,
     },
+    /// That a transfer left for another shard, until that has acknowledged it.
+    Receipt {
+        /// The transaction's id.
+        #[arg(value_parser = parse_digest)]
+        id: Digest,
+        #[command(flatten)]
+        out: OutArgs,
+    },
     /// That a checkpoint is final.
     Checkpoint {
         /// A height, or `certified` for the newest that has a proof.
@@ -172,6 +180,9 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         }
         Question::Proof(Proof::Transaction { id, out }) => {
             asking.prove(&format!("/v1/transactions/{id}/proof"), out.out.as_deref())
+        }
+        Question::Proof(Proof::Receipt { id, out }) => {
+            asking.prove(&format!("/v1/transactions/{id}/receipt-proof"), out.out.as_deref())
         }
         Question::Proof(Proof::Checkpoint { height, out }) => {
             asking.prove(&format!("/v1/checkpoints/{height}/proof"), out.out.as_deref())

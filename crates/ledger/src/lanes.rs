@@ -8,6 +8,8 @@
 //! goes on the former, to the shard that has the address in the layout known here. The latter only
 //! drain, and receive what is still sent to the old number.
 
+mod proof;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ use qcn_types::{
 };
 
 use crate::tree::{StateTree, Update};
+
+pub(crate) use proof::prove;
 
 /// The most transfers that a lane holds while they are not acknowledged. One that finds so many
 /// waits in the pool of its validator. What goes back is bounded by its batches alone.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use qcn_crypto::{ChainId, Digest};
 use qcn_light::state::RecordKind;
-use qcn_light::{Account, AccountProof, Refusal};
+use qcn_light::{Account, AccountProof, ReceiptProof, Refusal};
 use qcn_types::{
     Action, Address, Amount, Announcement, BEACON, Delivery, LaneHead, LaneId, Payload, ShardId,
-    Transaction, decode, encode, outbox_root,
+    Transaction, TransactionId, decode, encode, outbox_root,
 };
 
 use crate::bank::{self, Supply};
@@ -262,6 +262,13 @@ impl Ledger {
     #[must_use]
     pub fn cargo(&self, outbox: &Outbox, lane: LaneId, applied: &LaneHead) -> Option<Cargo> {
         outbox.cargo(&self.tree, lane, applied)
+    }
+
+    /// Shows that the receipt of a transaction is on a lane, to who knows the outbox root of this
+    /// state; `None` if it is not, or if the peer has acknowledged it.
+    #[must_use]
+    pub fn prove_receipt(&self, lane: LaneId, transaction: TransactionId) -> Option<ReceiptProof> {
+        lanes::prove(&self.tree, &self.lanes, lane, transaction)
     }
 
     /// A lane after so many batches, while the next one is not acknowledged.

@@ -40,7 +40,9 @@ pub use chunks::{MAX_CHUNK_ENTRIES, StateChunk, StateRegion};
 pub use execution::{Execution, Received, Reception};
 pub use lanes::{Cargo, MAX_LANE_RECEIPTS, Outbox, Territory};
 pub use ledger::{AuditError, GenesisAccount, GenesisError, Ledger};
-pub use qcn_light::{Account, AccountProof, Failure, Outcome, Refusal, TransactionProof};
+pub use qcn_light::{
+    Account, AccountProof, Failure, Outcome, ReceiptProof, Refusal, TransactionProof,
+};
 pub use reshard::OpenError;
 pub use restore::{ChunkError, Restore, RestoreError};
 pub use tree::{StateTree, Update};

@@ -9,7 +9,9 @@
 //! - [`verify_account_proof`] and [`TransactionProof`]: what a certified checkpoint's roots
 //!   commit to (DESIGN section 6). The hashing rules of the state tree live here, in
 //!   [`state`], and the ledger builds its tree with them;
-//! - [`draw_committees`]: who serves which shard in an epoch (DESIGN section 7).
+//! - [`ReceiptProof`]: what left a shard for another one (DESIGN section 7);
+//! - [`draw_committees`]: who serves which shard in an epoch, and [`EpochChain`]: how the
+//!   committees of later epochs follow from those of the genesis (DESIGN section 7).
 //!
 //! **Invariants**
 //! - no input makes anything here panic, and every loop is bounded by its input's bound;
@@ -21,9 +23,11 @@ mod account;
 mod block_rules;
 mod certificate;
 mod draw;
+mod epochs;
 mod evidence;
 mod fork;
 mod outcome;
+mod receipt;
 pub mod state;
 mod validator;
 
@@ -31,9 +35,11 @@ pub use account::{Account, AccountProof, verify_account_proof};
 pub use block_rules::{BlockFault, check_block};
 pub use certificate::{CertificateError, certificate_weight, verify_certificate};
 pub use draw::{Draw, DrawError, DrawnCommittee, Link, draw_committees};
+pub use epochs::{EpochChain, EpochError, MAX_ANNOUNCEMENTS};
 pub use evidence::{EvidenceError, verify_evidence};
 pub use fork::{ForkError, guilty_of_fork, preferred};
 pub use outcome::{Failure, Outcome, Refusal, TransactionProof, transaction_leaf};
+pub use receipt::{ReceiptProof, ReceiptProofError};
 pub use state::{ProofError, StateProof};
 pub use validator::{Standing, ValidatorProof, ValidatorRecord, verify_validator_proof};
 

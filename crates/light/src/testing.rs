@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use qcn_crypto::{ChainId, Digest, Domain, Scheme, SeededRandomness, Signature, SigningKey, hash};
+use qcn_crypto::{
+    ChainId, Digest, Domain, PublicKey, Scheme, SeededRandomness, Signature, SigningKey, hash,
+};
 use qcn_types::{
     Address, Amount, Attestation, AttestationProof, Block, BlockBody, BlockHeader, BlockRef,
     Bounded, Certificate, Checkpoint, Committee, CommitteeKeys, Epoch, Height, Member, Payload,
@@ -39,9 +41,14 @@ pub(crate) fn sign_with(
     digest: &Digest,
     seed: &Digest,
 ) -> Signature {
+    sign_as(author.position(), chain, digest, seed)
+}
+
+/// A signature with the key of this number, whoever's it is in a committee.
+fn sign_as(signer: usize, chain: ChainId, digest: &Digest, seed: &Digest) -> Signature {
     let mut randomness = SeededRandomness::from_seed(seed.as_bytes());
     let context = BlockHeader::signing_context(chain);
-    SIGNERS[author.position()]
+    SIGNERS[signer]
         .sign_seeded(&context, digest.as_bytes(), &mut randomness)
         .expect("a good key signs")
 }
@@ -63,6 +70,11 @@ pub(crate) fn committee_at(shard: ShardId, epoch: Epoch, weights: &[u64]) -> Arc
     };
     let members = weights.iter().enumerate().map(member).collect();
     Arc::new(Committee::new(shard, epoch, members).expect("a good committee"))
+}
+
+/// The public key of this number.
+pub(crate) fn public_key(signer: usize) -> PublicKey {
+    SIGNERS[signer].public_key().clone()
 }
 
 pub(crate) fn keys(weights: &[u64]) -> CommitteeKeys {
@@ -141,6 +153,34 @@ pub(crate) fn certificate(
     let proofs =
         authors.iter().map(|index| attestation_proof(committee, author(*index), &checkpoint));
     Certificate { checkpoint, attestations: Bounded::truncated(proofs.collect()) }
+}
+
+/// A certificate of a network's committee of which each author has the key of some number.
+pub(crate) fn certificate_by(
+    chain: ChainId,
+    authors: &[(u16, usize)],
+    checkpoint: Checkpoint,
+) -> Certificate {
+    let (height, digest) = (checkpoint.height, checkpoint.digest());
+    let proof = |(index, signer): &(u16, usize)| {
+        let body = BlockBody {
+            chain,
+            shard: checkpoint.shard,
+            epoch: checkpoint.epoch,
+            round: Round(9),
+            author: author(*index),
+            time_ms: 9,
+            parents: Vec::new(),
+            payload: Payload::default(),
+            attestations: Bounded::truncated(vec![Attestation { height, checkpoint: digest }]),
+        };
+        let (header, signed) = (body.header().digest(), body.digest());
+        let signature = sign_as(*signer, chain, &signed, &signed);
+        let attestations = body.attestations;
+        AttestationProof { author: author(*index), header, attestations, signature }
+    };
+    let attestations = authors.iter().map(proof).collect();
+    Certificate { checkpoint, attestations: Bounded::truncated(attestations) }
 }
 
 /// A transfer by the account of a validator's key, with a good signature.

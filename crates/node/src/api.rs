@@ -23,6 +23,7 @@ mod metrics;
 mod node;
 mod patience;
 mod problem;
+mod receipt_proof;
 mod recent;
 mod routes;
 mod rpc;

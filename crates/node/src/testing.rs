@@ -1,5 +1,7 @@
 //! A small real history for tests: four validators over a network without faults.
 
+pub(crate) mod crossing;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,6 +13,7 @@ use qcn_node::genesis::{Genesis, GenesisContent, NamedAccount, ValidatorFile};
 use qcn_node::keyfile;
 use qcn_types::Address;
 
+use super::layout::LayoutArgs;
 use super::show::print_genesis;
 
 const EXAMPLES: &str = "\
@@ -25,7 +26,9 @@ starts; `qcn genesis check` says what is wrong, and every change gives another c
 Examples:
   qcn genesis new --name testnet --validator alice.validator.json --validator bob.validator.json \\
     --validator carol.validator.json --validator dave.validator.json \\
-    --account treasury.key=1000000000,treasury --out genesis.json";
+    --account treasury.key=1000000000,treasury --out genesis.json
+  qcn genesis new --name sharded --validator *.validator.json --shards 2 --seats 7 \\
+    --epoch-seconds 3600 --shards-max 8 --split-above 1000 --merge-below 200 --out genesis.json";
 
 /// What to put together.
 #[derive(Debug, Args)]
@@ -40,6 +43,8 @@ pub struct NewArgs {
     /// An account's balance, by address or account key file, and its name; once for each account.
     #[arg(long = "account", value_name = "ADDRESS|KEYFILE=BALANCE[,NAME]", num_args = 1..)]
     accounts: Vec<Grant>,
+    #[command(flatten)]
+    layout: LayoutArgs,
     /// When the network was made, in milliseconds since the Unix epoch, instead of now: the same
     /// arguments then give the same chain id.
     #[arg(long, value_name = "TIME")]
@@ -115,7 +120,9 @@ pub fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
         Some(time) => time,
         None => now_unix_ms()?,
     };
+    let shards = args.layout.content(validators.len())?;
     let content = GenesisContent::new(&args.name, created_unix_ms, validators, accounts);
+    let content = GenesisContent { shards, ..content };
     let genesis = Genesis::new(content)?;
     genesis.committee_keys()?;
     let overwrite = if args.overwrite { Overwrite::Replace } else { Overwrite::Refuse };

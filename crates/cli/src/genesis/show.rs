@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use qcn_crypto::{Role, Scheme};
@@ -118,6 +119,8 @@ fn report(genesis: &Genesis) -> Value {
         "created_unix_ms": content.created_unix_ms,
         "committee": arithmetic(committee),
         "shards": genesis.shards().iter().map(shard).collect::<Vec<_>>(),
+        "seats": content.shards.map(|shards| shards.seats),
+        "epochs": content.shards.and_then(|shards| shards.epochs),
         "validators": content.validators.iter().enumerate().map(validator).collect::<Vec<_>>(),
         "accounts": content.accounts,
         "supply": supply(genesis).to_string(),
@@ -166,6 +169,7 @@ fn text(genesis: &Genesis) -> Result<String, std::fmt::Error> {
             committee.quorum_weight()
         )?;
     }
+    write_layout(&mut text, genesis)?;
     writeln!(text)?;
     write_validators(&mut text, genesis)?;
     write_accounts(&mut text, genesis)?;
@@ -174,6 +178,25 @@ fn text(genesis: &Genesis) -> Result<String, std::fmt::Error> {
         writeln!(text, "{role:<9} keys: {}", names(content.schemes.of(role)))?;
     }
     Ok(text)
+}
+
+/// Who is drawn, and how often; nothing where everybody serves the only shard for ever.
+fn write_layout(text: &mut String, genesis: &Genesis) -> std::fmt::Result {
+    let Some(shards) = genesis.content().shards else { return Ok(()) };
+    let validators = genesis.validators().len();
+    writeln!(text, "seats    {} a shard, of {validators} validators", shards.seats)?;
+    let Some(epochs) = shards.epochs else { return Ok(()) };
+    let seconds = Duration::from_millis(epochs.epoch_ms).as_secs_f64();
+    writeln!(text, "epochs   of {seconds} s at least, then committees are drawn anew")?;
+    writeln!(
+        text,
+        "layout   up to {} shards, split above {} transactions/s",
+        epochs.shards_max, epochs.split_above
+    )?;
+    match epochs.merge_below {
+        0 => writeln!(text, "         merged by vote only"),
+        below => writeln!(text, "         merged below {below} transactions/s of both siblings"),
+    }
 }
 
 fn names(schemes: &BTreeSet<Scheme>) -> String {

@@ -49,7 +49,7 @@ fn answer(path: &str) -> Option<String> {
             r#"{{"address":"{D}","exists":true,"balance":"18446744073709551615","nonce":1,
             "next_nonce":2,"key":"{D}","height":9}}"#
         ),
-        path if path.ends_with("/proof") => format!(
+        path if path.ends_with("proof") => format!(
             r#"{{"format":"qcn-proof/1","kind":"account","chain_id":"{D}","certificate":"00",
             "proof":"00","claims":{{"balance":"5","height":9,"asked":"{path}"}}}}"#
         ),
@@ -110,6 +110,7 @@ fn a_proof_is_written_as_it_came() {
     for (kind, name, path) in [
         ("account", D, format!("/v1/accounts/{D}/proof")),
         ("transaction", D, format!("/v1/transactions/{D}/proof")),
+        ("receipt", D, format!("/v1/transactions/{D}/receipt-proof")),
         ("evidence", D, format!("/v1/evidence/{D}/proof")),
         ("checkpoint", "12", "/v1/checkpoints/12/proof".to_owned()),
         ("checkpoint", "certified", "/v1/checkpoints/certified/proof".to_owned()),

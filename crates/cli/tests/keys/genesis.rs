@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::Folder;
 
 /// Keys and a registration for each name.
@@ -63,6 +65,73 @@ fn four_operators_and_a_coordinator_make_a_genesis() {
     assert_eq!(again["chain_id"], made["chain_id"]);
     let later = folder.json(&format!("genesis new --name testnet {FOUR} --out later.json"));
     assert_ne!(later["chain_id"], made["chain_id"]);
+}
+
+/// What the flags say is what the section of the genesis says, and what is left out is said too.
+#[test]
+fn shards_and_epochs_are_asked_for_by_flags() {
+    let folder = Folder::new();
+    register(&folder, &["a", "b", "c", "d"]);
+    let new = |flags: &str, out: &str| {
+        let line = format!("genesis new --name net {FOUR} --created-unix-ms 1 {flags} --out {out}");
+        folder.json(&line)
+    };
+    let one = new("", "one.json");
+    assert_eq!((&one["seats"], &one["epochs"]), (&Value::Null, &Value::Null));
+    assert!(!folder.read("one.json").contains("\"shards\""), "it is as it was");
+
+    let shards = new("--shards 2", "shards.json");
+    assert_eq!((shards["shards"].as_array().unwrap().len(), &shards["seats"]), (2, &json!(4)));
+    assert_eq!(shards["epochs"], Value::Null);
+    assert_eq!(new("--shards 2 --seats 3", "seats.json")["shards"][1]["committee"]["size"], 3);
+
+    let usual = new("--epoch-seconds 60", "usual.json");
+    let epochs = json!({"epoch_ms": 60_000, "shards_max": 1, "split_above": 1_000,
+        "merge_below": 0});
+    assert_eq!((&usual["epochs"], &usual["seats"]), (&epochs, &json!(4)));
+    let all = "--shards 2 --seats 3 --epoch-seconds 3600 --shards-max 8 --split-above 900 \
+               --merge-below 300";
+    let made = new(all, "all.json");
+    let epochs = json!({"epoch_ms": 3_600_000, "shards_max": 8, "split_above": 900,
+        "merge_below": 300});
+    assert_eq!((&made["epochs"], &made["seats"]), (&epochs, &json!(3)));
+    assert_eq!(folder.json("genesis show all.json"), made);
+    let text = folder.ok("genesis show all.json");
+    for line in [
+        "seats    3 a shard, of 4 validators",
+        "epochs   of 3600 s at least, then committees are drawn anew",
+        "layout   up to 8 shards, split above 900 transactions/s",
+        "         merged below 300 transactions/s of both siblings",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is missing in\n{text}");
+    }
+    assert!(folder.ok("genesis show usual.json").contains("merged by vote only"));
+    folder.ok("genesis check all.json");
+}
+
+#[test]
+fn flags_of_a_layout_that_cannot_be_are_refused_with_the_remedy() {
+    let folder = Folder::new();
+    register(&folder, &["a", "b", "c", "d"]);
+    for (flags, part) in [
+        ("--shards 2 --seats 5", "there are 4 validators; give at most so many"),
+        ("--shards 0", "1..=256"),
+        ("--shards 257", "1..=256"),
+        ("--seats 0", "1.."),
+        ("--epoch-seconds 0", "1.."),
+        ("--shards 2 --shards-max 4", "--epoch-seconds"),
+        ("--epoch-seconds 60 --split-above 5", "--shards-max"),
+        ("--shards 4 --epoch-seconds 60 --shards-max 2", "give 4 to 256"),
+        (
+            "--epoch-seconds 60 --shards-max 2 --split-above 100 --merge-below 34",
+            "give 33 or less, or a higher --split-above",
+        ),
+        ("--epoch-seconds 60 --merge-below 400", "give 333 or less"),
+    ] {
+        let said = folder.refused(&format!("genesis new --name net {FOUR} {flags} --out g"));
+        assert!(said.contains(part), "{flags}\n{said}\ndoes not say {part}");
+        assert!(!folder.0.join("g").exists(), "{flags}");
+    }
 }
 
 /// Each key may have a passphrase of its own, and the rest share one.

@@ -470,3 +470,42 @@ proptest! {
         }
     }
 }
+
+/// Whatever is on a lane is proven against the outbox of the state, and no more once the peer has
+/// acknowledged it.
+#[test]
+fn receipts_are_proven_until_they_are_acknowledged() {
+    let mut world = World::new(2);
+    let to = world.address(1, 0);
+    for amount in [5, 6, 7] {
+        world.pay(0, 0, to, amount);
+    }
+    world.certify(0);
+    let ids: Vec<_> =
+        world.load(0, 1).unwrap().batches.iter().map(|it| it[0].transaction).collect();
+    let checkpoint = Checkpoint {
+        outbox_root: qcn_types::outbox_root(world.outboxes[0].ends()),
+        ..Checkpoint::default()
+    };
+    let committee = keys_of(ShardId(0));
+    for (number, id) in (0..).zip(&ids) {
+        let proof = world.ledgers[0].prove_receipt(lane(0, 1), *id).unwrap();
+        assert_eq!(proof.verify(&checkpoint, &committee), Ok(()));
+        assert_eq!((proof.number(), proof.receipt.amount.0), (number, 5 + number));
+        assert_eq!(proof.after.len(), 2 - number as usize);
+        assert_eq!(world.ledgers[0].prove_receipt(lane(1, 0), *id), None);
+    }
+    world.settle();
+    assert!(ids.iter().all(|id| world.ledgers[0].prove_receipt(lane(0, 1), *id).is_none()));
+}
+
+/// One validator, whose signature nobody asks for here.
+fn keys_of(shard: ShardId) -> qcn_types::CommitteeKeys {
+    let member = qcn_types::Member {
+        name: "v0".to_owned(),
+        key: crate::testing::signing_key(qcn_crypto::Scheme::Falcon512, 1).public_key().clone(),
+        weight: qcn_types::Weight(1),
+    };
+    let committee = qcn_types::Committee::new(shard, qcn_types::Epoch(0), vec![member]).unwrap();
+    qcn_types::CommitteeKeys::decode(CHAIN, Arc::new(committee)).unwrap()
+}

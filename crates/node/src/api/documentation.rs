@@ -6,7 +6,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
-use super::{accounts, chain, events, node, rpc, search, shards, submit, transactions};
+use super::{
+    accounts, chain, events, node, receipt_proof, rpc, search, shards, submit, transactions,
+};
 
 /// The API's description.
 #[derive(OpenApi)]
@@ -41,6 +43,7 @@ use super::{accounts, chain, events, node, rpc, search, shards, submit, transact
         submit::submit_batch,
         transactions::transaction,
         transactions::transaction_proof,
+        receipt_proof::receipt_proof,
         accounts::account,
         accounts::account_proof,
         transactions::account_transactions,

@@ -14,7 +14,8 @@ use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::{Hub, Shared};
 use super::{
-    accounts, chain, documentation, events, node, rpc, search, shards, submit, transactions,
+    accounts, chain, documentation, events, node, receipt_proof, rpc, search, shards, submit,
+    transactions,
 };
 
 /// What is answered also to who gets no ordinary connection.
@@ -51,6 +52,7 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
         ("/v1/transactions/batch", batch),
         ("/v1/transactions/{id}", get(transactions::transaction)),
         ("/v1/transactions/{id}/proof", get(transactions::transaction_proof)),
+        ("/v1/transactions/{id}/receipt-proof", get(receipt_proof::receipt_proof)),
         ("/v1/accounts/{address}", get(accounts::account)),
         ("/v1/accounts/{address}/proof", get(accounts::account_proof)),
         ("/v1/accounts/{address}/transactions", get(transactions::account_transactions)),

@@ -4,6 +4,7 @@ mod chain;
 mod events;
 mod limits;
 mod origins;
+mod receipt_proof;
 mod rpc;
 mod shards;
 mod submit;

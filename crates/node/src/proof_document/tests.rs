@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use qcn_crypto::{ChainId, Digest, Scheme, SigningKey};
-use qcn_types::{Committee, Epoch, Height, Member, ShardId, Weight};
+use qcn_types::{Checkpoint, Committee, Epoch, Height, LaneId, Member, ShardId, Weight};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::archive::{Archive, Retention};
-use crate::testing::{HISTORY, TestFolder, equivocation};
+use crate::testing::crossing::{AMOUNTS, CROSSING, certificate_by};
+use crate::testing::{CHAIN, HISTORY, TestFolder, equivocation, validator_key};
 
 /// One document of each kind, with ancestors where there may be some.
 fn documents() -> BTreeMap<&'static str, ProofDocument> {
@@ -38,8 +39,20 @@ fn documents() -> BTreeMap<&'static str, ProofDocument> {
         ("failed transaction", transactions.clone().nth(2).unwrap()),
         ("checkpoint", ProofDocument::checkpoint(keys, &top, ancestors)),
         ("certified checkpoint", ProofDocument::checkpoint(keys, &top, Vec::new())),
+        ("receipt", receipt(1)),
         ("evidence", ProofDocument::evidence(keys, &equivocation(2)).unwrap()),
     ])
+}
+
+/// That the second of three transfers, or another one, left shard 0.
+fn receipt(number: usize) -> ProofDocument {
+    let proof = receipt_proof(number);
+    ProofDocument::receipt(&HISTORY.keys, &CROSSING.certificate, &proof)
+}
+
+fn receipt_proof(number: usize) -> ReceiptProof {
+    let lane = LaneId { own: ShardId(0), peer: ShardId(1) };
+    CROSSING.ledger.prove_receipt(lane, CROSSING.transfers[number].body.id()).unwrap()
 }
 
 fn check(value: &Value) -> Result<Claims, ProofDocumentError> {
@@ -64,6 +77,10 @@ fn what_is_claimed_is_what_is_shown() {
     assert!(shown("failed transaction")["reason"].is_string());
     assert_eq!(shown("checkpoint")["height"], json!(4));
     assert_eq!(shown("checkpoint")["certified_height"], json!(6));
+    let receipt = shown("receipt");
+    assert_eq!((&receipt["amount"], &receipt["lane_number"]), (&json!("40"), &json!(1)));
+    assert_eq!((&receipt["source_shard"], &receipt["destination_shard"]), (&json!(0), &json!(1)));
+    assert_eq!((&receipt["height"], &receipt["receipt"]), (&json!(1_000), &json!("transfer")));
     assert_eq!(shown("evidence")["offence"], json!("two blocks in round 9"));
 }
 
@@ -181,5 +198,66 @@ fn the_proofs_of_one_network_show_nothing_in_another() {
         let error = verify(&document, &other_chain).unwrap_err();
         assert!(matches!(error, ProofDocumentError::OtherChain { .. }), "{name}: {error}");
         assert!(verify(&document, &other_keys).is_err(), "{name}");
+    }
+}
+
+/// Each part of a receipt's way out of its shard, changed by somebody who signs nothing.
+#[test]
+fn a_receipt_that_did_not_leave_is_refused_with_a_reason() {
+    type Change = fn(&mut ReceiptProof, &mut Certificate);
+    let cases: [(&str, Change, &str); 7] = [
+        ("an altered amount", |it, _| it.receipt.amount.0 = 4_000, "does not stand at this place"),
+        ("batches out of order", swap_batches, "do not lead to the certified end"),
+        ("a batch left out", |it, _| it.after = Bounded::default(), "do not lead to the certified"),
+        ("another lane's end", |it, _| it.end.peer = ShardId(5), "not in the certified outbox"),
+        ("no quorum", |_, by| by.attestations = two_of(by), "carry weight 2000, a quorum is 2667"),
+        ("another shard", |_, by| by.checkpoint.shard = ShardId(1), "another shard or epoch"),
+        ("another epoch", |_, by| by.checkpoint.epoch = Epoch(1), "another shard or epoch"),
+    ];
+    for (what, change, reason) in cases {
+        let (mut proof, mut certificate) = (receipt_proof(1), CROSSING.certificate.clone());
+        change(&mut proof, &mut certificate);
+        let document = ProofDocument::receipt(&HISTORY.keys, &certificate, &proof);
+        let refused = verify(&document, &HISTORY.keys).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{what}: {refused}");
+    }
+}
+
+fn swap_batches(proof: &mut ReceiptProof, _: &mut Certificate) {
+    let next = std::mem::replace(&mut proof.after, Bounded::truncated(vec![proof.batch]));
+    proof.batch = next[0];
+}
+
+fn two_of(certificate: &Certificate) -> Bounded<qcn_types::AttestationProof, 512> {
+    Bounded::truncated(certificate.attestations[..2].to_vec())
+}
+
+/// A quorum of shard 1 certifies an outbox with a lane of shard 0: it has no say about that.
+#[test]
+fn a_shard_does_not_certify_the_lanes_of_another() {
+    let members = (0..4).map(|index| Member {
+        name: format!("validator-{index}"),
+        key: validator_key(index).public_key().clone(),
+        weight: Weight(1_000),
+    });
+    let committee = Committee::new(ShardId(1), Epoch(0), members.collect()).unwrap();
+    let keys = CommitteeKeys::decode(CHAIN, std::sync::Arc::new(committee)).unwrap();
+    let checkpoint = Checkpoint { shard: ShardId(1), ..CROSSING.certificate.checkpoint };
+    let certificate = certificate_by(CHAIN, &[(0, 0), (1, 1), (2, 2)], checkpoint);
+    let document = ProofDocument::receipt(&keys, &certificate, &receipt_proof(0));
+    let refused = verify(&document, &keys).unwrap_err().to_string();
+    assert!(refused.contains("does not act for the source of the lane"), "{refused}");
+}
+
+/// What a person keeps: the receipt alone, however many others were sent.
+#[test]
+fn a_receipt_proof_is_small() {
+    for number in 0..AMOUNTS.len() {
+        let bytes = serde_json::to_string(&receipt(number)).unwrap().len();
+        println!(
+            "receipt {number}: {bytes} bytes, {} of proof",
+            encode(&receipt_proof(number)).len()
+        );
+        assert!(bytes < 8_000, "{bytes}");
     }
 }

@@ -1,0 +1,32 @@
+//! The announcements that a node knows, ready for its documents.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use qcn_crypto::to_hex;
+use qcn_types::{Announcement, Epoch, encode};
+
+/// The announcements of all epochs from the second one (epoch 1) on, as documents have them. Clones
+/// show the same.
+#[derive(Clone, Debug, Default)]
+pub struct AnnouncementBoard(Arc<RwLock<Vec<String>>>);
+
+impl AnnouncementBoard {
+    /// For the runtime: the beacon has announced an epoch. Says whether it was the next one: what
+    /// is here already, or has a gap before it, changes nothing.
+    pub fn add(&self, announcement: &Announcement) -> bool {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_next = announcement.plan.epoch.0 == all.len() as u64 + 1;
+        if is_next {
+            all.push(to_hex(&encode(announcement)));
+        }
+        is_next
+    }
+
+    /// What leads from the genesis to the committees of an epoch, as far as it is known.
+    #[must_use]
+    pub fn up_to(&self, epoch: Epoch) -> Vec<String> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let count = usize::try_from(epoch.0).unwrap_or(usize::MAX).min(all.len());
+        all[..count].to_vec()
+    }
+}
