@@ -4,8 +4,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::Scheme;
 use qcn_ledger::{Outcome, Received, Reception};
 use qcn_types::{
-    Action, Address, Amount, Block, BlockRef, Checkpoint, Evidence, Height, Receipt, ShardId,
-    Transaction, TransactionId, VerifiedBlock,
+    Action, Address, Amount, Block, BlockRef, Checkpoint, Epoch, Evidence, Height, Receipt,
+    ShardId, Transaction, TransactionId, VerifiedBlock,
 };
 
 /// What became of the commits of a round, or of some.
@@ -77,6 +77,8 @@ pub struct CheckpointRecord {
 /// A block without its contents.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct BlockSummary {
+    /// The epoch that its round is of.
+    pub epoch: Epoch,
     /// Its name.
     pub reference: BlockRef,
     /// The author's clock, in milliseconds.
@@ -97,6 +99,7 @@ impl BlockSummary {
     pub(super) fn of(reference: BlockRef, block: &Block, bytes: usize) -> Self {
         let body = &block.body;
         Self {
+            epoch: body.epoch,
             reference,
             time_ms: body.time_ms,
             parents: body.parents.clone(),
