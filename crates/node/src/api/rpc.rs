@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::bodies::{BodyKind, JSON, ListQuery, digest};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, ask};
+use super::shared::{OfShard, Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
 use super::{accounts, chain, node, search, shards, transactions};
 
@@ -97,14 +96,14 @@ impl From<Problem> for RpcError {
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
     (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
 pub async fn rpc(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     kind: BodyKind,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     if kind != BodyKind::Json {
         return Err(Problem::wrong_media_type(JSON));
     }
-    let body = whole_body(body, shared.config.limits.body_bytes)?;
+    let body = whole_body(body, shared.hub().config.limits.body_bytes)?;
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         let error = RpcError::new(PARSE_ERROR, "the body is not JSON");
         return Ok(Json(response(Value::Null, Err(error))).into_response());
@@ -124,7 +123,7 @@ pub async fn rpc(
 /// Answers requests one after the other. Their answers are held as the text that is sent, up to a
 /// bound; what comes after that is not carried out.
 async fn batch(shared: &Arc<Shared>, requests: Vec<Value>) -> Result<Response, Problem> {
-    let limit_bytes = shared.config.limits.rpc_answers_bytes;
+    let limit_bytes = shared.hub().config.limits.rpc_answers_bytes;
     let mut answers = Vec::new();
     for request in requests {
         let answer = if answers.len() < limit_bytes {

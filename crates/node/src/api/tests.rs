@@ -2,6 +2,7 @@
 
 mod chain;
 mod events;
+mod hosting;
 mod limits;
 mod origins;
 mod rpc;

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use fjall::OwnedWriteBatch;
 use qcn_ledger::Outcome;
 use qcn_types::{
-    Certificate, Committee, Evidence, Height, Slot, Transaction, TransactionId, VerifiedBlock,
-    encode,
+    Certificate, Committee, Epoch, Evidence, Height, Slot, Transaction, TransactionId,
+    VerifiedBlock, encode,
 };
 
 use super::bodies::{Bodies, Place};
@@ -110,7 +110,7 @@ impl Archive {
         Ok(self.inner()?.index.insert(keys::of_decision(self.epoch, slot), [u8::from(skipped)])?)
     }
 
-    /// Keeps evidence that was proven here and is not committed yet, up to a bound.
+    /// Keeps evidence that was proven here in the handle's epoch and is not committed yet, up to a bound.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -118,7 +118,7 @@ impl Archive {
         let inner = self.inner()?;
         let writer = &mut inner.lock();
         let mut batch = inner.begin(writer)?;
-        inner.put_evidence(&mut batch, evidence, None)?;
+        inner.put_evidence(&mut batch, self.epoch, evidence, None)?;
         inner.commit(writer, batch)
     }
 }
@@ -188,7 +188,7 @@ impl Inner {
             batch.insert(&self.index, key, encode(&placement));
         }
         for proof in evidence {
-            self.put_evidence(batch, proof, Some(height))?;
+            self.put_evidence(batch, header.epoch, proof, Some(height))?;
         }
         for leader in leaders {
             batch.insert(
@@ -294,6 +294,7 @@ impl Inner {
     fn put_evidence(
         &self,
         batch: &mut OwnedWriteBatch,
+        epoch: Epoch,
         evidence: &Evidence,
         height: Option<Height>,
     ) -> Result<(), ArchiveError> {
@@ -304,7 +305,7 @@ impl Inner {
             Some(record) => record.height.is_none() && height.is_some(),
         };
         if is_news {
-            let record = EvidenceRecord { evidence: evidence.clone(), height };
+            let record = EvidenceRecord { epoch, evidence: evidence.clone(), height };
             batch.insert(&self.index, key, encode(&record));
         }
         Ok(())
