@@ -14,6 +14,7 @@
 
 mod accounts;
 mod arrival;
+mod beacon;
 mod bodies;
 mod chain;
 mod documentation;

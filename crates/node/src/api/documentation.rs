@@ -6,7 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
-use super::{accounts, chain, events, node, rpc, search, shards, submit, transactions};
+use super::{accounts, beacon, chain, events, node, rpc, search, shards, submit, transactions};
 
 /// The API's description.
 #[derive(OpenApi)]
@@ -29,6 +29,7 @@ use super::{accounts, chain, events, node, rpc, search, shards, submit, transact
         node::peers,
         node::genesis,
         shards::shards,
+        beacon::beacon,
         chain::checkpoints,
         chain::checkpoint,
         chain::checkpoint_proof,

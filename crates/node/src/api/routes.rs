@@ -14,7 +14,7 @@ use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::{Hub, SHARD_PARAMETER};
 use super::{
-    accounts, chain, documentation, events, node, rpc, search, shards, submit, transactions,
+    accounts, beacon, chain, documentation, events, node, rpc, search, shards, submit, transactions,
 };
 
 /// What is answered also to who gets no ordinary connection.
@@ -30,6 +30,7 @@ pub fn node_routes() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
         ("/v1/peers", get(node::peers)),
         ("/v1/genesis", get(node::genesis)),
         ("/v1/shards", get(shards::shards)),
+        ("/v1/beacon", get(beacon::beacon)),
     ]
 }
 

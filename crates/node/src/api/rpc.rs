@@ -16,7 +16,7 @@ use super::bodies::{BodyKind, JSON, ListQuery, digest};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{OfShard, Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
-use super::{accounts, chain, node, search, shards, transactions};
+use super::{accounts, beacon, chain, node, search, shards, transactions};
 
 /// The most requests in one batch.
 const MAX_REQUESTS: usize = 64;
@@ -90,7 +90,7 @@ impl From<Problem> for RpcError {
 /// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
 /// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
 /// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`,
-/// `qcn_submit{transaction}`, `qcn_search{q}`, `qcn_shards`. Each takes `shard`, too, for another
+/// `qcn_submit{transaction}`, `qcn_search{q}`, `qcn_shards`, `qcn_beacon`. Each takes `shard`, too, for another
 /// shard of the node than its first.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
@@ -236,7 +236,8 @@ fn of_shard(
 /// The params that a method takes, or nothing if there is no such method.
 fn parameters(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" | "qcn_shards" => &[],
+        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" | "qcn_shards"
+        | "qcn_beacon" => &[],
         "qcn_evidence" => &["limit", "before"],
         "qcn_checkpoint" => &["height"],
         "qcn_block" => &["digest"],
@@ -261,6 +262,7 @@ fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Va
         "qcn_transaction" => to_value(transactions::transaction_body(shared, id()?)?),
         "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
         "qcn_shards" => to_value(shards::shards_body(shared.hub())),
+        "qcn_beacon" => to_value(beacon::beacon_body(shared.hub())?),
         "qcn_account" => {
             let address = address()?;
             to_value(accounts::account_body(&shared.of_address(&address)?, address)?)

@@ -1,5 +1,6 @@
 //! A node's API over real HTTP, in front of a real history and a runtime that is played.
 
+mod beacon;
 mod chain;
 mod events;
 mod hosting;
