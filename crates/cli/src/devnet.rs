@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use qcn_crypto::Scheme;
 use qcn_node::config::{LogConfig, LogFormat, LogLevel};
 use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
-use qcn_node::genesis::ShardsContent;
+use qcn_node::genesis::{EpochsContent, ShardsContent};
 use qcn_node::runtime::Node;
 
 use crate::node::{async_runtime, start_log, until_told_to_stop};
@@ -33,7 +33,7 @@ Examples:
   qcn devnet --validators 7 --load 100
   qcn devnet --weights 2000,1000,1000,500 --dir /tmp/unequal
   qcn devnet --shards 2             # accounts trade across two shards
-  qcn devnet --shards 3 --validators 6 --seats 4
+  qcn devnet --shards 3 --validators 6 --seats 4 --epoch-seconds 20
   qcn devnet --processes            # one operating-system process a validator
   qcn node --config devnet/v0/node.toml   # one of them by hand";
 
@@ -54,6 +54,17 @@ pub struct DevnetArgs {
     #[arg(long, value_name = "N", requires = "shards",
           value_parser = clap::value_parser!(u16).range(1..))]
     seats: Option<u16>,
+    /// How long each epoch of a new network lasts at least, in seconds: committees are drawn anew,
+    /// and shards may split and merge. 0 for committees that never change; 60 with several shards,
+    /// and 0 with one, if not given.
+    #[arg(long, value_name = "S")]
+    epoch_seconds: Option<f64>,
+    /// A shard that executes more transactions per second for two epochs is split.
+    #[arg(long, value_name = "TPS", default_value_t = 2_000)]
+    split_above: u64,
+    /// Two halves that together execute less for two epochs are merged; 0 never does so.
+    #[arg(long, value_name = "TPS", default_value_t = 0)]
+    merge_below: u64,
     /// Their weights, by commas; 1000 each if not given.
     #[arg(long, value_name = "W,...", value_delimiter = ',', conflicts_with = "validators")]
     weights: Vec<u64>,
@@ -88,6 +99,18 @@ pub struct DevnetArgs {
 
 /// How many validators serve each shard, unless told: the fewest that tolerate a fault.
 const USUAL_SEATS: u16 = 4;
+
+/// How long an epoch lasts, unless told.
+const USUAL_EPOCH_SECONDS: f64 = 60.0;
+
+/// The longest epoch: a year.
+const MAX_EPOCH_SECONDS: f64 = 366.0 * 86_400.0;
+
+/// The shortest epoch: a change takes about half a second.
+const MIN_EPOCH_MS: u64 = 2_000;
+
+/// No split of a devnet leads to more shards, unless it began with more.
+const MAX_DEVNET_SHARDS: u16 = 16;
 
 /// Units of the currency that each account of a new network has.
 const BALANCE: u64 = 1_000_000_000_000;
@@ -136,13 +159,12 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
         [] => vec![1000; args.validators.unwrap_or(4)],
         weights => weights.to_vec(),
     };
-    let shards = args.shards.filter(|count| *count > 1).map(|count| {
+    let epochs = epochs(args)?;
+    let count = args.shards.unwrap_or(1);
+    let shards = (count > 1 || epochs.is_some()).then(|| {
         let all = u16::try_from(weights.len()).unwrap_or(u16::MAX);
-        ShardsContent {
-            count,
-            seats: args.seats.unwrap_or_else(|| all.min(USUAL_SEATS)),
-            epochs: None,
-        }
+        let seats = args.seats.unwrap_or_else(|| all.min(USUAL_SEATS));
+        ShardsContent { count, seats, epochs }
     });
     let plan = DevnetPlan {
         shards,
@@ -161,6 +183,21 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
     })?;
     bar.finish_and_clear();
     Ok(devnet)
+}
+
+/// How the epochs of a new network follow each other, if they do.
+fn epochs(args: &DevnetArgs) -> anyhow::Result<Option<EpochsContent>> {
+    let usual = if args.shards.unwrap_or(1) > 1 { USUAL_EPOCH_SECONDS } else { 0.0 };
+    let seconds = args.epoch_seconds.unwrap_or(usual);
+    if !(0.0..=MAX_EPOCH_SECONDS).contains(&seconds) {
+        bail!("--epoch-seconds {seconds}: give 0 to {MAX_EPOCH_SECONDS}");
+    }
+    Ok((seconds > 0.0).then_some(EpochsContent {
+        epoch_ms: ((seconds * 1_000.0) as u64).max(MIN_EPOCH_MS),
+        shards_max: MAX_DEVNET_SHARDS.max(args.shards.unwrap_or(1)),
+        split_above: args.split_above,
+        merge_below: args.merge_below,
+    }))
 }
 
 fn in_process(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {

@@ -18,6 +18,7 @@ mod shard;
 mod sim;
 mod transfer;
 mod tunnel;
+mod vote;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -77,6 +78,9 @@ enum Command {
     /// Put load on a network and report what became final, and how fast.
     #[command(after_help = load::EXAMPLES)]
     Load(load::LoadArgs),
+    /// Vote for a split, a merge or another weight of a validator.
+    #[command(subcommand, after_help = vote::EXAMPLES)]
+    Vote(vote::VoteCommand),
     /// Print a completion script for a shell.
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArgs),
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::RotateKey(args) => transfer::run_rotate(&args),
         Command::Query(args) => query::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Vote(command) => vote::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     outcome.unwrap_or_else(|error| {

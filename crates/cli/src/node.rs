@@ -14,6 +14,7 @@ use qcn_node::config::{LogConfig, LogFormat, NodeConfig};
 use qcn_node::devnet::read_node;
 use qcn_node::genesis::Genesis;
 use qcn_node::runtime::{Node, NodeError, check, initialise};
+use qcn_types::BEACON;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -124,7 +125,7 @@ pub fn run_until_stopped(
         );
         let stopped = tokio::select! {
             told = until_told_to_stop() => told.map(|()| None)?,
-            stopped = stopped::watch(node.views()) => Some(stopped),
+            stopped = stopped::watch(node.watch_views()) => Some(stopped),
         };
         if let Some(stopped) = &stopped {
             stopped.note(&config.data);
@@ -143,9 +144,11 @@ pub fn run_until_stopped(
 
 /// Which validator a node is, for its log.
 fn seats(genesis: &Genesis, node: &Node) -> String {
-    let is_one_of_several = genesis.shards().len() > 1;
-    let seats: Vec<String> = node
-        .views()
+    let is_one_of_several = genesis.shards().len() > 1 || genesis.beacon().is_some();
+    let views = node.views();
+    let seats: Vec<String> = views
+        .iter()
+        .filter(|view| view.shard() != BEACON)
         .map(|view| match is_one_of_several {
             true => format!("validator {} of shard {}", view.own(), view.shard()),
             false => format!("validator {}", view.own()),

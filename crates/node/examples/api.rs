@@ -41,7 +41,7 @@ fn measure(folder: &Path) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let node = runtime.block_on(Node::start(&genesis, &config, keys))?;
     let outcome =
-        wait_until_certified(node.views().next().context("it has a seat")?).and_then(|()| {
+        wait_until_certified(node.views().first().context("it has a seat")?).and_then(|()| {
             let account = genesis.accounts().next().context("there is one account")?.address;
             print_conditions();
             let proof = format!("/v1/accounts/{account}/proof");

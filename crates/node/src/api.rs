@@ -14,11 +14,14 @@
 
 mod accounts;
 mod arrival;
+mod beacon;
 mod bodies;
 mod chain;
 mod documentation;
 mod events;
+mod hosting;
 mod hosts;
+mod hub;
 mod metrics;
 mod node;
 mod patience;
@@ -32,6 +35,7 @@ mod server;
 mod shards;
 mod shared;
 mod submit;
+mod throughput;
 mod transactions;
 
 use std::net::SocketAddr;
@@ -42,12 +46,14 @@ use qcn_crypto::Scheme;
 use qcn_types::{Committee, Layout, Prefix, ShardId, ValidatorIndex};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::archive::Archive;
+use crate::proof_document::AnnouncementBoard;
 use crate::transport::{ClientStream, MAX_WAITING_STREAMS};
 use crate::view::{PeerBoard, View};
 
+pub use hosting::{EpochFacts, Hosting};
 pub use metrics::{Direction, Metrics, ReasonLabel, SourceLabel, TrafficLabel, ValidatorLabel};
 
 /// How long the answers of a JSON-RPC batch may be together, unless told.
@@ -107,9 +113,12 @@ pub struct ApiConfig {
     pub transport_keys: Vec<String>,
     /// Which validator of the genesis this node is; nothing if it is the first of one shard's.
     pub own: Option<ValidatorIndex>,
-    /// Which addresses each shard has; nothing if there is one shard.
+    /// What the beacon has announced, which the runtime adds to.
+    pub announcements: AnnouncementBoard,
+    /// Which addresses each shard has, until [`Hosting::set_epoch`] says so; nothing if there is
+    /// one shard for good.
     pub layout: Option<Arc<Layout>>,
-    /// All shards of the network; may be empty if there is one.
+    /// All shards of the network, until then; may be empty if there is one.
     pub shards: Vec<ShardFacts>,
 }
 
@@ -128,12 +137,12 @@ pub struct ShardFacts {
     pub addresses: Vec<Option<String>>,
 }
 
-/// A shard of this node.
+/// A shard of this node in an epoch, or the beacon.
 #[derive(Clone, Debug)]
 pub struct Hosted {
     /// What its instance shows.
     pub view: View,
-    /// Its history.
+    /// Its history: the handle of the instance's epoch.
     pub archive: Archive,
     /// Its metrics.
     pub metrics: Metrics,
@@ -159,7 +168,7 @@ pub struct Api {
     closing: watch::Sender<bool>,
     streams: mpsc::Sender<ClientStream>,
     server: JoinHandle<()>,
-    observers: JoinSet<()>,
+    hosting: Hosting,
     board: PeerBoard,
 }
 
@@ -178,8 +187,8 @@ impl Api {
         Self::start_hosting(config, hosted, metrics).await
     }
 
-    /// Starts to serve a node with any number of shards, in the order of their prefixes. The
-    /// metrics are those of the node, and of its only shard as well.
+    /// Starts to serve a node with any number of shards, in the order of their prefixes; the beacon
+    /// may be among them. The metrics are those of the node, and of its only shard as well.
     ///
     /// # Errors
     /// [`ApiError::Listen`] if the address cannot be used.
@@ -196,21 +205,26 @@ impl Api {
         let (streams, opened) = mpsc::channel(MAX_WAITING_STREAMS);
         let limits = config.limits;
         let board = PeerBoard::default();
-        let hub = Arc::new(shared::Hub::new(config, hosted, metrics, board.clone(), &is_closing));
-        let mut observers = JoinSet::new();
-        for shared in hub.shared() {
-            let notices = shared.view.subscribe();
-            observers.spawn(shared::observe(shared, notices));
+        let hub = Arc::new(hub::Hub::new(config, metrics, board.clone(), is_closing.clone()));
+        let hosting = Hosting::new(Arc::clone(&hub));
+        for one in hosted {
+            hosting.host(one);
         }
         let router = routes::router(hub);
         let server = tokio::spawn(server::serve(listener, opened, router, limits, is_closing));
-        Ok(Self { local_address, closing, streams, server, observers, board })
+        Ok(Self { local_address, closing, streams, server, hosting, board })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local_address
+    }
+
+    /// Where the runtime says which shards there are to show.
+    #[must_use]
+    pub fn hosting(&self) -> Hosting {
+        self.hosting.clone()
     }
 
     /// Where the runtime says how the connections stand.
@@ -226,12 +240,12 @@ impl Api {
     }
 
     /// Takes no more requests, lets those that run end for a moment, and stops.
-    pub async fn close(mut self) {
+    pub async fn close(self) {
         // Nobody listens any more only if the server has ended already.
         let _ = self.closing.send(true);
         // A panic of the server was reported where it happened.
         let _ = self.server.await;
-        self.observers.shutdown().await;
+        self.hosting.close().await;
     }
 }
 

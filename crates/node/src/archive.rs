@@ -21,7 +21,9 @@
 //! - what leads to something that a power cut took, or to something else, reads as not kept;
 //! - adding anything again changes nothing, so a node may say everything again that it executes
 //!   from its log;
-//! - there may be gaps in the heights, after a synchronisation of state;
+//! - there may be gaps in the heights, after a synchronisation of state and between two epochs;
+//! - heights go on over all epochs of a shard, rounds begin anew in each: what is named by a round
+//!   is named by its epoch as well, and a certificate of one epoch proves nothing of another;
 //! - nothing read here is proven: proofs are made from it and checked by who gets them.
 
 mod bodies;
@@ -35,6 +37,7 @@ mod runs;
 mod transactions;
 mod write;
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,8 +46,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use borsh::BorshDeserialize;
 use fjall::{Database, Keyspace, PersistMode};
 use qcn_crypto::Digest;
-use qcn_types::{Height, Round};
+use qcn_types::{Epoch, Height, Round, VerifiedBlock};
 
+use keys::Moment;
 pub use read::{Found, Position};
 pub use records::{
     ArchivedBlock, Arrival, ArrivalRecord, BlockSummary, CheckpointRecord, EvidenceRecord,
@@ -126,9 +130,13 @@ impl ArchiveError {
     }
 }
 
-/// The archive of one node. Clones are the same archive.
+/// The archive of one shard, over all its epochs. Clones are the same archive; each is a handle of
+/// one epoch, whose rounds it reads.
 #[derive(Clone)]
-pub struct Archive(Arc<Shared>);
+pub struct Archive {
+    shared: Arc<Shared>,
+    epoch: Epoch,
+}
 
 struct Shared {
     folder: PathBuf,
@@ -137,7 +145,8 @@ struct Shared {
     opened: RwLock<Option<Arc<Inner>>>,
     last_height: AtomicU64,
     certified_height: AtomicU64,
-    highest_round: AtomicU64,
+    /// The highest round of which a block is kept, in each epoch.
+    highest_rounds: RwLock<BTreeMap<Epoch, Round>>,
 }
 
 /// An open archive.
@@ -158,7 +167,7 @@ impl std::fmt::Debug for Archive {
 }
 
 impl Archive {
-    /// Opens the archive in a folder, or begins one.
+    /// Opens the archive in a folder, or begins one: a handle of epoch 0.
     ///
     /// # Errors
     /// [`ArchiveError::OtherLayout`] if another version wrote it, else what failed if the folder
@@ -166,16 +175,30 @@ impl Archive {
     pub fn open(folder: &Path, policy: Retention) -> Result<Self, ArchiveError> {
         let inner = Inner::open(folder)?;
         let newest = |tag| inner.newest_number(tag).map(AtomicU64::new);
-        let (last_height, certified_height, highest_round) =
-            (newest(keys::CHECKPOINT)?, newest(keys::CERTIFICATE)?, newest(keys::ROUND)?);
-        Ok(Self(Arc::new(Shared {
+        let (last_height, certified_height) =
+            (newest(keys::CHECKPOINT)?, newest(keys::CERTIFICATE)?);
+        let highest_rounds = RwLock::new(inner.highest_rounds()?);
+        let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             policy,
             opened: RwLock::new(Some(Arc::new(inner))),
             last_height,
             certified_height,
-            highest_round,
-        })))
+            highest_rounds,
+        });
+        Ok(Self { shared, epoch: Epoch(0) })
+    }
+
+    /// The same archive, as a handle of an epoch.
+    #[must_use]
+    pub fn at_epoch(&self, epoch: Epoch) -> Self {
+        Self { shared: Arc::clone(&self.shared), epoch }
+    }
+
+    /// Whose rounds this handle reads.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Closes what failed and opens it again, as a database that could not write does not try
@@ -185,38 +208,54 @@ impl Archive {
     /// [`ArchiveError::NoRoom`] while the disk is full: it can still be read then. As
     /// [`open`](Self::open), also while somebody still reads: it is closed then.
     pub fn reopen(&self) -> Result<(), ArchiveError> {
-        let disk = rustix::fs::statvfs(&self.0.folder).map_err(std::io::Error::from)?;
+        let disk = rustix::fs::statvfs(&self.shared.folder).map_err(std::io::Error::from)?;
         let available = disk.f_bavail.saturating_mul(disk.f_frsize);
         if available < ROOM_BYTES {
             return Err(ArchiveError::NoRoom { available });
         }
-        let mut opened = self.0.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.shared.opened.write().unwrap_or_else(PoisonError::into_inner);
         *opened = None;
-        *opened = Some(Arc::new(Inner::open(&self.0.folder)?));
+        *opened = Some(Arc::new(Inner::open(&self.shared.folder)?));
         Ok(())
     }
 
     fn inner(&self) -> Result<Arc<Inner>, ArchiveError> {
-        let opened = self.0.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = self.shared.opened.read().unwrap_or_else(PoisonError::into_inner);
         opened.clone().ok_or(ArchiveError::Closed)
     }
 
     /// The height of the newest checkpoint; zero if there is none.
     #[must_use]
     pub fn last_height(&self) -> Height {
-        Height(self.0.last_height.load(Ordering::Acquire))
+        Height(self.shared.last_height.load(Ordering::Acquire))
     }
 
     /// The highest height with a certificate of its own; zero if there is none.
     #[must_use]
     pub fn certified_height(&self) -> Height {
-        Height(self.0.certified_height.load(Ordering::Acquire))
+        Height(self.shared.certified_height.load(Ordering::Acquire))
     }
 
-    /// The highest round of which a block is kept.
+    /// The highest round of the handle's epoch of which a block is kept; zero if there is none.
     #[must_use]
     pub fn highest_round(&self) -> Round {
-        Round(self.0.highest_round.load(Ordering::Acquire))
+        let highest = self.shared.highest_rounds.read().unwrap_or_else(PoisonError::into_inner);
+        highest.get(&self.epoch).copied().unwrap_or(Round(0))
+    }
+
+    fn note_rounds(&self, blocks: &[VerifiedBlock]) {
+        let last = blocks.iter().map(|block| Moment::of(block.body.epoch, block.body.round)).max();
+        let Some(Moment { epoch, round }) = last else { return };
+        let highest = &self.shared.highest_rounds;
+        let mut highest = highest.write().unwrap_or_else(PoisonError::into_inner);
+        let known = highest.entry(epoch).or_default();
+        *known = (*known).max(round);
+    }
+
+    fn forget_epochs_below(&self, epoch: Epoch) {
+        let highest = &self.shared.highest_rounds;
+        let mut highest = highest.write().unwrap_or_else(PoisonError::into_inner);
+        *highest = highest.split_off(&epoch);
     }
 
     /// Waits until everything is on the disk. Dropping the last clone does so, too.
@@ -254,6 +293,20 @@ impl Inner {
             None => Ok(0),
             Some(guard) => keys::number(&guard.key()?),
         }
+    }
+
+    /// The highest round of each epoch, from the last epoch down with one look at each.
+    fn highest_rounds(&self) -> Result<BTreeMap<Epoch, Round>, ArchiveError> {
+        let mut highest = BTreeMap::new();
+        let first = keys::at_moment(keys::ROUND, Moment::START);
+        let mut newest = self.index.prefix([keys::ROUND]).next_back();
+        while let Some(guard) = newest {
+            let Moment { epoch, round } = keys::moment(&guard.key()?)?;
+            highest.insert(epoch, round);
+            let start = keys::at_moment(keys::ROUND, Moment::of(epoch, Round(0)));
+            newest = self.index.range(first..start).next_back();
+        }
+        Ok(highest)
     }
 
     fn get<T: BorshDeserialize>(&self, key: &[u8]) -> Result<Option<T>, ArchiveError> {

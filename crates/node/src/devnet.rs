@@ -26,8 +26,8 @@ use crate::genesis::{
     Genesis, GenesisContent, GenesisValidator, NamedAccount, ShardsContent, ValidatorKeys,
 };
 use crate::keyfile::{self, KeyFileError};
-use crate::runtime::{NodeKeys, log_folder};
-use crate::storage::{BlockLog, StorageError, StoreIdentity};
+use crate::runtime::{NodeKeys, first_logs, mark_began};
+use crate::storage::{BlockLog, StorageError};
 
 /// The most validators of one devnet: each has threads, sockets and a database.
 pub const MAX_VALIDATORS: usize = 32;
@@ -282,18 +282,15 @@ fn mark_logs(
     validator: ValidatorIndex,
     key: Digest,
 ) -> Result<(), DevnetError> {
-    for shard in genesis.shards() {
-        let Some(own) = shard.seat_of(validator) else { continue };
-        let epoch = shard.committee.epoch();
-        let identity = StoreIdentity { chain: genesis.chain(), shard: shard.id, epoch, own, key };
-        let log = log_folder(genesis, &node.join("data"), shard.id);
+    let data = node.join("data");
+    for (log, identity) in first_logs(genesis, &data, validator, key) {
         // No node ran without the genesis, which is written last: an earlier attempt began it.
         if log.exists() {
             fs::remove_dir_all(&log).map_err(|error| file_error(&log, error))?;
         }
         BlockLog::initialise(&log, &identity)?;
     }
-    Ok(())
+    Ok(mark_began(genesis, &data)?)
 }
 
 fn lay_out_accounts(

@@ -30,6 +30,7 @@ use qcn_crypto::{ChainId, Digest, Domain, Hasher, Role, Scheme, hash};
 use qcn_ledger::{GenesisAccount, Ledger};
 use qcn_types::{Committee, CommitteeKeys, EpochPlan, Layout};
 
+pub(crate) use beacon::named;
 pub use content::{
     AllowedSchemes, ConsensusParameters, EpochsContent, GenesisContent, GenesisValidator,
     NamedAccount, ShardsContent,
@@ -224,6 +225,11 @@ impl Genesis {
     #[must_use]
     pub fn validators(&self) -> &[GenesisValidator] {
         &self.content.validators
+    }
+
+    /// The names of all validators, in the order of their numbers.
+    pub(crate) fn names(&self) -> Arc<[String]> {
+        self.content.validators.iter().map(|validator| validator.name.clone()).collect()
     }
 
     /// Whether keys of `scheme` may serve in `role`.

@@ -29,6 +29,7 @@ pub mod runtime;
 pub mod storage;
 pub mod transport;
 pub mod view;
+pub mod votes;
 
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,9 @@
 //! machine, a log, a history and a view. It may have a seat in none, and then the node answers its
 //! API all the same. One transport serves all instances; each frame names the shard it is for.
 //!
+//! In a network with epochs instances come and go, and one of them is that of the beacon, in which
+//! every validator has a seat ([`epochs`]).
+//!
 //! Threads: a core for each instance (it owns the machine), the writers of its log and of its
 //! archive, the pool that checks signatures (shared by all nodes of a process), and the async
 //! runtime for sockets, clients and relayers.
@@ -12,6 +15,9 @@ mod archive_folder;
 mod archive_writer;
 mod core;
 mod envelope;
+mod epochs;
+mod facts;
+mod folders;
 mod history;
 mod inbox;
 mod instance;
@@ -19,28 +25,32 @@ mod machine;
 mod relay;
 mod router;
 mod seats;
+mod stage;
 mod submissions;
 mod verification;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use qcn_crypto::{PublicKey, Role, Scheme, SigningKey};
-use qcn_types::{CommitteeKeys, ValidatorIndex};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use qcn_crypto::{Digest, PublicKey, Role, Scheme, SigningKey};
+use qcn_types::{BEACON, Epoch, ShardId, ValidatorIndex};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 
-use self::instance::{Instance, Prepared};
-pub use self::instance::{archive_folder, log_folder};
+use self::envelope::Station;
+use self::epochs::{Beginning, Epochs, Plans};
+use self::folders::{archive_folder, epochs_folder};
+use self::instance::Instance;
 pub use self::machine::{Meddler, Scene};
-use self::relay::{Answers, Distant, Relayer, RelayerParts, Source};
-use self::router::{Destination, Router};
-use self::seats::Seats;
-use crate::api::{Api, ApiConfig, Metrics, ReasonLabel, ShardFacts};
-use crate::archive::Archive;
+use self::relay::Answers;
+use self::router::Router;
+use self::stage::Stage;
+use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::config::NodeConfig;
+use crate::document::DocumentError;
 use crate::genesis::Genesis;
+use crate::proof_document::AnnouncementBoard;
 use crate::storage::{BlockLog, StorageError, StoreIdentity};
 use crate::transport::{Class, Limits, TransportConfig};
 use crate::transport::{ClientAccess, ClientKey, ClientStream, KnownValidator, Transport};
@@ -97,6 +107,12 @@ pub enum NodeError {
     /// The API.
     #[error(transparent)]
     Api(#[from] crate::api::ApiError),
+    /// The log of an epoch does not say what it began with, and that is not at hand.
+    #[error("what shard {0} began the epoch with is not at hand yet")]
+    NoOpening(ShardId),
+    /// A document of the data folder.
+    #[error(transparent)]
+    Document(DocumentError),
     /// The folder has a history, so the key has signed.
     #[error(
         "{0} holds the history of a node that ran, so its key may have signed: start the node \
@@ -145,26 +161,69 @@ pub fn initialise(
     keys: &NodeKeys,
 ) -> Result<(), NodeError> {
     let own = own_index(genesis, keys)?;
-    let shards = seated(genesis, own)?;
-    for (seats, _, _) in &shards {
-        let history = archive_folder(genesis, &config.data, seats.shard());
+    let stations = first_stations(genesis, own);
+    for (station, _) in &stations {
+        let history = archive_folder(genesis, &config.data, station.shard);
         if history.exists() {
             return Err(NodeError::HasHistory(history));
         }
     }
-    for (seats, seat, keys) in &shards {
-        let identity = store_identity(keys, *seat)?;
-        BlockLog::initialise(&log_folder(genesis, &config.data, seats.shard()), &identity)?;
+    let key = keys.consensus.public_key().digest();
+    for (log, identity) in first_logs(genesis, &config.data, own, key) {
+        BlockLog::initialise(&log, &identity)?;
     }
-    Ok(())
+    mark_began(genesis, &config.data).map_err(NodeError::Document)
+}
+
+/// The logs of the first epoch of a validator with this consensus key, and whose they are.
+pub(crate) fn first_logs(
+    genesis: &Genesis,
+    data: &Path,
+    own: ValidatorIndex,
+    key: Digest,
+) -> Vec<(PathBuf, StoreIdentity)> {
+    let chain = genesis.chain();
+    let stations = first_stations(genesis, own).into_iter();
+    let log = |(station, own): (Station, ValidatorIndex)| {
+        let Station { shard, epoch } = station;
+        let identity = StoreIdentity { chain, shard, epoch, own, key };
+        (folders::log_folder(genesis, data, station), identity)
+    };
+    stations.map(log).collect()
+}
+
+/// Says of a data folder that nothing was signed with its keys before, where there are epochs.
+pub(crate) fn mark_began(genesis: &Genesis, data: &Path) -> Result<(), DocumentError> {
+    match genesis.beacon() {
+        Some(_) => Beginning::mark_new(&epochs_folder(data)).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// Where the block log of a shard's first epoch is in a data folder.
+#[must_use]
+pub fn log_folder(genesis: &Genesis, data: &Path, shard: ShardId) -> PathBuf {
+    folders::log_folder(genesis, data, Station { shard, epoch: Epoch(0) })
+}
+
+/// Where a validator has a seat in the first epoch, and which.
+fn first_stations(genesis: &Genesis, own: ValidatorIndex) -> Vec<(Station, ValidatorIndex)> {
+    let station = |shard| Station { shard, epoch: Epoch(0) };
+    let shards = genesis.shards().iter();
+    let seated = shards.filter_map(|shard| Some((station(shard.id), shard.seat_of(own)?)));
+    // Everybody has a seat in the beacon, in the order of the genesis.
+    let beacon = genesis.beacon().map(|_| (station(BEACON), own));
+    seated.chain(beacon).collect()
 }
 
 /// A running node.
 pub struct Node {
-    instances: Vec<Instance>,
     transport: Transport,
     api: Api,
     tasks: JoinSet<()>,
+    stage: Stage,
+    epochs: JoinHandle<Vec<Instance>>,
+    stop_epochs: oneshot::Sender<()>,
 }
 
 impl Node {
@@ -198,66 +257,78 @@ impl Node {
         genesis: &Genesis,
         config: &NodeConfig,
         keys: NodeKeys,
-        mut meddler: Option<Box<dyn Meddler>>,
+        meddler: Option<Box<dyn Meddler>>,
     ) -> Result<Self, NodeError> {
         let own = own_index(genesis, &keys)?;
         check_clients(config, keys.transport.public_key())?;
-        let committees = genesis.shard_keys()?;
-        let metrics = Metrics::of_node(genesis.shards().len() > 1);
-        let mut prepared = Vec::new();
-        for (shard, committee) in genesis.shards().iter().zip(&committees) {
-            if let Some(seat) = shard.seat_of(own) {
-                // The logs first: they hold the locks of the folders, and say so best.
-                prepared.push(Prepared::open(genesis, config, shard, committee, seat, &metrics)?);
-            }
-        }
+        let metrics = Metrics::of_node(genesis.shards().len() > 1 || genesis.beacon().is_some());
+        let data = epochs_folder(&config.data);
         let api_config = api_config(genesis, config, own);
-        let hosted = prepared.iter().map(Prepared::hosted).collect();
-        let api = Api::start_hosting(api_config, hosted, metrics.clone()).await?;
+        let plans = Plans::open(genesis, data.clone(), api_config.announcements.clone());
+        let beginning = match &plans {
+            Some(_) => Beginning::read_or_begin(&data).map_err(NodeError::Document)?,
+            None => Beginning::of_one_epoch(),
+        };
+        let api = Api::start_hosting(api_config, Vec::new(), metrics.clone()).await?;
         let streams = api.client_streams();
         let transport = transport_config(genesis, config, own, keys.transport, streams);
         let (transport, received) = Transport::start(transport).await?;
 
-        let mut tasks = JoinSet::new();
-        let mut instances = Vec::with_capacity(prepared.len());
-        for one in prepared {
-            let signing = keys.consensus.clone();
-            instances.push(one.start(&transport, signing, meddler.take(), &mut tasks)?);
-        }
-        let seats: Vec<Seats> = genesis.shards().iter().map(Seats::of).collect();
+        let (told, hears) = mpsc::unbounded_channel();
+        let stage = Stage::default();
         let answers = Arc::new(Answers::default());
+        let parts = epochs::Parts {
+            genesis: genesis.clone(),
+            config: config.clone(),
+            own,
+            signing: keys.consensus,
+            transport: transport.clone(),
+            stage: stage.clone(),
+            answers: Arc::clone(&answers),
+            hosting: api.hosting(),
+            metrics: metrics.clone(),
+            told: told.clone(),
+        };
+        let follows = plans.is_some();
+        let mut epochs = Epochs::new(parts, plans, beginning, meddler);
+        epochs.start().await?;
+        let (stop_epochs, stopping) = oneshot::channel();
+        let epochs = tokio::spawn(epochs.run(hears, stopping));
+
+        let mut tasks = JoinSet::new();
         let (refusing, sending) = (transport.clone(), transport.clone());
         let router = Router {
             refuse: Box::new(move |from| refusing.note_refused(from)),
             send: Arc::new(move |to, frame| sending.send(to, Class::Sync, frame)),
-            seats: seats.clone(),
-            hosted: instances.iter().map(destination).collect(),
-            answers: Arc::clone(&answers),
+            own,
+            stage: stage.clone(),
+            answers,
+            told: follows.then_some(told),
+            epoch_asks: Mutex::default(),
         };
         tasks.spawn(router.run(received));
-        for relayer in relayers(own, &seats, &instances, &committees, &transport, &answers) {
-            tasks.spawn(relayer.run());
-        }
-        let views: Vec<View> = instances.iter().map(|one| one.view().clone()).collect();
-        tasks.spawn(watch_peers(transport.clone(), api.peers(), views, metrics));
-        if instances.is_empty() {
+        tasks.spawn(watch_peers(transport.clone(), api.peers(), stage.clone(), metrics));
+        if stage.views().is_empty() {
             tracing::warn!(
                 "this validator has no seat in any of the {} shards: the node answers its API and \
                  signs nothing",
-                seats.len()
+                genesis.shards().len()
             );
         }
-        Ok(Self { instances, transport, api, tasks })
+        Ok(Self { transport, api, tasks, stage, epochs, stop_epochs })
     }
 
-    /// What its instances show, in the order of shards; nothing if its validator has no seat.
-    pub fn views(&self) -> impl Iterator<Item = &View> {
-        self.instances.iter().map(Instance::view)
+    /// What its instances show, in the order of shards and epochs; nothing if its validator has no
+    /// seat.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        self.stage.views()
     }
 
-    /// The histories of its instances, in the same order.
-    pub fn archives(&self) -> impl Iterator<Item = &Archive> {
-        self.instances.iter().map(Instance::archive)
+    /// The same while instances come and go.
+    pub fn watch_views(&self) -> impl Fn() -> Vec<View> + Send + 'static {
+        let stage = self.stage.clone();
+        move || stage.views()
     }
 
     /// Where its API listens.
@@ -276,53 +347,16 @@ impl Node {
     pub async fn stop(mut self) {
         self.api.close().await;
         self.tasks.shutdown().await;
+        // It may have ended by a defect, which was reported where it happened.
+        let _ = self.stop_epochs.send(());
+        let instances = self.epochs.await.unwrap_or_default();
         self.transport.close().await;
         // All are told before one is waited for.
-        self.instances.iter().for_each(Instance::tell_to_stop);
-        for instance in self.instances {
+        instances.iter().for_each(Instance::tell_to_stop);
+        for instance in instances {
             instance.join().await;
         }
     }
-}
-
-fn destination(instance: &Instance) -> Destination {
-    Destination { seats: instance.seats().clone(), post: instance.post().clone() }
-}
-
-/// One relayer for each lane into a shard of this node.
-fn relayers(
-    own: ValidatorIndex,
-    seats: &[Seats],
-    instances: &[Instance],
-    committees: &[CommitteeKeys],
-    transport: &Transport,
-    answers: &Arc<Answers>,
-) -> Vec<Relayer> {
-    let mut relayers = Vec::new();
-    for destination in instances {
-        let to = destination.seats();
-        for from in seats.iter().filter(|from| from.shard() != to.shard()) {
-            let here = instances.iter().find(|one| one.seats().shard() == from.shard());
-            let source = match here {
-                Some(one) => Source::Here(one.post().clone(), one.view().outgoing()),
-                None => {
-                    let answers = Arc::clone(answers);
-                    Source::There(Distant::new(transport.clone(), answers, from, own))
-                }
-            };
-            let keys = committees.iter().find(|one| one.committee().shard() == to.shard());
-            let Some(keys) = keys.cloned() else { continue };
-            relayers.extend(Relayer::new(RelayerParts {
-                seats: [from, to],
-                own,
-                source,
-                destination: destination.post().clone(),
-                keys,
-                metrics: destination.metrics().clone(),
-            }));
-        }
-    }
-    relayers
 }
 
 /// Which validator of the genesis the keys are of.
@@ -338,25 +372,6 @@ fn own_index(genesis: &Genesis, keys: &NodeKeys) -> Result<ValidatorIndex, NodeE
         return Err(NodeError::WrongTransportKey(validator.name.clone()));
     }
     Ok(ValidatorIndex(position as u16))
-}
-
-/// The shards in which a validator has a seat, with the seat and the committee's keys.
-fn seated(
-    genesis: &Genesis,
-    own: ValidatorIndex,
-) -> Result<Vec<(Seats, ValidatorIndex, CommitteeKeys)>, NodeError> {
-    let committees = genesis.shard_keys()?;
-    let shards = genesis.shards().iter().zip(committees);
-    let seated =
-        shards.filter_map(|(shard, keys)| Some((Seats::of(shard), shard.seat_of(own)?, keys)));
-    Ok(seated.collect())
-}
-
-fn store_identity(
-    keys: &CommitteeKeys,
-    own: ValidatorIndex,
-) -> Result<StoreIdentity, StorageError> {
-    StoreIdentity::of(keys, own).ok_or(StorageError::WrongKeys { own })
 }
 
 fn transport_config(
@@ -397,14 +412,6 @@ fn account_schemes(genesis: &Genesis) -> Vec<Scheme> {
 
 fn api_config(genesis: &Genesis, config: &NodeConfig, own: ValidatorIndex) -> ApiConfig {
     let validators = genesis.validators();
-    let address = |index: &ValidatorIndex| validators.get(index.position())?.address.clone();
-    let facts = |shard: &crate::genesis::GenesisShard| ShardFacts {
-        id: shard.id,
-        prefix: shard.prefix,
-        committee: Arc::clone(&shard.committee),
-        seats: shard.seats.clone(),
-        addresses: shard.seats.iter().map(address).collect(),
-    };
     ApiConfig {
         listen: config.api.listen,
         limits: crate::api::Limits {
@@ -421,12 +428,13 @@ fn api_config(genesis: &Genesis, config: &NodeConfig, own: ValidatorIndex) -> Ap
             .map(|validator| validator.transport_key.to_string())
             .collect(),
         own: Some(own),
+        announcements: AnnouncementBoard::default(),
         layout: Some(Arc::clone(genesis.layout())),
-        shards: genesis.shards().iter().map(facts).collect(),
+        shards: genesis.shards().iter().map(|it| facts::of_shard(genesis, it)).collect(),
     }
 }
 
-async fn watch_peers(transport: Transport, shown: PeerBoard, views: Vec<View>, metrics: Metrics) {
+async fn watch_peers(transport: Transport, shown: PeerBoard, stage: Stage, metrics: Metrics) {
     let mut changes = transport.connections();
     let mut interval = tokio::time::interval(PEERS_INTERVAL);
     loop {
@@ -434,7 +442,7 @@ async fn watch_peers(transport: Transport, shown: PeerBoard, views: Vec<View>, m
             _ = interval.tick() => {}
             change = changes.recv() => {
                 if let Ok((validator, connected)) = change {
-                    for view in &views {
+                    for view in stage.views() {
                         view.notify(Notice::Peer { validator, connected });
                     }
                 }
@@ -447,7 +455,7 @@ async fn watch_peers(transport: Transport, shown: PeerBoard, views: Vec<View>, m
             let counter = metrics.transport.get_or_create(&event);
             counter.inner().store(value, std::sync::atomic::Ordering::Relaxed);
         }
-        for view in &views {
+        for view in stage.views() {
             view.set_peers(peers.clone());
         }
         shown.set(peers);

@@ -10,11 +10,12 @@ use std::sync::{Arc, LazyLock};
 use qcn_consensus::Config;
 use qcn_crypto::{ChainId, Digest, Scheme, SeededRandomness, SigningKey};
 use qcn_ledger::{GenesisAccount, Ledger, Territory};
-use qcn_shard::{Event, Input, Message, Output, Record, Shard, ShardConfig, Start};
+use qcn_shard::{Event, Input, Message, Opening, Output, Record, Shard, ShardConfig, Start};
 use qcn_types::{
-    Action, Address, Amount, Block, BlockBody, BlockHeader, Bounded, Certificate, Committee,
-    CommitteeKeys, CompactBlock, Epoch, Evidence, Height, Member, Payload, Round, ShardId, Slot,
-    Time, Transaction, TransactionBody, ValidatorIndex, Verified, VerifiedBlock, Weight, encode,
+    Action, Address, Amount, Block, BlockBody, BlockHeader, Bounded, Certificate, Checkpoint,
+    Committee, CommitteeKeys, CompactBlock, Epoch, Evidence, Height, Member, Payload, Round,
+    ShardId, Slot, Time, Transaction, TransactionBody, ValidatorIndex, Verified, VerifiedBlock,
+    Weight, encode,
 };
 
 use crate::archive::{Archive, Executed};
@@ -40,6 +41,8 @@ pub(crate) struct History {
     pub(crate) keys: CommitteeKeys,
     pub(crate) happened: Vec<Happened>,
     pub(crate) ledgers: BTreeMap<Height, Ledger>,
+    /// What the epoch opened with, if it is not the first.
+    pub(crate) opening: Option<Checkpoint>,
     pub(crate) accounts: [SigningKey; 2],
     /// Applied, applied twice handed in, failed.
     pub(crate) transfers: Vec<Transaction>,
@@ -67,6 +70,8 @@ impl History {
 
     /// Tells an archive all of it.
     pub(crate) fn tell(&self, archive: &Archive) {
+        let archive = archive.at_epoch(self.keys.committee().epoch());
+        archive.add_committee(self.keys.committee()).unwrap();
         for happened in &self.happened {
             match happened {
                 Happened::Block(block) => archive.add_block(block).unwrap(),
@@ -78,7 +83,22 @@ impl History {
     }
 }
 
-pub(crate) static HISTORY: LazyLock<History> = LazyLock::new(|| Lab::new().run());
+pub(crate) static HISTORY: LazyLock<History> = LazyLock::new(|| Lab::new(None).run());
+
+/// What the same validators did in the next epoch, whose rounds begin anew.
+pub(crate) static LATER: LazyLock<History> = LazyLock::new(|| {
+    let (height, ledger) = HISTORY.ledgers.last_key_value().unwrap();
+    let checkpoint = Checkpoint {
+        shard: ShardId(0),
+        epoch: Epoch(1),
+        height: height.next(),
+        state_root: ledger.state_root(),
+        time_ms: END.as_ms(),
+        ..Checkpoint::default()
+    };
+    let ledger = ledger.clone();
+    Lab::new(Some(Opening { checkpoint, ledger, received: Vec::new() })).run()
+});
 
 /// Signs a body with the key of validator `index` of the history's committee.
 pub(crate) fn sign_block(index: u16, body: BlockBody) -> Block {
@@ -171,18 +191,20 @@ struct Lab {
     sequence: u64,
     randomness: SeededRandomness,
     blocks: HashMap<Digest, VerifiedBlock>,
+    opening: Option<Opening>,
     history: History,
 }
 
 impl Lab {
-    fn new() -> Self {
+    fn new(opening: Option<Opening>) -> Self {
+        let epoch = opening.as_ref().map_or(Epoch(0), |opening| opening.checkpoint.epoch);
         let keys: Vec<SigningKey> = (0..4).map(validator_key).collect();
         let members = keys.iter().enumerate().map(|(index, key)| Member {
             name: format!("validator-{index}"),
             key: key.public_key().clone(),
             weight: Weight(1_000),
         });
-        let committee = Committee::new(ShardId(0), Epoch(0), members.collect()).unwrap();
+        let committee = Committee::new(ShardId(0), epoch, members.collect()).unwrap();
         let committee_keys = CommitteeKeys::decode(CHAIN, Arc::new(committee)).unwrap();
         let accounts = [
             SigningKey::from_seed(Scheme::Falcon512, &[101; 32]).unwrap(),
@@ -192,6 +214,7 @@ impl Lab {
             keys: committee_keys.clone(),
             happened: Vec::new(),
             ledgers: BTreeMap::new(),
+            opening: opening.as_ref().map(|opening| opening.checkpoint),
             accounts,
             transfers: Vec::new(),
         };
@@ -203,6 +226,7 @@ impl Lab {
             sequence: 0,
             randomness: SeededRandomness::from_u64(1, "lab"),
             blocks: HashMap::new(),
+            opening,
             history,
         }
     }
@@ -221,7 +245,7 @@ impl Lab {
                 seed: Digest([9; 32]),
                 consensus: Config { min_round_interval_us: 40_000, ..Config::default() },
                 accounts: Arc::clone(&genesis),
-                opening: None,
+                opening: self.opening.clone(),
                 snapshot_interval: 1,
                 nonce: 5,
                 replays_events: false,
@@ -243,11 +267,13 @@ impl Lab {
     fn submit(&mut self, [first, second]: [Address; 2]) {
         let transfers = {
             let [one, two] = &self.history.accounts;
+            // Each epoch has two of each account.
+            let nonce = 2 * self.committee_keys.committee().epoch().0;
             vec![
-                transfer(one, 0, second, 100),
-                transfer(one, 1, second, 50),
-                transfer(two, 0, first, 1_000_000),
-                transfer(two, 1, Address(Digest([5; 32])), 7),
+                transfer(one, nonce, second, 100),
+                transfer(one, nonce + 1, second, 50),
+                transfer(two, nonce, first, 1_000_000),
+                transfer(two, nonce + 1, Address(Digest([5; 32])), 7),
             ]
         };
         for (number, transfer) in transfers.iter().enumerate() {

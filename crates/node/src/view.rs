@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Outcome, Received};
 use qcn_types::{
-    Address, AuthorSet, Certificate, CommitteeKeys, Evidence, Height, Round, ShardId, Transaction,
-    TransactionId, ValidatorIndex,
+    Address, AuthorSet, Certificate, CommitteeKeys, Epoch, Evidence, Height, Resharding, Round,
+    ShardId, Transaction, TransactionId, ValidatorIndex,
 };
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -137,6 +137,13 @@ pub enum Notice {
         validator: ValidatorIndex,
         /// Whether it stands now.
         connected: bool,
+    },
+    /// The network is in another epoch.
+    Epoch {
+        /// Which.
+        epoch: Epoch,
+        /// What is different from the layout of the epoch before.
+        reshardings: Vec<Resharding>,
     },
 }
 

@@ -21,8 +21,10 @@ const RIGHT: ShardId = ShardId(1);
 /// still known, and transfers across go on in both directions.
 #[test]
 fn a_transfer_across_arrives_exactly_once_and_outlives_a_restart() {
-    let mut network =
-        Network::start("restart", Plan { validators: 4, shards: 2, seats: 4, port: 24_100 });
+    let mut network = Network::start(
+        "restart",
+        Plan { validators: 4, shards: 2, seats: 4, port: 24_100, epochs: None },
+    );
     let [alice, bob] = [network.account_of(LEFT), network.account_of(RIGHT)];
     let [carol, dave] = [network.account_of(LEFT), network.account_of(RIGHT)];
     let [before_alice, before_bob] = [&alice, &bob].map(|one| network.balance(one));
@@ -68,7 +70,7 @@ fn in_both(genesis: &Genesis, [one, other]: [usize; 2]) -> usize {
 /// and who does not host an account's shard, or any, names those that do.
 #[test]
 fn shards_without_a_common_validator_trade_over_the_network() {
-    let plan = Plan { validators: 10, shards: 3, seats: 4, port: 24_200 };
+    let plan = Plan { validators: 10, shards: 3, seats: 4, port: 24_200, epochs: None };
     let apart = |genesis: &Genesis| in_both(genesis, [0, 2]) == 0;
     let mut network = Network::start_drawn("apart", plan, apart);
     let (first, last) = (ShardId(0), ShardId(2));
@@ -114,8 +116,10 @@ fn shards_without_a_common_validator_trade_over_the_network() {
 /// and once it is back, everything adds up.
 #[test]
 fn a_stopped_validator_holds_no_lane_up() {
-    let mut network =
-        Network::start("stopped", Plan { validators: 4, shards: 2, seats: 4, port: 24_300 });
+    let mut network = Network::start(
+        "stopped",
+        Plan { validators: 4, shards: 2, seats: 4, port: 24_300, epochs: None },
+    );
     let [alice, bob] = [network.account_of(LEFT), network.account_of(RIGHT)];
     for at in 0..4 {
         network.stop_node(at);

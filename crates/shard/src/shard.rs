@@ -25,7 +25,7 @@ mod payload;
 mod reporting;
 
 pub use ending::Closed;
-use ending::Ending;
+use ending::{Ending, executed_blocks};
 pub(crate) use payload::PATIENCE_ROUNDS;
 use reporting::Reports;
 
@@ -539,7 +539,7 @@ impl Shard {
             state_root: checkpoint.state_root,
             header: checkpoint,
             leaders: batch.iter().map(|commit| commit.leader).collect(),
-            blocks: blocks().map(VerifiedBlock::reference).collect(),
+            blocks: executed_blocks(blocks()),
             outcomes: execution.outcomes,
             received: execution.received,
             state_updates: execution.state_updates,

@@ -221,6 +221,21 @@ impl CommitteeKeys {
         actor(&self.heirs, number) == self.committee.shard()
     }
 
+    /// Gives the members other names. Names are for people and decide nothing; a committee that
+    /// differs in more than names changes nothing.
+    #[must_use]
+    pub fn with_names_of(self, named: Committee) -> Self {
+        let is_same = named.shard() == self.committee.shard()
+            && named.epoch() == self.committee.epoch()
+            && named.len() == self.committee.len()
+            && named
+                .members()
+                .iter()
+                .zip(self.committee.members())
+                .all(|(one, other)| (&one.key, one.weight) == (&other.key, other.weight));
+        if is_same { Self { committee: Arc::new(named), ..self } } else { self }
+    }
+
     /// Lets accounts use these schemes only. It is a rule of the network: a block with another one
     /// is invalid.
     #[must_use]

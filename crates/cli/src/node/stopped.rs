@@ -34,13 +34,12 @@ pub struct Stopped {
     for_good: bool,
 }
 
-/// Returns once the node has stopped for good, in any of its shards. A full disk is no such thing.
-pub async fn watch(views: impl Iterator<Item = &View>) -> Stopped {
-    let views: Vec<&View> = views.collect();
+/// Returns once the node has stopped for good, in any of its shards, which may come and go. A full disk is no such thing.
+pub async fn watch(views: impl Fn() -> Vec<View>) -> Stopped {
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
-        for status in views.iter().map(|view| view.status()) {
+        for status in views().iter().map(View::status) {
             if let Some(reason) = status.stopped {
                 return Stopped { reason, for_good: status.stopped_for_good };
             }

@@ -1,9 +1,6 @@
 //! Accounts and the supply, out of the newest certified state.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use qcn_ledger::Account;
 use qcn_types::{Address, Amount};
 use serde::Serialize;
@@ -12,7 +9,7 @@ use utoipa::ToSchema;
 use super::bodies::{Segment, digest};
 use super::problem::{Problem, ProblemBody};
 use super::shards::{TotalBody, total_body};
-use super::shared::{Chain, Shared};
+use super::shared::{Chain, OfShard, Shared};
 use crate::proof_document::ProofDocument;
 use crate::view::CertifiedState;
 
@@ -63,7 +60,7 @@ pub struct SupplyBody {
     responses((status = 200, body = AccountBody), (status = 400, body = ProblemBody),
         (status = 503, body = ProblemBody)))]
 pub async fn account(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(address): Segment,
 ) -> Result<Json<AccountBody>, Problem> {
     let address = Address(digest(&address)?);
@@ -92,7 +89,7 @@ pub fn account_body(shared: &Shared, address: Address) -> Result<AccountBody, Pr
     responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
         (status = 503, body = ProblemBody)))]
 pub async fn account_proof(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(address): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
     let address = Address(digest(&address)?);
@@ -103,20 +100,22 @@ pub fn account_document(shared: &Shared, address: Address) -> Result<ProofDocume
     let state = certified(shared)?;
     let proof = state.ledger.prove(&address);
     let account = state.ledger.account(&address);
-    let keys = shared.view.keys();
-    Ok(ProofDocument::account(keys, &state.certificate, address, &proof, account))
+    let epoch = state.certificate.checkpoint.epoch;
+    let keys = shared.keys_of(epoch)?;
+    let document = ProofDocument::account(&keys, &state.certificate, address, &proof, account);
+    Ok(shared.hub().led_to(document, epoch))
 }
 
 /// Where all units of the currency are, at the newest certified height.
 #[utoipa::path(get, path = "/v1/supply", tag = "accounts", responses(
     (status = 200, body = SupplyBody), (status = 503, body = ProblemBody)))]
-pub async fn supply(State(shared): State<Arc<Shared>>) -> Result<Json<SupplyBody>, Problem> {
+pub async fn supply(OfShard(shared): OfShard) -> Result<Json<SupplyBody>, Problem> {
     supply_body(&shared).map(Json)
 }
 
 pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
     let state = certified(shared)?;
-    let (supply, hub) = (state.ledger.supply(), shared.hub());
+    let (supply, shown) = (state.ledger.supply(), shared.hub().shown());
     Ok(SupplyBody {
         balances: supply.balances.to_string(),
         fees: supply.fees.to_string(),
@@ -124,11 +123,11 @@ pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
         genesis: supply.genesis.to_string(),
         height: state.certificate.checkpoint.height.0,
         shard: shared.view.shard().0,
-        all: if hub.config.shards.len() > 1 { total_body(hub) } else { None },
+        all: if shown.facts.has_several_shards() { total_body(&shown) } else { None },
     })
 }
 
 fn certified(shared: &Chain) -> Result<CertifiedState, Problem> {
     let none = || Problem::unavailable("no_certified_state", "no certified state is known yet");
-    shared.view.certified().ok_or_else(none)
+    shared.certified().ok_or_else(none)
 }

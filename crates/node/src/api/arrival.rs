@@ -8,14 +8,18 @@ use super::problem::Problem;
 use super::shared::{Chain, Hub, Shared};
 use crate::archive::{Arrival, ArrivalRecord};
 
+/// How often a transfer is followed to another shard: layouts change seldom, and it arrives soon.
+const MAX_FORWARDED: usize = 8;
+
 /// How a transfer to another shard went on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ArrivalBody {
     /// The receiver's shard.
     pub shard: u32,
-    /// `in_flight`, `arrived` (the receiver has it), `bounced` (the receiver cannot hold it: it goes
-    /// back, less the fee), `burned` (nobody can hold it) or `elsewhere` (this node does not host
-    /// the receiver's shard and cannot say).
+    /// `in_flight`, `arrived` (the receiver has it), `forwarded` (the receiver belongs to another
+    /// shard now, and it goes there), `bounced` (the receiver cannot hold it: it goes back, less the
+    /// fee), `burned` (nobody can hold it) or `elsewhere` (this node does not host the receiver's
+    /// shard and cannot say).
     pub status: &'static str,
     /// The height of the receiver's shard at which that was so.
     pub height: Option<u64>,
@@ -28,32 +32,48 @@ pub struct ArrivalBody {
     pub ask: Option<String>,
 }
 
-/// How a transfer went on that its own shard has sent.
+/// How a transfer went on that its own shard has sent. Where the receiver belongs to another shard
+/// by now, it is followed there.
 pub fn of_sent(source: &Shared, id: TransactionId, to: ShardId) -> Result<ArrivalBody, Problem> {
-    let hub = source.hub();
-    let Some(destination) = hub.chain(to) else {
-        let facts = hub.config.shards.iter().find(|one| one.id == to);
-        return Ok(ArrivalBody {
-            ask: facts.map(|facts| super::shards::hosts_of(&hub.config, facts)),
-            ..bare(to, "elsewhere")
-        });
-    };
-    let Some(record) = transfer(destination, id)? else {
-        return Ok(bare(to, "in_flight"));
-    };
-    let back = source.archive.arrival(id)?.filter(|it| it.receipt.kind == ReceiptKind::Bounce);
-    let returned_height = back.map(|record| record.height.0);
-    Ok(ArrivalBody { returned_height, ..arrived(destination, &record) })
+    let shown = source.hub().shown();
+    let mut to = to;
+    for _ in 0..=MAX_FORWARDED {
+        let acting = shown.actor(to);
+        let elsewhere = || {
+            let there = shown.facts.shard(acting);
+            let ask = there.map(|there| super::shards::hosts_of(&shown.facts, there));
+            ArrivalBody { ask, ..bare(to, "elsewhere") }
+        };
+        let Some(destination) = shown.chain(acting) else { return Ok(elsewhere()) };
+        let Some(record) = transfer(destination, id)? else {
+            // It may have arrived before the shard was closed, whose history is not its heir's.
+            return Ok(if acting == to { bare(to, "in_flight") } else { elsewhere() });
+        };
+        if let Arrival::Forwarded(next) = record.arrival {
+            to = next;
+            continue;
+        }
+        let back = source.archive.arrival(id)?.filter(|it| it.receipt.kind == ReceiptKind::Bounce);
+        let returned_height = back.map(|record| record.height.0);
+        return Ok(ArrivalBody { returned_height, ..arrived(destination, &record) });
+    }
+    Ok(bare(to, "in_flight"))
 }
 
 /// How a transfer went on that comes from a shard which this node does not host.
 pub fn from_elsewhere(hub: &Hub, id: TransactionId) -> Result<Option<ArrivalBody>, Problem> {
-    for chain in &hub.chains {
-        if let Some(record) = transfer(chain, id)? {
-            return Ok(Some(arrived(chain, &record)));
+    let mut forwarded = None;
+    for chain in &hub.shown().chains {
+        match transfer(chain, id)? {
+            None => {}
+            // It may have arrived where it was sent on to.
+            Some(record) if matches!(record.arrival, Arrival::Forwarded(_)) => {
+                forwarded = Some(arrived(chain, &record));
+            }
+            Some(record) => return Ok(Some(arrived(chain, &record))),
         }
     }
-    Ok(None)
+    Ok(forwarded)
 }
 
 fn transfer(chain: &Chain, id: TransactionId) -> Result<Option<ArrivalRecord>, Problem> {
@@ -73,7 +93,8 @@ fn arrived(destination: &Chain, record: &ArrivalRecord) -> ArrivalBody {
 pub const fn word(arrival: Arrival) -> &'static str {
     match arrival {
         Arrival::Credited => "arrived",
-        Arrival::SentOn(_) => "bounced",
+        Arrival::Bounced(_) => "bounced",
+        Arrival::Forwarded(_) => "forwarded",
         Arrival::Burned => "burned",
     }
 }

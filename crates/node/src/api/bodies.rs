@@ -1,16 +1,17 @@
 //! The shapes of what several answers contain.
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::header;
 use axum::http::request::Parts;
 use qcn_crypto::{Digest, to_hex};
 use qcn_ledger::Outcome;
-use qcn_types::{Action, BlockRef, Height};
+use qcn_types::{Action, BlockRef, Height, Resharding};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
+use super::shared::{SHARD_PARAMETER, parameter};
 use crate::archive::{Position, TransactionRecord};
 
 /// What a body of text is.
@@ -66,6 +67,35 @@ impl From<Outcome> for OutcomeBody {
             Outcome::Skipped(refusal) => ("skipped", Some(refusal.to_string())),
         };
         Self { result: result.to_owned(), reason }
+    }
+}
+
+/// A change of the layout between two epochs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ReshardingBody {
+    /// The upper half of a shard's addresses went to a new shard.
+    Split {
+        /// Keeps the lower half.
+        shard: u32,
+        /// Has the upper half.
+        new: u32,
+    },
+    /// Two siblings became one.
+    Merge {
+        /// Has the addresses of both.
+        into: u32,
+        /// Has ended.
+        closed: u32,
+    },
+}
+
+impl From<&Resharding> for ReshardingBody {
+    fn from(resharding: &Resharding) -> Self {
+        match *resharding {
+            Resharding::Split { shard, new } => Self::Split { shard: shard.0, new: new.0 },
+            Resharding::Merge { into, closed } => Self::Merge { into: into.0, closed: closed.0 },
+        }
     }
 }
 
@@ -276,16 +306,15 @@ impl<S: Send + Sync> FromRequestParts<S> for BodyKind {
     }
 }
 
-/// The variable part of a path, refused as a [`Problem`].
+/// The variable part of a path besides its shard, refused as a [`Problem`].
 pub struct Segment(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(text)| Self(text)).map_err(|rejection| {
-            Problem::malformed(rejection.body_text(), "see /openapi.json for the paths")
-        })
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let text = parameter(parts, |name| name != SHARD_PARAMETER).await?;
+        let missing = || Problem::malformed("the path is not whole", "see /openapi.json");
+        text.map(Self).ok_or_else(missing)
     }
 }

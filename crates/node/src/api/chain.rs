@@ -2,10 +2,7 @@
 
 #![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use qcn_crypto::{Digest, to_hex};
 use qcn_light::verify_evidence;
 use qcn_types::{Certificate, Checkpoint, CommitteeKeys, Height, Round, Slot, encode};
@@ -14,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::bodies::{ListQuery, OutcomeBody, Params, RefBody, Segment, digest, number, refs};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, ask};
+use super::shared::{OfShard, Shared, ask};
 use crate::archive::{ArchivedBlock, CheckpointRecord, EvidenceRecord};
 use crate::proof_document::{ProofDocument, offence_text};
 
@@ -124,6 +121,8 @@ pub struct BlocksBody {
 /// A block.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BlockBody {
+    /// The epoch that its round is of.
+    pub epoch: u64,
     /// The round.
     pub round: u64,
     /// The author.
@@ -187,6 +186,8 @@ pub struct EvidencesBody {
 pub struct EvidenceBody {
     /// Its name.
     pub digest: String,
+    /// The epoch whose committee has that member.
+    pub epoch: u64,
     /// Whom it accuses.
     pub accused: u16,
     /// The accused's name.
@@ -214,7 +215,7 @@ pub struct RoundsQuery {
 #[utoipa::path(get, path = "/v1/checkpoints", tag = "chain", params(ListQuery), responses(
     (status = 200, body = CheckpointsBody), (status = 400, body = ProblemBody)))]
 pub async fn checkpoints(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<CheckpointsBody>, Problem> {
     ask(shared, move |shared| {
@@ -240,7 +241,7 @@ pub async fn checkpoints(
     responses((status = 200, body = CheckpointBody), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody)))]
 pub async fn checkpoint(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(height): Segment,
 ) -> Result<Json<CheckpointBody>, Problem> {
     ask(shared, move |shared| checkpoint_body(shared, &height).map(Json)).await
@@ -254,6 +255,8 @@ pub fn checkpoint_body(shared: &Shared, height: &str) -> Result<CheckpointBody, 
     let certificate = shared.archive.certificate(height)?;
     let certificate = certificate.filter(|found| found.checkpoint.height == height);
     let outcomes = shared.archive.outcomes(height)?.into_iter();
+    // Of an early epoch it may not be known any more what its committee weighs.
+    let keys = shared.keys_of(header.epoch).ok();
     Ok(CheckpointBody {
         height: height.0,
         digest: header.digest().to_string(),
@@ -272,7 +275,7 @@ pub fn checkpoint_body(shared: &Shared, height: &str) -> Result<CheckpointBody, 
         transactions: outcomes
             .map(|(id, outcome)| OutcomeLineBody { id: id.to_string(), outcome: outcome.into() })
             .collect(),
-        certificate: certificate.map(|found| certificate_body(&found, shared.view.keys())),
+        certificate: certificate.zip(keys).map(|(found, keys)| certificate_body(&found, &keys)),
     })
 }
 
@@ -300,7 +303,7 @@ fn height_named(shared: &Shared, name: &str) -> Result<Height, Problem> {
     responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody)))]
 pub async fn checkpoint_proof(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(height): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
     ask(shared, move |shared| {
@@ -308,17 +311,19 @@ pub async fn checkpoint_proof(
         let chain = shared.archive.certified_chain(height)?;
         let (certificate, ancestors): (Certificate, Vec<Checkpoint>) =
             chain.ok_or_else(|| Problem::not_certified("this checkpoint"))?;
-        let keys = shared.view.keys();
-        Ok(Json(ProofDocument::checkpoint(keys, &certificate, ancestors)))
+        let epoch = certificate.checkpoint.epoch;
+        let keys = shared.keys_of(epoch)?;
+        let document = ProofDocument::checkpoint(&keys, &certificate, ancestors);
+        Ok(Json(shared.hub().led_to(document, epoch)))
     })
     .await
 }
 
-/// The DAG by rounds.
+/// The DAG by rounds of the present epoch.
 #[utoipa::path(get, path = "/v1/blocks", tag = "chain", params(RoundsQuery), responses(
     (status = 200, body = BlocksBody), (status = 400, body = ProblemBody)))]
 pub async fn blocks(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Params(query): Params<RoundsQuery>,
 ) -> Result<Json<BlocksBody>, Problem> {
     ask(shared, move |shared| {
@@ -351,6 +356,7 @@ fn slot_body((slot, skipped): (Slot, bool)) -> SlotBody {
 fn block_body(block: &ArchivedBlock) -> BlockBody {
     let ArchivedBlock { summary, placement } = block;
     BlockBody {
+        epoch: summary.epoch.0,
         round: summary.reference.round.0,
         author: summary.reference.author.0,
         digest: summary.reference.digest.to_string(),
@@ -372,7 +378,7 @@ fn block_body(block: &ArchivedBlock) -> BlockBody {
     responses((status = 200, body = FullBlockBody), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody)))]
 pub async fn block(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(name): Segment,
 ) -> Result<Json<FullBlockBody>, Problem> {
     ask(shared, move |shared| full_block_body(shared, digest(&name)?).map(Json)).await
@@ -396,33 +402,36 @@ pub fn full_block_body(shared: &Shared, digest: Digest) -> Result<FullBlockBody,
 #[utoipa::path(get, path = "/v1/evidence", tag = "chain", params(ListQuery), responses(
     (status = 200, body = EvidencesBody), (status = 400, body = ProblemBody)))]
 pub async fn evidence(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<EvidencesBody>, Problem> {
     ask(shared, move |shared| evidences_body(shared, &query).map(Json)).await
 }
 
 pub fn evidences_body(shared: &Shared, query: &ListQuery) -> Result<EvidencesBody, Problem> {
-    let (keys, limit) = (shared.view.keys(), query.limit()?);
+    let limit = query.limit()?;
     let records = shared.archive.evidence(query.before_digest()?.as_ref(), limit)?;
     let last = records.last().filter(|_| records.len() == limit);
     Ok(EvidencesBody {
-        evidence: records.iter().map(|one| evidence_body(one, keys)).collect(),
+        evidence: records.iter().map(|one| evidence_body(one, shared)).collect(),
         next: last.map(|record| record.evidence.digest().to_string()),
     })
 }
 
-fn evidence_body(record: &EvidenceRecord, keys: &CommitteeKeys) -> EvidenceBody {
-    let EvidenceRecord { evidence, height } = record;
+fn evidence_body(record: &EvidenceRecord, shared: &Shared) -> EvidenceBody {
+    let EvidenceRecord { epoch, evidence, height } = record;
     let accused = evidence.accused();
-    let member = keys.committee().member(accused);
+    let keys = shared.keys_of(*epoch).ok();
+    let member = keys.as_ref().and_then(|keys| keys.committee().member(accused));
     EvidenceBody {
         digest: evidence.digest().to_string(),
+        epoch: epoch.0,
         accused: accused.0,
         name: member.map(|member| member.name.clone()).unwrap_or_default(),
-        offence: match verify_evidence(evidence, keys) {
-            Ok(offence) => offence_text(offence),
-            Err(error) => format!("none: {error}"),
+        offence: match keys.as_ref().map(|keys| verify_evidence(evidence, keys)) {
+            Some(Ok(offence)) => offence_text(offence),
+            Some(Err(error)) => format!("none: {error}"),
+            None => "against a committee of the past that is not known here".to_owned(),
         },
         height: height.map(|height| height.0),
         bytes: to_hex(&encode(evidence)),
@@ -435,13 +444,16 @@ fn evidence_body(record: &EvidenceRecord, keys: &CommitteeKeys) -> EvidenceBody 
     responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody)))]
 pub async fn evidence_proof(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(name): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
     ask(shared, move |shared| {
         let record = shared.archive.evidence_of(&digest(&name)?)?;
-        let document = record
-            .and_then(|record| ProofDocument::evidence(shared.view.keys(), &record.evidence).ok());
+        let document = record.and_then(|record| {
+            let keys = shared.keys_of(record.epoch).ok()?;
+            let document = ProofDocument::evidence(&keys, &record.evidence).ok()?;
+            Some(shared.hub().led_to(document, record.epoch))
+        });
         document.map(Json).ok_or_else(|| Problem::not_found("this evidence"))
     })
     .await

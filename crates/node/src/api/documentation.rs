@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
 use super::{
-    accounts, chain, events, node, receipt_proof, rpc, search, shards, submit, transactions,
+    accounts, beacon, chain, events, node, receipt_proof, rpc, search, shards, submit, transactions,
 };
 
 /// The API's description.
@@ -31,6 +31,7 @@ use super::{
         node::peers,
         node::genesis,
         shards::shards,
+        beacon::beacon,
         chain::checkpoints,
         chain::checkpoint,
         chain::checkpoint_proof,

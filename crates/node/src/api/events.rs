@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -22,14 +21,17 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::IntoParams;
 
-use super::bodies::{OutcomeBody, Params, digest, quoted, refs};
+use super::bodies::{OutcomeBody, Params, ReshardingBody, digest, quoted, refs};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, ask};
+use super::shared::{OfShard, Shared, ask};
 use crate::proof_document::offence_text;
 use crate::view::Notice;
 
 /// How often a comment keeps the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a client waits before it subscribes again, after a stream has ended.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The most addresses of one subscription.
 const MAX_FOLLOWED_ACCOUNTS: usize = 32;
@@ -81,6 +83,8 @@ struct Subscription {
     shared: Arc<Shared>,
     notices: Receiver<Notice>,
     closing: watch::Receiver<bool>,
+    /// Whether another instance is shown.
+    ended: watch::Receiver<bool>,
     topics: Topics,
     filter: Filter,
     waiting: VecDeque<Event>,
@@ -88,17 +92,19 @@ struct Subscription {
 }
 
 /// What happens in a shard, as it happens: `block`, `executed`, `skipped`, `certified`,
-/// `transaction`, `arrival` (a transfer from another shard, or one that came back), `evidence`, `isolated`, `peer`, and `missed` if the subscriber was too slow.
+/// `transaction`, `arrival` (a transfer from another shard, or one that came back), `evidence`, `isolated`, `peer`,
+/// `missed` if the subscriber was too slow, and, whatever the topics, `epoch` when the network is in
+/// another one. A stream ends when its shard has a new committee or is not here any more: subscribe again.
 #[utoipa::path(get, path = "/v1/events", tag = "node", params(EventsQuery), responses(
     (status = 200, body = String, content_type = "text/event-stream"),
     (status = 400, body = ProblemBody), (status = 429, body = ProblemBody)))]
 pub async fn events(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Params(query): Params<EventsQuery>,
 ) -> Result<Response, Problem> {
     let topics = topics(query.topics.as_deref())?;
     let filter = filter(&query)?;
-    let Ok(permit) = Arc::clone(&shared.subscribers).try_acquire_owned() else {
+    let Ok(permit) = Arc::clone(&shared.hub().subscribers).try_acquire_owned() else {
         let message = "as many subscribers as the node serves follow it already";
         let remedy = "end another subscription, or poll /v1/checkpoints instead";
         let status = StatusCode::TOO_MANY_REQUESTS;
@@ -107,8 +113,10 @@ pub async fn events(
     // Subscribed before the archive is asked, so that nothing falls in between.
     let mut subscription = Subscription {
         notices: shared.view.subscribe(),
-        closing: shared.closing.clone(),
-        waiting: VecDeque::new(),
+        closing: shared.hub().closing.clone(),
+        ended: shared.ended(),
+        // The stream ends with its epoch, which is over in a moment.
+        waiting: VecDeque::from([Event::default().retry(RETRY)]),
         shared,
         topics,
         filter,
@@ -172,15 +180,18 @@ fn filter(query: &EventsQuery) -> Result<Filter, Problem> {
 }
 
 impl Subscription {
-    /// The next event; nothing when the node stops.
+    /// The next event; nothing when the node stops, or shows another instance.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
             let notice = tokio::select! {
+                // What the instance said before it ended is told.
+                biased;
                 notice = self.notices.recv() => notice,
                 _ = self.closing.wait_for(|closing| *closing) => return None,
+                _ = self.ended.wait_for(|ended| *ended) => return None,
             };
             match notice {
                 Ok(notice) => self.take(&notice),
@@ -239,6 +250,10 @@ impl Subscription {
             Notice::Isolated(validator) if evidence => {
                 self.push("isolated", &json!({ "index": validator.0 }));
             }
+            Notice::Epoch { epoch, reshardings } => {
+                let changes: Vec<ReshardingBody> = reshardings.iter().map(Into::into).collect();
+                self.push("epoch", &json!({ "epoch": epoch.0, "reshardings": changes }));
+            }
             Notice::Peer { validator, connected } if peers => {
                 self.push("peer", &json!({ "index": validator.0, "connected": connected }));
             }
@@ -290,7 +305,8 @@ fn arrival(received: &Received, shard: ShardId, height: Height) -> Value {
     let status = match (receipt.kind, reception) {
         (ReceiptKind::Transfer, Reception::Credited) => "arrived",
         (ReceiptKind::Bounce, Reception::Credited) => "returned",
-        (_, Reception::Bounced(_) | Reception::Forwarded(_)) => "bounced",
+        (_, Reception::Bounced(_)) => "bounced",
+        (_, Reception::Forwarded(_)) => "forwarded",
         (_, Reception::Burned) => "burned",
     };
     json!({ "id": receipt.transaction.to_string(), "shard": shard.0, "height": height.0,

@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use qcn_types::ValidatorIndex;
+use qcn_types::{BEACON, ValidatorIndex};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Metrics;
 use super::problem::Problem;
-use super::shared::{Chain, Hub, Shared, now_unix_ms};
+use super::shared::{Chain, Hub, OfShard, Shared, now_unix_ms};
 use crate::view::PeerStatus;
 
 /// Whether the process works.
@@ -46,6 +46,8 @@ pub struct StatusBody {
     pub chain_name: String,
     /// The shard that all of this is about.
     pub shard: u32,
+    /// The epoch of its committee, in which rounds are counted.
+    pub epoch: u64,
     /// Who this node is.
     pub validator: OwnBody,
     /// The committee.
@@ -194,7 +196,7 @@ impl From<PeerStatus> for PeerBody {
 #[utoipa::path(get, path = "/health", tag = "node", responses(
     (status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn health(State(hub): State<Arc<Hub>>) -> Response {
-    match hub.chains.iter().find_map(|chain| chain.view.status().stopped) {
+    match hub.shown().all().find_map(|chain| chain.view.status().stopped) {
         None => Json(HealthBody { status: "ok", reason: None }).into_response(),
         Some(reason) => {
             let body = HealthBody { status: "stopped", reason: Some(reason) };
@@ -207,11 +209,15 @@ pub async fn health(State(hub): State<Arc<Hub>>) -> Response {
 #[utoipa::path(get, path = "/ready", tag = "node", responses(
     (status = 200, body = ReadyBody), (status = 503, body = ReadyBody)))]
 pub async fn ready(State(hub): State<Arc<Hub>>) -> Response {
-    let is_one_of_several = hub.config.shards.len() > 1;
-    let why_not = hub.chains.iter().find_map(|chain| {
-        let reason = why_not_ready(chain)?;
-        let shard = chain.view.shard();
-        Some(if is_one_of_several { format!("shard {shard}: {reason}") } else { reason })
+    let (shown, peers) = (hub.shown(), hub.peers());
+    let is_one_of_several = shown.facts.has_several_shards() || shown.all().count() > 1;
+    let why_not = shown.all().find_map(|chain| {
+        let reason = why_not_ready(chain, &peers)?;
+        Some(match chain.view.shard() {
+            _ if !is_one_of_several => reason,
+            BEACON => format!("the beacon: {reason}"),
+            shard => format!("shard {shard}: {reason}"),
+        })
     });
     match why_not {
         None => Json(ReadyBody { ready: true, reason: None }).into_response(),
@@ -222,7 +228,9 @@ pub async fn ready(State(hub): State<Arc<Hub>>) -> Response {
     }
 }
 
-fn why_not_ready(shared: &Chain) -> Option<String> {
+/// Why an instance is not ready. One that has just been shown may not know its connections yet:
+/// they are those of the node.
+fn why_not_ready(shared: &Chain, of_node: &[PeerStatus]) -> Option<String> {
     let status = shared.view.status();
     if let Some(reason) = status.stopped {
         return Some(format!("stopped: {reason}"));
@@ -240,7 +248,8 @@ fn why_not_ready(shared: &Chain) -> Option<String> {
         return Some("isolated for misbehaviour".to_owned());
     }
     let committee = shared.view.keys().committee();
-    let peers = shared.view.peers();
+    let of_view = shared.view.peers();
+    let peers = if of_view.is_empty() { of_node } else { of_view.as_slice() };
     let connected = peers.iter().filter(|peer| peer.connected);
     let connected = connected.filter_map(|peer| shared.view.seat(ValidatorIndex(peer.index)));
     let reached = connected.chain([shared.view.own()]).collect();
@@ -248,12 +257,12 @@ fn why_not_ready(shared: &Chain) -> Option<String> {
     if weight < quorum {
         return Some(format!("connected to weight {weight}, a quorum is {quorum}"));
     }
-    shared.view.certified().is_none().then(|| "no certificate was seen yet".to_owned())
+    shared.certified().is_none().then(|| "no certificate was seen yet".to_owned())
 }
 
 /// Where the node stands.
 #[utoipa::path(get, path = "/v1/status", tag = "node", responses((status = 200, body = StatusBody)))]
-pub async fn status(State(shared): State<Arc<Shared>>) -> Json<StatusBody> {
+pub async fn status(OfShard(shared): OfShard) -> Json<StatusBody> {
     Json(status_body(&shared))
 }
 
@@ -263,8 +272,9 @@ pub fn status_body(shared: &Shared) -> StatusBody {
     StatusBody {
         version: env!("CARGO_PKG_VERSION"),
         chain_id: view.chain().to_string(),
-        chain_name: shared.config.chain_name.clone(),
+        chain_name: shared.hub().config.chain_name.clone(),
         shard: view.shard().0,
+        epoch: committee.epoch().0,
         validator: OwnBody {
             index: own.0,
             name: committee.member(own).map(|member| member.name.clone()).unwrap_or_default(),
@@ -296,7 +306,7 @@ pub fn status_body(shared: &Shared) -> StatusBody {
 /// The committee, as this node sees it.
 #[utoipa::path(get, path = "/v1/validators", tag = "node", responses(
     (status = 200, body = ValidatorsBody)))]
-pub async fn validators(State(shared): State<Arc<Shared>>) -> Json<ValidatorsBody> {
+pub async fn validators(OfShard(shared): OfShard) -> Json<ValidatorsBody> {
     Json(validators_body(&shared))
 }
 
@@ -316,7 +326,7 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
             weight: member.weight.0,
             scheme: member.key.scheme().to_string(),
             consensus_key: member.key.to_string(),
-            transport_key: shared.config.transport_keys.get(validator.position()).cloned(),
+            transport_key: shared.hub().config.transport_keys.get(validator.position()).cloned(),
             isolated: isolated.contains(index),
             own,
             connected: own || peer.is_some(),
@@ -353,12 +363,13 @@ pub async fn genesis(State(hub): State<Arc<Hub>>) -> Response {
     (status = 200, body = String, content_type = "application/openmetrics-text")))]
 pub async fn metrics(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
     let text = super::shared::ask(hub, |hub| {
-        for chain in &hub.chains {
+        let shown = hub.shown();
+        for chain in shown.all() {
             chain.metrics.note_status(&chain.view.status());
         }
         hub.metrics.note_peers(&hub.peers());
         hub.metrics.note_process();
-        let of_shards = hub.chains.iter().map(|chain| &chain.metrics);
+        let of_shards = shown.all().map(|chain| &chain.metrics);
         let text = Metrics::texts(std::iter::once(&hub.metrics).chain(of_shards));
         text.map_err(|_| Problem::unavailable("failed", "encoding failed"))
     });

@@ -3,17 +3,14 @@
 //! They are made from the newest certified state, which holds what the other shard has not
 //! acknowledged. What was acknowledged is gone from it, and shown by the other shard.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use qcn_ledger::{Outcome, ReceiptProof};
 use qcn_types::{LaneEnd, ShardId, TransactionId};
 
 use super::bodies::{Segment, digest};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, ask};
+use super::shared::{OfShard, Shared, ask};
 use crate::proof_document::ProofDocument;
 use crate::view::CertifiedState;
 
@@ -24,14 +21,14 @@ use crate::view::CertifiedState;
     responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub async fn receipt_proof(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(id): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
     ask(shared, move |shared| receipt_document(shared, TransactionId(digest(&id)?)).map(Json)).await
 }
 
 fn receipt_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument, Problem> {
-    let mut hosts = shared.hub().shared();
+    let mut hosts = shared.hub().shared().into_iter();
     let found = hosts.find(|one| matches!(one.archive.transaction(id), Ok(Some(_))));
     // What an archive cannot read is said by that of the path.
     let shared = found.as_ref().unwrap_or(shared);
@@ -40,10 +37,12 @@ fn receipt_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument,
     let Outcome::Sent(to) = record.outcome else {
         return Err(nothing_sent(id));
     };
-    let state = shared.view.certified().filter(|it| is_executed_in(it, record.height));
+    let state = shared.certified().filter(|it| is_executed_in(it, record.height));
     let state = state.ok_or_else(|| Problem::not_certified("this receipt"))?;
     let proof = find(&state, to, id).ok_or_else(|| gone(id, to))?;
-    Ok(ProofDocument::receipt(shared.view.keys(), &state.certificate, &proof))
+    let epoch = state.certificate.checkpoint.epoch;
+    let document = ProofDocument::receipt(&shared.keys_of(epoch)?, &state.certificate, &proof);
+    Ok(shared.hub().led_to(document, epoch))
 }
 
 fn is_executed_in(state: &CertifiedState, height: qcn_types::Height) -> bool {

@@ -12,10 +12,10 @@ use axum::routing::{MethodRouter, any, get, post};
 
 use super::hosts::{self, Hosts};
 use super::problem::Problem;
-use super::shared::{Hub, Shared};
+use super::shared::{Hub, SHARD_PARAMETER};
 use super::{
-    accounts, chain, documentation, events, node, receipt_proof, rpc, search, shards, submit,
-    transactions,
+    accounts, beacon, chain, documentation, events, node, receipt_proof, rpc, search, shards,
+    submit, transactions,
 };
 
 /// What is answered also to who gets no ordinary connection.
@@ -31,12 +31,14 @@ pub fn node_routes() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
         ("/v1/peers", get(node::peers)),
         ("/v1/genesis", get(node::genesis)),
         ("/v1/shards", get(shards::shards)),
+        ("/v1/beacon", get(beacon::beacon)),
     ]
 }
 
 /// The paths about a shard, each documented in `/openapi.json`. They are served for the first shard
-/// of the node as they stand here, and for each of its shards under `/v1/shards/{shard}`.
-pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
+/// of the node as they stand here, and for each of its shards under `/v1/shards/{shard}`. Which
+/// these are is looked up for each request.
+pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
     let batch = post(submit::submit_batch).layer(DefaultBodyLimit::max(batch_body_bytes));
     vec![
         ("/v1/status", get(node::status)),
@@ -67,29 +69,17 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Sh
 pub fn router(hub: Arc<Hub>) -> Router {
     let limits = hub.config.limits;
     let known = Hosts::new(&hub.config.hosts);
-    let mut of_node = Router::new();
+    let mut router = Router::new();
     for (path, methods) in node_routes() {
-        of_node = of_node.route(path, methods.fallback(node::wrong_method));
+        router = router.route(path, methods.fallback(node::wrong_method));
     }
-    of_node = match hub.chains.is_empty() {
-        true => without_shards(of_node, limits.batch_body_bytes),
-        false => of_node.route(OF_A_SHARD, any(shards::elsewhere)),
-    };
-    let mut router = of_node.with_state(Arc::clone(&hub));
-    for (place, shared) in hub.shared().enumerate() {
-        let (prefix, shared) = (format!("/v1/shards/{}", shared.view.shard()), Arc::new(shared));
-        let mut of_shard = Router::new();
-        let mut of_first = Router::new();
-        for (path, methods) in routes(limits.batch_body_bytes) {
-            let methods = methods.fallback(node::wrong_method);
-            if place == 0 {
-                of_first = of_first.route(path, methods.clone());
-            }
-            let below = path.strip_prefix("/v1").unwrap_or(path);
-            of_shard = of_shard.route(&format!("{prefix}{below}"), methods);
-        }
-        router = router.merge(of_first.merge(of_shard).with_state(shared));
+    for (path, methods) in routes(limits.batch_body_bytes) {
+        let methods = methods.fallback(node::wrong_method);
+        let below = path.strip_prefix("/v1").unwrap_or(path);
+        router = router.route(path, methods.clone());
+        router = router.route(&format!("/v1/shards/{{{SHARD_PARAMETER}}}{below}"), methods);
     }
+    let router = router.route(OF_A_SHARD, any(shards::elsewhere)).with_state(hub);
     router
         .merge(crate::explorer::router())
         .fallback(node::not_found)
@@ -98,16 +88,8 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .layer(middleware::from_fn_with_state(known, hosts::only_known))
 }
 
-/// Everything about a shard that is not one of this node's.
+/// Everything below a shard that is not a path of one.
 const OF_A_SHARD: &str = "/v1/shards/{shard}/{*rest}";
-
-/// A node without a shard says who has some.
-fn without_shards(mut router: Router<Arc<Hub>>, batch_body_bytes: usize) -> Router<Arc<Hub>> {
-    for (path, _) in routes(batch_body_bytes) {
-        router = router.route(path, any(shards::nothing_here));
-    }
-    router.route(OF_A_SHARD, any(shards::elsewhere))
-}
 
 /// The same router for connections of the reserve: it answers the probes and nothing else.
 pub fn probes_only(router: Router) -> Router {

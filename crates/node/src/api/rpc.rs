@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,9 +14,9 @@ use utoipa::ToSchema;
 
 use super::bodies::{BodyKind, JSON, ListQuery, digest};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, ask};
+use super::shared::{OfShard, Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
-use super::{accounts, chain, node, search, shards, transactions};
+use super::{accounts, beacon, chain, node, search, shards, transactions};
 
 /// The most requests in one batch.
 const MAX_REQUESTS: usize = 64;
@@ -91,20 +90,20 @@ impl From<Problem> for RpcError {
 /// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
 /// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
 /// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`,
-/// `qcn_submit{transaction}`, `qcn_search{q}`, `qcn_shards`. Each takes `shard`, too, for another
+/// `qcn_submit{transaction}`, `qcn_search{q}`, `qcn_shards`, `qcn_beacon`. Each takes `shard`, too, for another
 /// shard of the node than its first.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
     (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
 pub async fn rpc(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     kind: BodyKind,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     if kind != BodyKind::Json {
         return Err(Problem::wrong_media_type(JSON));
     }
-    let body = whole_body(body, shared.config.limits.body_bytes)?;
+    let body = whole_body(body, shared.hub().config.limits.body_bytes)?;
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         let error = RpcError::new(PARSE_ERROR, "the body is not JSON");
         return Ok(Json(response(Value::Null, Err(error))).into_response());
@@ -124,7 +123,7 @@ pub async fn rpc(
 /// Answers requests one after the other. Their answers are held as the text that is sent, up to a
 /// bound; what comes after that is not carried out.
 async fn batch(shared: &Arc<Shared>, requests: Vec<Value>) -> Result<Response, Problem> {
-    let limit_bytes = shared.config.limits.rpc_answers_bytes;
+    let limit_bytes = shared.hub().config.limits.rpc_answers_bytes;
     let mut answers = Vec::new();
     for request in requests {
         let answer = if answers.len() < limit_bytes {
@@ -237,7 +236,8 @@ fn of_shard(
 /// The params that a method takes, or nothing if there is no such method.
 fn parameters(method: &str) -> Option<&'static [&'static str]> {
     Some(match method {
-        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" | "qcn_shards" => &[],
+        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" | "qcn_shards"
+        | "qcn_beacon" => &[],
         "qcn_evidence" => &["limit", "before"],
         "qcn_checkpoint" => &["height"],
         "qcn_block" => &["digest"],
@@ -262,6 +262,7 @@ fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Va
         "qcn_transaction" => to_value(transactions::transaction_body(shared, id()?)?),
         "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
         "qcn_shards" => to_value(shards::shards_body(shared.hub())),
+        "qcn_beacon" => to_value(beacon::beacon_body(shared.hub())?),
         "qcn_account" => {
             let address = address()?;
             to_value(accounts::account_body(&shared.of_address(&address)?, address)?)

@@ -2,17 +2,14 @@
 
 #![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use qcn_types::{Address, Height, Round};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::bodies::Params;
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Chain, Shared, ask};
+use super::shared::{Chain, OfShard, Shared, ask};
 use crate::archive::Found;
 
 /// The longest text that is searched for, in bytes.
@@ -58,7 +55,7 @@ pub struct ResultBody {
 #[utoipa::path(get, path = "/v1/search", tag = "node", params(SearchQuery), responses(
     (status = 200, body = SearchBody), (status = 400, body = ProblemBody)))]
 pub async fn search(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Params(query): Params<SearchQuery>,
 ) -> Result<Json<SearchBody>, Problem> {
     ask(shared, move |shared| search_body(shared, &query.q).map(Json)).await
@@ -73,8 +70,8 @@ pub fn search_body(shared: &Shared, text: &str) -> Result<SearchBody, Problem> {
     }
     // The shard of the path first.
     let mut results = in_shard(shared, text)?;
-    let others = shared.hub().chains.iter();
-    for other in others.filter(|other| other.view.shard() != shared.view.shard()) {
+    let shown = shared.hub().shown();
+    for other in shown.chains.iter().filter(|other| other.view.shard() != shared.view.shard()) {
         results.extend(in_shard(other, text)?);
     }
     Ok(SearchBody { results })
@@ -138,7 +135,7 @@ fn hexadecimal(shared: &Chain, digits: &str) -> Result<Vec<ResultBody>, Problem>
     let full = digits.parse().ok().map(Address);
     let unseen = full.filter(|address| {
         let known = results.iter().any(|found| found.id == address.to_string());
-        let certified = shared.view.certified();
+        let certified = shared.certified();
         !known && certified.is_some_and(|state| state.ledger.account(address).is_some())
     });
     results.extend(unseen.map(|found| result("account", found, format!("account {found}"))));

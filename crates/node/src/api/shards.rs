@@ -9,13 +9,21 @@ use qcn_types::{LaneHead, LaneId, ShardId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::ShardFacts;
+use super::bodies::ReshardingBody;
+use super::hub::{Facts, Shown};
 use super::problem::Problem;
-use super::shared::{Chain, Hub};
-use super::{ApiConfig, ShardFacts};
+use super::shared::{Chain, Hub, shard_named};
 
 /// All shards.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShardsBody {
+    /// The epoch; a shard opens it in its own time.
+    pub epoch: u64,
+    /// When it began, as this node saw it; nothing in a network without epochs.
+    pub began_unix_ms: Option<u64>,
+    /// What is different from the layout of the epoch before.
+    pub reshardings: Vec<ReshardingBody>,
     /// In the order of their prefixes, which is that of addresses.
     pub shards: Vec<ShardBody>,
     /// Between shards of which this node hosts one at least.
@@ -30,6 +38,8 @@ pub struct ShardsBody {
 pub struct ShardBody {
     /// Its number.
     pub shard: u32,
+    /// The epoch that the committee is of.
+    pub epoch: u64,
     /// The bits that its addresses begin with, and a star.
     pub prefix: String,
     /// Whether this node has a seat in it. What is below the committee is known only then.
@@ -64,7 +74,9 @@ pub struct SeatBody {
 /// Where a shard of this node stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShardStateBody {
-    /// The local round.
+    /// The epoch that the instance is in.
+    pub epoch: u64,
+    /// The local round in it.
     pub round: u64,
     /// The newest executed height.
     pub height: u64,
@@ -144,23 +156,27 @@ pub async fn shards(State(hub): State<Arc<Hub>>) -> Json<ShardsBody> {
 }
 
 pub fn shards_body(hub: &Hub) -> ShardsBody {
-    let facts = all_facts(hub);
+    let shown = hub.shown();
+    let facts = all_facts(&shown);
     let ids: Vec<ShardId> = facts.iter().map(|shard| shard.id).collect();
     let pairs = ids.iter().flat_map(|from| ids.iter().map(|to| (*from, *to)));
     let pairs = pairs.filter(|(from, to)| from != to);
     ShardsBody {
-        lanes: pairs.filter_map(|(from, to)| lane_body(hub, from, to)).collect(),
-        shards: facts.iter().map(|shard| shard_body(hub, shard)).collect(),
-        supply: total_body(hub),
+        epoch: shown.facts.epoch.0,
+        began_unix_ms: shown.facts.began_unix_ms,
+        reshardings: shown.facts.reshardings.iter().map(Into::into).collect(),
+        lanes: pairs.filter_map(|(from, to)| lane_body(&shown, from, to)).collect(),
+        shards: facts.iter().map(|shard| shard_body(hub, &shown, shard)).collect(),
+        supply: total_body(&shown),
     }
 }
 
 /// What is known of the shards without asking any; of one shard its view has it all.
-fn all_facts(hub: &Hub) -> Vec<ShardFacts> {
-    if !hub.config.shards.is_empty() {
-        return hub.config.shards.clone();
+fn all_facts(shown: &Shown) -> Vec<ShardFacts> {
+    if !shown.facts.shards.is_empty() {
+        return shown.facts.shards.clone();
     }
-    let of_view = |chain: &Chain| {
+    let of_view = |chain: &Arc<Chain>| {
         let committee = chain.view.keys().committee();
         ShardFacts {
             id: chain.view.shard(),
@@ -170,12 +186,11 @@ fn all_facts(hub: &Hub) -> Vec<ShardFacts> {
             addresses: Vec::new(),
         }
     };
-    hub.chains.iter().map(of_view).collect()
+    shown.chains.iter().map(of_view).collect()
 }
 
-fn shard_body(hub: &Hub, facts: &ShardFacts) -> ShardBody {
-    let (chain, peers) = (hub.chain(facts.id), hub.peers());
-    let own = hub.config.own.or_else(|| chain.map(|chain| chain.view.own()));
+fn shard_body(hub: &Hub, shown: &Shown, facts: &ShardFacts) -> ShardBody {
+    let (chain, peers, own) = (shown.chain(facts.id), hub.peers(), hub.own());
     let members = facts.committee.indices().zip(facts.committee.members()).zip(&facts.seats);
     let seat = |((seat, member), validator): (
         (qcn_types::ValidatorIndex, &qcn_types::Member),
@@ -195,19 +210,21 @@ fn shard_body(hub: &Hub, facts: &ShardFacts) -> ShardBody {
     };
     ShardBody {
         shard: facts.id.0,
+        epoch: facts.committee.epoch().0,
         prefix: facts.prefix.to_string(),
         hosted: chain.is_some(),
         total_weight: facts.committee.total_weight(),
         quorum_weight: facts.committee.quorum_weight(),
         committee: members.map(seat).collect(),
-        state: chain.map(state_body),
+        state: chain.map(|chain| state_body(chain)),
     }
 }
 
 fn state_body(chain: &Chain) -> ShardStateBody {
     let status = chain.view.status();
-    let supply = chain.view.certified().map(|state| state.ledger.supply());
+    let supply = chain.certified().map(|state| state.ledger.supply());
     ShardStateBody {
+        epoch: chain.epoch().0,
         round: status.round,
         height: status.height,
         certified_height: status.certified_height,
@@ -220,9 +237,9 @@ fn state_body(chain: &Chain) -> ShardStateBody {
     }
 }
 
-fn lane_body(hub: &Hub, from: ShardId, to: ShardId) -> Option<LaneBody> {
-    let certified = |shard| hub.chain(shard)?.view.certified();
-    if hub.chain(from).is_none() && hub.chain(to).is_none() {
+fn lane_body(shown: &Shown, from: ShardId, to: ShardId) -> Option<LaneBody> {
+    let certified = |shard| shown.chain(shard)?.certified();
+    if shown.chain(from).is_none() && shown.chain(to).is_none() {
         return None;
     }
     let lane = LaneId { own: from, peer: to };
@@ -245,8 +262,8 @@ fn lane_body(hub: &Hub, from: ShardId, to: ShardId) -> Option<LaneBody> {
 }
 
 /// Where all units of this node's shards are, each at its newest certified height.
-pub fn total_body(hub: &Hub) -> Option<TotalBody> {
-    let states: Option<Vec<_>> = hub.chains.iter().map(|chain| chain.view.certified()).collect();
+pub fn total_body(shown: &Shown) -> Option<TotalBody> {
+    let states: Option<Vec<_>> = shown.chains.iter().map(|chain| chain.certified()).collect();
     let states = states.filter(|states| !states.is_empty())?;
     let supplies = || states.iter().map(|state| state.ledger.supply());
     // Each shard's are below 2^64 at genesis, but for what a captured shard made up.
@@ -255,8 +272,8 @@ pub fn total_body(hub: &Hub) -> Option<TotalBody> {
     let fees = supplies().fold(0_u128, |sum, one| sum.saturating_add(one.fees));
     let genesis: u128 = supplies().map(|one| u128::from(one.genesis.0)).sum();
     Some(TotalBody {
-        shards: hub.chains.iter().map(|chain| chain.view.shard().0).collect(),
-        complete: hub.chains.len() >= hub.config.shards.len(),
+        shards: shown.chains.iter().map(|chain| chain.view.shard().0).collect(),
+        complete: shown.chains.len() >= shown.facts.shards.len(),
         balances: balances.to_string(),
         fees: fees.to_string(),
         in_flight: in_flight.fold(0_i128, i128::saturating_add).to_string(),
@@ -269,50 +286,54 @@ pub async fn elsewhere(
     State(hub): State<Arc<Hub>>,
     Path((shard, _)): Path<(String, String)>,
 ) -> Problem {
-    let Ok(number) = shard.parse().map(ShardId) else {
-        return Problem::malformed("a shard is named by its number", "see /v1/shards");
+    let number = match shard_named(&shard) {
+        Ok(number) => number,
+        Err(problem) => return problem,
     };
-    if hub.chain(number).is_some() {
+    let shown = hub.shown();
+    if shown.chain(number).is_some() {
         let remedy = "see /openapi.json for the paths, each of which is here without its /v1";
         let message = "nothing is served here";
         return Problem::new(StatusCode::NOT_FOUND, "no_such_path", message, remedy);
     }
-    not_hosted(&hub, number)
-}
-
-/// A node whose validator has no seat is asked about one.
-pub async fn nothing_here(State(hub): State<Arc<Hub>>) -> Problem {
-    no_shard(&hub)
+    not_hosted(&shown.facts, number)
 }
 
 /// This node hosts no shard at all.
-pub fn no_shard(hub: &Hub) -> Problem {
-    let hosts: Vec<String> =
-        hub.config.shards.iter().map(|one| hosts_of(&hub.config, one)).collect();
+pub fn no_shard(facts: &Facts) -> Problem {
+    let hosts: Vec<String> = facts.shards.iter().map(|one| hosts_of(facts, one)).collect();
     let remedy = format!("ask one that has: {}", hosts.join("; "));
     let message = "the validator of this node has no seat in any shard";
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "no_shard_here", message, remedy)
 }
 
+/// The address goes to another shard at this moment.
+pub fn changing() -> Problem {
+    let message = "the shard of this address is about to split or to merge";
+    Problem::unavailable("shard_changes", message)
+}
+
 /// This node does not host this shard.
-pub fn not_hosted(hub: &Hub, shard: ShardId) -> Problem {
-    let Some(facts) = hub.config.shards.iter().find(|one| one.id == shard) else {
+pub fn not_hosted(facts: &Facts, shard: ShardId) -> Problem {
+    let Some(there) = facts.shard(shard) else {
         return Problem::not_found(&format!("shard {shard}"));
     };
     let message = format!("this belongs to shard {shard}, which this node does not host");
-    let remedy = format!("ask a node that does: {}", hosts_of(&hub.config, facts));
+    let remedy = format!("ask a node that does: {}", hosts_of(facts, there));
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "shard_elsewhere", message, remedy)
 }
 
 /// The validators of a shard, each with the host that it has in the genesis.
-pub fn hosts_of(config: &ApiConfig, facts: &ShardFacts) -> String {
-    let members = facts.committee.members().iter().enumerate();
-    let hosts = members.map(|(seat, member)| match facts.addresses.get(seat) {
+pub fn hosts_of(facts: &Facts, shard: &ShardFacts) -> String {
+    let members = shard.committee.members().iter().enumerate();
+    let hosts = members.map(|(seat, member)| match shard.addresses.get(seat) {
         Some(Some(address)) => format!("{} ({address} for validators)", member.name),
         _ => member.name.clone(),
     });
     let hosts: Vec<String> = hosts.collect();
-    let several = config.shards.len() > 1;
-    let shard = if several { format!("shard {}: ", facts.id) } else { String::new() };
-    format!("{shard}{}", hosts.join(", "))
+    let which = match facts.has_several_shards() {
+        true => format!("shard {}: ", shard.id),
+        false => String::new(),
+    };
+    format!("{which}{}", hosts.join(", "))
 }

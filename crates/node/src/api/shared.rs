@@ -1,36 +1,46 @@
-//! What all requests share, and the tasks that follow the shards of the node.
+//! What requests about a shard share, and the tasks that follow the shards of the node.
 
-use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use qcn_types::{Address, Height, ShardId, TransactionId, ValidatorIndex};
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use qcn_types::{Address, CommitteeKeys, Epoch, Height, ShardId, TransactionId, ValidatorIndex};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
+use super::hub::Facts;
+pub use super::hub::Hub;
 use super::problem::Problem;
 use super::recent::Recent;
 pub use super::recent::{Entry, Submitted};
-use super::{ApiConfig, Hosted, Metrics};
-use crate::archive::Archive;
-use crate::view::{Notice, PeerBoard, PeerStatus, SubmitError, View};
+use super::throughput::Throughput;
+use super::{Hosted, Metrics};
+use crate::archive::{Archive, ArchiveError};
+use crate::view::{CertifiedState, Notice, SubmitError, View};
 
-/// What all requests share: those of one shard of this node, and with it of all others.
+/// What all requests share: those of one shard of this node, and with it of all others. It goes on
+/// with the instance that was shown when the request began.
+#[derive(Clone)]
 pub struct Shared {
     hub: Arc<Hub>,
-    at: usize,
+    chain: Arc<Chain>,
 }
 
 impl Deref for Shared {
     type Target = Chain;
 
     fn deref(&self) -> &Chain {
-        &self.hub.chains[self.at]
+        &self.chain
     }
 }
 
 impl Shared {
+    pub const fn new(hub: Arc<Hub>, chain: Arc<Chain>) -> Self {
+        Self { hub, chain }
+    }
+
     pub const fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
@@ -41,90 +51,67 @@ impl Shared {
     }
 }
 
-/// All shards of this node.
-pub struct Hub {
-    pub config: Arc<ApiConfig>,
-    pub chains: Vec<Chain>,
-    /// Of the node besides its shards; of its only shard as well.
-    pub metrics: Metrics,
-    pub board: PeerBoard,
-}
+/// The parameter of a path that names its shard.
+pub const SHARD_PARAMETER: &str = "shard";
 
-impl Hub {
-    pub fn new(
-        config: ApiConfig,
-        hosted: Vec<Hosted>,
-        metrics: Metrics,
-        board: PeerBoard,
-        closing: &watch::Receiver<bool>,
-    ) -> Self {
-        let config = Arc::new(config);
-        let subscribers = Arc::new(Semaphore::new(config.limits.subscribers));
-        let batches = Arc::new(Semaphore::new(super::submit::MAX_BATCHES_AT_ONCE));
-        let chain = |hosted: Hosted| Chain {
-            config: Arc::clone(&config),
-            subscribers: Arc::clone(&subscribers),
-            batches: Arc::clone(&batches),
-            recent: Mutex::default(),
-            activity: Mutex::new(vec![Activity::default(); hosted.view.keys().committee().len()]),
-            throughput: Mutex::default(),
-            view: hosted.view,
-            archive: hosted.archive,
-            metrics: hosted.metrics,
-            closing: closing.clone(),
+/// The shard that a request is about: that of its path, else the first of the node.
+pub struct OfShard(pub Arc<Shared>);
+
+impl FromRequestParts<Arc<Hub>> for OfShard {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
+        let shard = parameter(parts, |name| name == SHARD_PARAMETER).await?;
+        let shared = match shard {
+            None => hub.first(),
+            Some(text) => hub.of_shard(shard_named(&text)?),
         };
-        let chains = hosted.into_iter().map(chain).collect();
-        Self { config, chains, metrics, board }
-    }
-
-    /// What requests about each shard of this node share, in the order of shards.
-    pub fn shared(self: &Arc<Self>) -> impl Iterator<Item = Shared> + '_ {
-        (0..self.chains.len()).map(|at| Shared { hub: Arc::clone(self), at })
-    }
-
-    pub fn chain(&self, shard: ShardId) -> Option<&Chain> {
-        self.chains.iter().find(|chain| chain.view.shard() == shard)
-    }
-
-    /// What requests about a shard share, if this node hosts it.
-    pub fn of_shard(self: &Arc<Self>, shard: ShardId) -> Result<Shared, Problem> {
-        let found = self.shared().find(|shared| shared.view.shard() == shard);
-        found.ok_or_else(|| super::shards::not_hosted(self, shard))
-    }
-
-    /// The shard of an address, if this node hosts it.
-    pub fn of_address(self: &Arc<Self>, address: &Address) -> Result<Shared, Problem> {
-        match &self.config.layout {
-            Some(layout) => self.of_shard(layout.shard_of(address)),
-            // There is but one.
-            None => self.shared().next().ok_or_else(|| super::shards::no_shard(self)),
-        }
-    }
-
-    /// The connections to the other validators.
-    pub fn peers(&self) -> Vec<PeerStatus> {
-        let shown = self.chains.first().map(|chain| chain.view.peers());
-        shown.unwrap_or_else(|| self.board.get())
+        shared.map(|shared| Self(Arc::new(shared)))
     }
 }
 
-/// One shard of this node.
+/// A parameter of a path.
+pub async fn parameter(
+    parts: &mut Parts,
+    is_it: impl Fn(&str) -> bool,
+) -> Result<Option<String>, Problem> {
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let parameters = parameters.map_err(|rejection| {
+        Problem::malformed(rejection.body_text(), "see /openapi.json for the paths")
+    })?;
+    let found = parameters.iter().find(|(name, _)| is_it(name));
+    Ok(found.map(|(_, text)| text.to_owned()))
+}
+
+/// The shard that a path names.
+pub fn shard_named(text: &str) -> Result<ShardId, Problem> {
+    let wrong = |_| Problem::malformed("a shard is named by its number", "see /v1/shards");
+    text.parse().map(ShardId).map_err(wrong)
+}
+
+/// An instance of this node: of a shard or of the beacon, in one epoch.
 pub struct Chain {
-    pub config: Arc<ApiConfig>,
     pub view: View,
     pub archive: Archive,
     pub metrics: Metrics,
-    pub closing: watch::Receiver<bool>,
-    /// One permit for each subscriber to events.
-    pub subscribers: Arc<Semaphore>,
-    /// One permit for each batch of transactions that is read.
-    pub batches: Arc<Semaphore>,
-    recent: Mutex<Recent>,
+    memory: Arc<Memory>,
     activity: Mutex<Vec<Activity>>,
+    /// The newest state of the instance before, until this one has one of its own.
+    before: Option<CertifiedState>,
+    /// The committee of an earlier epoch that was asked for last.
+    earlier: Mutex<Option<CommitteeKeys>>,
+    /// Whether another instance is shown instead, or none.
+    ended: watch::Sender<bool>,
+}
+
+/// What is carried over from one instance of a shard to the next.
+#[derive(Default)]
+struct Memory {
+    recent: Mutex<Recent>,
     throughput: Mutex<Throughput>,
 }
 
-/// What was seen of a validator since the node started.
+/// What was seen of a validator since the instance started.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Activity {
     pub blocks: u64,
@@ -134,6 +121,70 @@ pub struct Activity {
 }
 
 impl Chain {
+    /// An instance that is to be shown, maybe instead of another one of its shard.
+    pub fn new(hosted: Hosted, replaced: Option<&Self>, facts: &Facts) -> Self {
+        let Hosted { view, archive, metrics } = hosted;
+        Self {
+            memory: replaced.map(|chain| Arc::clone(&chain.memory)).unwrap_or_default(),
+            activity: Mutex::new(vec![Activity::default(); view.keys().committee().len()]),
+            before: replaced.and_then(|chain| chain.state_for(&view, facts)),
+            earlier: Mutex::default(),
+            ended: watch::Sender::new(false),
+            view,
+            archive,
+            metrics,
+        }
+    }
+
+    /// It is not shown any more.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Changes once it is not shown any more.
+    pub fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    /// The epoch of its committee.
+    pub fn epoch(&self) -> Epoch {
+        self.view.keys().committee().epoch()
+    }
+
+    /// The newest certified state. In the first moments of an epoch it is that of the one before.
+    pub fn certified(&self) -> Option<CertifiedState> {
+        self.view.certified().or_else(|| self.before.clone())
+    }
+
+    /// The state that may stand for that of the instance after this one, until that has one: if
+    /// the shard is known to have the same addresses as before. What was merged into it would seem
+    /// not to be there.
+    fn state_for(&self, next: &View, facts: &Facts) -> Option<CertifiedState> {
+        let epoch = next.keys().committee().epoch();
+        let follows = epoch.0.checked_sub(1) == Some(self.epoch().0) && facts.epoch == epoch;
+        let shard = next.shard();
+        let is_changed = facts.reshardings.iter().any(|change| change.shards().contains(&shard));
+        if follows && !is_changed { self.certified() } else { None }
+    }
+
+    /// Who attests the checkpoints of an epoch.
+    pub fn keys_of(&self, epoch: Epoch) -> Result<CommitteeKeys, Problem> {
+        let own = self.view.keys();
+        if own.committee().epoch() == epoch {
+            return Ok(own.clone());
+        }
+        let known = lock(&self.earlier).clone();
+        if let Some(keys) = known.filter(|keys| keys.committee().epoch() == epoch) {
+            return Ok(keys);
+        }
+        let what = format!("the committee of epoch {epoch}");
+        let committee = self.archive.committee(epoch)?.ok_or_else(|| Problem::not_found(&what))?;
+        let keys = CommitteeKeys::decode(own.chain(), Arc::new(committee))
+            .map_err(|_| ArchiveError::Corrupt("committee"))?;
+        *lock(&self.earlier) = Some(keys.clone());
+        Ok(keys)
+    }
+
     /// The highest height that is final.
     pub fn final_height(&self) -> Height {
         Height(self.view.status().certified_height).max(self.archive.certified_height())
@@ -141,7 +192,7 @@ impl Chain {
 
     /// Transactions executed per second, over the last few seconds.
     pub fn transactions_per_second(&self) -> f64 {
-        lock(&self.throughput).per_second(Instant::now())
+        lock(&self.memory.throughput).per_second(Instant::now())
     }
 
     pub fn activity(&self) -> Vec<Activity> {
@@ -150,29 +201,48 @@ impl Chain {
 
     /// Remembers submissions that were taken in.
     pub fn remember_taken(&self, entries: impl Iterator<Item = Entry>) {
-        lock(&self.recent).taken_in(entries);
+        lock(&self.memory.recent).taken_in(entries);
     }
 
     /// Remembers why a submission was not.
     pub fn remember_refused(&self, id: TransactionId, refusal: SubmitError) {
-        lock(&self.recent).refused(id, refusal);
+        lock(&self.memory.recent).refused(id, refusal);
     }
 
     pub fn submitted(&self, id: TransactionId) -> Option<Submitted> {
-        lock(&self.recent).submitted(id)
+        lock(&self.memory.recent).submitted(id)
     }
 
     /// The nonce after those that are executed or on their way from here without a gap.
     pub fn next_nonce(&self, sender: Address, executed: u64) -> u64 {
-        lock(&self.recent).next_nonce(sender, executed)
+        lock(&self.memory.recent).next_nonce(sender, executed)
+    }
+
+    fn count(&self, validator: ValidatorIndex, change: impl FnOnce(&mut Activity)) {
+        if let Some(activity) = lock(&self.activity).get_mut(validator.position()) {
+            change(activity);
+        }
     }
 }
 
-/// Follows what a shard of the node says: counts for the validators' page, and measures latency.
-pub async fn observe(shared: Shared, mut notices: broadcast::Receiver<Notice>) {
+/// Follows what an instance says, until another one is shown: counts for the validators' page, and
+/// measures latency.
+pub async fn observe(
+    chain: Arc<Chain>,
+    mut notices: broadcast::Receiver<Notice>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let mut ended = chain.ended();
     loop {
-        match notices.recv().await {
-            Ok(notice) => note(&shared, &notice),
+        let notice = tokio::select! {
+            // What it said before it ended is counted.
+            biased;
+            notice = notices.recv() => notice,
+            _ = ended.wait_for(|ended| *ended) => return,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        match notice {
+            Ok(notice) => note(&chain, &notice),
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "the counts of the validators' activity miss some blocks");
             }
@@ -192,64 +262,16 @@ fn note(chain: &Chain, notice: &Notice) {
             for leader in leaders {
                 chain.count(leader.author, |activity| activity.led += 1);
             }
-            lock(&chain.throughput).add(Instant::now(), outcomes.len() as u64);
-            lock(&chain.recent).executed(*height, outcomes.iter().map(|(id, _)| *id));
+            lock(&chain.memory.throughput).add(Instant::now(), outcomes.len() as u64);
+            lock(&chain.memory.recent).executed(*height, outcomes.iter().map(|(id, _)| *id));
         }
         Notice::Certified { height, .. } => {
-            let latencies = lock(&chain.recent).certified(*height);
+            let latencies = lock(&chain.memory.recent).certified(*height);
             for latency in latencies {
                 chain.metrics.finality_seconds.observe(latency.as_secs_f64());
             }
         }
-        Notice::Evidence(_) | Notice::Isolated(_) | Notice::Peer { .. } => {}
-    }
-}
-
-impl Chain {
-    fn count(&self, validator: ValidatorIndex, change: impl FnOnce(&mut Activity)) {
-        if let Some(activity) = lock(&self.activity).get_mut(validator.position()) {
-            change(activity);
-        }
-    }
-}
-
-/// Over how many seconds throughput is taken.
-const THROUGHPUT_SECONDS: usize = 8;
-
-/// How many transactions were executed in each of the last seconds.
-#[derive(Default)]
-struct Throughput {
-    /// When the newest of the seconds began.
-    begun: Option<Instant>,
-    /// The newest first.
-    seconds: VecDeque<u64>,
-}
-
-impl Throughput {
-    fn add(&mut self, now: Instant, transactions: u64) {
-        self.advance(now);
-        if let Some(newest) = self.seconds.front_mut() {
-            *newest += transactions;
-        }
-    }
-
-    /// Of the seconds that are over.
-    fn per_second(&mut self, now: Instant) -> f64 {
-        self.advance(now);
-        let over = self.seconds.len().saturating_sub(1);
-        let all: u64 = self.seconds.iter().skip(1).sum();
-        if over == 0 { 0.0 } else { all as f64 / over as f64 }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        let begun = *self.begun.get_or_insert(now);
-        let passed = now.saturating_duration_since(begun).as_secs();
-        let fresh = if self.seconds.is_empty() { passed + 1 } else { passed };
-        for _ in 0..fresh.min(THROUGHPUT_SECONDS as u64 + 1) {
-            self.seconds.push_front(0);
-        }
-        self.seconds.truncate(THROUGHPUT_SECONDS + 1);
-        self.begun = Some(begun + std::time::Duration::from_secs(passed));
+        Notice::Epoch { .. } | Notice::Evidence(_) | Notice::Isolated(_) | Notice::Peer { .. } => {}
     }
 }
 

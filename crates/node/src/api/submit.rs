@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::FromRequestParts;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::bodies::BodyKind;
 use super::problem::{Problem, ProblemDetail};
-use super::shared::{Entry, Shared, ask};
+use super::shared::{Entry, Hub, OfShard, Shared, ask};
 use crate::view::SubmitError;
 
 /// The most transactions in one batch: as many as a block carries.
@@ -32,12 +32,12 @@ pub const MAX_BATCHES_AT_ONCE: usize = 8;
 /// A turn to read a batch, which is waited for before its body is read.
 pub struct BatchTurn(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
-impl FromRequestParts<Arc<Shared>> for BatchTurn {
+impl FromRequestParts<Arc<Hub>> for BatchTurn {
     type Rejection = Problem;
 
-    async fn from_request_parts(_parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request_parts(_parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, Problem> {
         // How long it may take is bounded for all requests alike.
-        let turn = Arc::clone(&shared.batches).acquire_owned().await;
+        let turn = Arc::clone(&hub.batches).acquire_owned().await;
         turn.map(Self).map_err(|_| Problem::unavailable("stopped", "the node is stopping"))
     }
 }
@@ -98,11 +98,11 @@ pub enum BatchResultBody {
         (status = 422, body = super::problem::ProblemBody),
         (status = 503, body = super::problem::ProblemBody)))]
 pub async fn submit(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     kind: BodyKind,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let body = whole_body(body, shared.config.limits.body_bytes)?;
+    let body = whole_body(body, shared.hub().config.limits.body_bytes)?;
     let transaction = match kind {
         BodyKind::Binary => from_bytes(&body)?,
         BodyKind::Json => transaction_from_hex(&json::<SubmitBody>(&body)?.transaction)?,
@@ -131,12 +131,12 @@ pub async fn submit_one(
         (status = 415, body = super::problem::ProblemBody),
         (status = 503, body = super::problem::ProblemBody)))]
 pub async fn submit_batch(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     kind: BodyKind,
     _turn: BatchTurn,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SubmittedBatchBody>, Problem> {
-    let body = whole_body(body, shared.config.limits.batch_body_bytes)?;
+    let body = whole_body(body, shared.hub().config.limits.batch_body_bytes)?;
     let transactions = ask(Arc::clone(&shared), move |_| batch(&body, kind)).await?;
     let results = submit_all(&shared, transactions).await?;
     let body = |result| match result {
@@ -158,6 +158,19 @@ fn batch(body: &[u8], kind: BodyKind) -> Result<Vec<Transaction>, Problem> {
     texts.iter().map(|text| transaction_from_hex(text)).collect()
 }
 
+/// Those of some transactions whose senders are in one shard, with their places among all.
+struct Part {
+    shared: Arc<Shared>,
+    places: Vec<usize>,
+    transactions: Vec<Transaction>,
+}
+
+impl Part {
+    fn of(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), places: Vec::new(), transactions: Vec::new() }
+    }
+}
+
 /// Hands in transactions, each to the shard of its sender, and says what became of each. All are
 /// refused together only if the node cannot take anything in.
 async fn submit_all(
@@ -165,21 +178,22 @@ async fn submit_all(
     transactions: Vec<Transaction>,
 ) -> Result<Vec<Result<TransactionId, Problem>>, Problem> {
     let hub = shared.hub();
-    let mut by_shard: BTreeMap<ShardId, Vec<(usize, Transaction)>> = BTreeMap::new();
+    let mut by_shard: BTreeMap<ShardId, Part> = BTreeMap::new();
     let mut results: Vec<Result<TransactionId, Problem>> = Vec::with_capacity(transactions.len());
     for (place, transaction) in transactions.into_iter().enumerate() {
         match hub.of_address(&transaction.body.sender) {
             Ok(of_sender) => {
-                by_shard.entry(of_sender.view.shard()).or_default().push((place, transaction));
+                let part = by_shard.entry(of_sender.view.shard());
+                let part = part.or_insert_with(|| Part::of(of_sender));
+                part.places.push(place);
+                part.transactions.push(transaction);
                 results.push(Err(Problem::unavailable("stopped", "the node gave no answer")));
             }
             Err(problem) => results.push(Err(problem)),
         }
     }
     let is_one = by_shard.len() == 1;
-    for (shard, of_shard) in by_shard {
-        let shared = Arc::new(hub.of_shard(shard)?);
-        let (places, transactions): (Vec<usize>, Vec<Transaction>) = of_shard.into_iter().unzip();
+    for Part { shared, places, transactions } in by_shard.into_values() {
         let answers = match submit_to(&shared, transactions).await {
             Ok(answers) => answers,
             Err(problem) if is_one => return Err(problem),
@@ -201,7 +215,7 @@ async fn submit_to(
     let entries: Vec<Entry> = transactions.iter().map(Entry::of).collect();
     // Those of schemes that are not allowed are not even handed in.
     let allowed = |transaction: &Transaction| {
-        shared.config.account_schemes.contains(&transaction.key.scheme())
+        shared.hub().config.account_schemes.contains(&transaction.key.scheme())
     };
     let schemes: Vec<_> = transactions
         .iter()

@@ -1,7 +1,9 @@
 //! A node's API over real HTTP, in front of a real history and a runtime that is played.
 
+mod beacon;
 mod chain;
 mod events;
+mod hosting;
 mod limits;
 mod origins;
 mod receipt_proof;
@@ -26,7 +28,7 @@ use ureq::Agent;
 
 use super::{Api, ApiConfig, Limits, Metrics};
 use crate::archive::{Archive, Retention};
-use crate::proof_document::{Claims, ProofDocument, verify};
+use crate::proof_document::{AnnouncementBoard, Claims, ProofDocument, verify};
 use crate::testing::{CHAIN, HISTORY, TestFolder};
 use crate::view::{CertifiedState, NodeStatus, PeerStatus, Submission, SubmitError, View};
 
@@ -89,6 +91,7 @@ impl Node {
         let runtime = Runtime::new().unwrap();
         runtime.spawn(play_runtime(view.clone(), submissions));
         let config = ApiConfig {
+            announcements: AnnouncementBoard::default(),
             listen: "127.0.0.1:0".parse().unwrap(),
             limits,
             hosts: vec!["node.example".to_owned()],
@@ -340,6 +343,7 @@ fn the_explorer_is_served_beside_the_api() {
 fn a_used_address_is_refused_with_a_remedy() {
     let node = Node::new();
     let config = ApiConfig {
+        announcements: AnnouncementBoard::default(),
         listen: node.api.as_ref().unwrap().local_address(),
         limits: Limits::default(),
         hosts: Vec::new(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
 use qcn_ledger::Outcome;
 use qcn_types::{Address, TransactionId};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::bodies::{
     ActionBody, ListQuery, OutcomeBody, Params, RefBody, Segment, TransactionLineBody, digest,
 };
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Shared, Submitted, ask};
+use super::shared::{OfShard, Shared, Submitted, ask};
 use crate::archive::TransactionRecord;
 use crate::proof_document::ProofDocument;
 
@@ -77,7 +76,7 @@ pub struct TransactionDetailBody {
     ("id" = String, Path, description = "64 hexadecimal digits")),
     responses((status = 200, body = TransactionBody), (status = 400, body = ProblemBody)))]
 pub async fn transaction(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(id): Segment,
 ) -> Result<Json<TransactionBody>, Problem> {
     ask(shared, move |shared| transaction_body(shared, TransactionId(digest(&id)?)).map(Json)).await
@@ -85,8 +84,8 @@ pub async fn transaction(
 
 pub fn transaction_body(shared: &Shared, id: TransactionId) -> Result<TransactionBody, Problem> {
     // Ids do not say whose they are: all shards of this node are asked, that of the path first.
-    let others = shared.hub().shared().filter(|other| other.view.shard() != shared.view.shard());
-    let others: Vec<Shared> = others.collect();
+    let mut others = shared.hub().shared();
+    others.retain(|other| other.view.shard() != shared.view.shard());
     let all = || std::iter::once(shared).chain(&others);
     for one in all() {
         if let Some(record) = one.archive.transaction(id)? {
@@ -148,7 +147,7 @@ fn executed_body(shared: &Shared, record: &TransactionRecord) -> Result<Transact
 #[utoipa::path(get, path = "/v1/transactions", tag = "transactions", params(ListQuery), responses(
     (status = 200, body = TransactionsBody), (status = 400, body = ProblemBody)))]
 pub async fn transactions(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<TransactionsBody>, Problem> {
     ask(shared, move |shared| {
@@ -164,7 +163,7 @@ pub async fn transactions(
     ("address" = String, Path, description = "64 hexadecimal digits"), ListQuery),
     responses((status = 200, body = TransactionsBody), (status = 400, body = ProblemBody)))]
 pub async fn account_transactions(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(address): Segment,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<TransactionsBody>, Problem> {
@@ -192,7 +191,7 @@ fn transactions_body(records: &[TransactionRecord], limit: usize) -> Transaction
     responses((status = 200, body = ProofDocument), (status = 400, body = ProblemBody),
         (status = 404, body = ProblemBody)))]
 pub async fn transaction_proof(
-    State(shared): State<Arc<Shared>>,
+    OfShard(shared): OfShard,
     Segment(id): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
     ask(shared, move |shared| transaction_document(shared, TransactionId(digest(&id)?)).map(Json))
@@ -200,14 +199,16 @@ pub async fn transaction_proof(
 }
 
 pub fn transaction_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument, Problem> {
-    let mut hosts = shared.hub().shared();
-    let found = hosts.find(|one| matches!(one.archive.transaction(id), Ok(Some(_))));
+    let hosts = shared.hub().shared();
+    let found = hosts.iter().find(|one| matches!(one.archive.transaction(id), Ok(Some(_))));
     // What an archive cannot read is said by that of the path.
-    let shared = found.as_ref().unwrap_or(shared);
+    let shared = found.unwrap_or(shared);
     if shared.archive.transaction(id)?.is_none() {
         return Err(Problem::not_found("this transaction"));
     }
     let proven = shared.archive.transaction_proof(id)?;
     let proven = proven.ok_or_else(|| Problem::not_certified("this transaction"))?;
-    Ok(ProofDocument::transaction(shared.view.keys(), proven))
+    let epoch = proven.certificate.checkpoint.epoch;
+    let document = ProofDocument::transaction(&shared.keys_of(epoch)?, proven);
+    Ok(shared.hub().led_to(document, epoch))
 }

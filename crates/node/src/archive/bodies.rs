@@ -1,6 +1,6 @@
 //! Blocks in full: files that are only appended to, and removed as a whole.
 //!
-//! A segment is a run of frames `length u32 | crc u32 | round u64 | digest | payload`,
+//! A segment is a run of frames `length u32 | crc u32 | epoch u64 | round u64 | digest | payload`,
 //! little-endian; the length is the payload's, the checksum covers all behind it. The payload is
 //! a block's encoding and, behind it, where each of its transactions begins and the last one ends.
 //!
@@ -19,13 +19,17 @@ use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::Digest;
-use qcn_types::{Bounded, CompactParents, Payload, Round, Transaction, VerifiedBlock, decode};
+use qcn_types::{
+    Bounded, CompactParents, Epoch, Payload, Round, Transaction, VerifiedBlock, decode,
+};
+
+use super::keys::Moment;
 
 /// A segment that has so many bytes is finished.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The bytes of a frame before its payload.
-const HEADER_BYTES: usize = 4 + 4 + 8 + 32;
+const HEADER_BYTES: usize = 4 + 4 + 8 + 8 + 32;
 
 /// Where a block lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
@@ -53,8 +57,8 @@ impl Place {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Segment {
     pub bytes: u64,
-    /// The highest round of a block in it.
-    pub highest_round: Round,
+    /// The last round of a block in it.
+    pub last: Moment,
 }
 
 /// Writes segments.
@@ -68,32 +72,31 @@ pub struct Bodies {
     file: Option<File>,
     /// Frames that are not written yet.
     waiting: Vec<u8>,
-    waiting_round: Round,
+    waiting_last: Moment,
 }
 
 impl Bodies {
     /// Opens the segments of a folder, and cuts the end off that is not whole. What is known of
     /// finished segments is not read again.
-    pub fn open(folder: &Path, finished: &BTreeMap<u64, Round>) -> io::Result<Self> {
+    pub fn open(folder: &Path, finished: &BTreeMap<u64, Moment>) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut segments = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let Some(number) = entry.file_name().to_str().and_then(number_of) else { continue };
             let segment = match finished.get(&number) {
-                Some(round) => Segment { bytes: entry.metadata()?.len(), highest_round: *round },
+                Some(last) => Segment { bytes: entry.metadata()?.len(), last: *last },
                 None => cut(&entry.path())?,
             };
             segments.insert(number, segment);
         }
-        let waiting_round = Round(0);
         let mut bodies = Self {
             folder: folder.to_owned(),
             segment_bytes: SEGMENT_BYTES,
             segments,
             file: None,
             waiting: Vec::new(),
-            waiting_round,
+            waiting_last: Moment::START,
         };
         if let Some(number) = bodies.last().filter(|number| !finished.contains_key(number)) {
             bodies.file = Some(OpenOptions::new().write(true).open(bodies.path(number))?);
@@ -110,7 +113,7 @@ impl Bodies {
     }
 
     /// Finishes the last segment if it is long enough, durably, and tells what it was.
-    pub fn roll(&mut self) -> io::Result<Option<(u64, Round)>> {
+    pub fn roll(&mut self) -> io::Result<Option<(u64, Moment)>> {
         let last = self.segments.last_key_value();
         let last = last.map(|(number, segment)| (*number, *segment));
         let mut finished = None;
@@ -119,7 +122,7 @@ impl Bodies {
                 return Ok(None);
             }
             file.sync_data()?;
-            finished = Some((number, segment.highest_round));
+            finished = Some((number, segment.last));
         }
         let number = last.map_or(1, |(number, _)| number + 1);
         self.file = Some(File::create(self.path(number))?);
@@ -130,8 +133,10 @@ impl Bodies {
     /// Prepares a frame for the next [`write`](Self::write). A segment must be open.
     pub fn push(&mut self, block: &VerifiedBlock) -> Place {
         let reference = block.reference();
+        let moment = Moment::of(block.body.epoch, reference.round);
         let start = self.waiting.len();
         self.waiting.extend_from_slice(&[0; 8]);
+        self.waiting.extend_from_slice(&moment.epoch.0.to_le_bytes());
         self.waiting.extend_from_slice(&reference.round.0.to_le_bytes());
         self.waiting.extend_from_slice(reference.digest.as_bytes());
         let payload = self.waiting.len();
@@ -144,7 +149,7 @@ impl Bodies {
         self.waiting[start..start + 4].copy_from_slice(&length.to_le_bytes());
         let crc = crc32fast::hash(&self.waiting[start + 8..]);
         self.waiting[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
-        self.waiting_round = self.waiting_round.max(reference.round);
+        self.waiting_last = self.waiting_last.max(moment);
         let (segment, written) =
             self.segments.last_key_value().map_or((0, 0), |(number, known)| (*number, known.bytes));
         let transactions = count(offsets.len() - 1);
@@ -163,7 +168,7 @@ impl Bodies {
             let _ = file.set_len(last.get().bytes);
         } else {
             last.get_mut().bytes += self.waiting.len() as u64;
-            last.get_mut().highest_round = last.get().highest_round.max(self.waiting_round);
+            last.get_mut().last = last.get().last.max(self.waiting_last);
         }
         self.forget();
         written
@@ -173,7 +178,7 @@ impl Bodies {
     pub fn forget(&mut self) {
         self.waiting.clear();
         self.waiting.shrink_to(SEGMENT_BYTES as usize / 8);
-        self.waiting_round = Round(0);
+        self.waiting_last = Moment::START;
     }
 
     /// Whether a block that the index names can be here.
@@ -192,12 +197,12 @@ impl Bodies {
     }
 
     /// Removes finished segments that hold no round from this one on, and tells which.
-    pub fn remove_below(&mut self, round: Round) -> io::Result<Vec<u64>> {
+    pub fn remove_below(&mut self, moment: Moment) -> io::Result<Vec<u64>> {
         let last = self.last();
         let old = self
             .segments
             .iter()
-            .filter(|(number, segment)| Some(**number) != last && segment.highest_round < round);
+            .filter(|(number, segment)| Some(**number) != last && segment.last < moment);
         let old: Vec<u64> = old.map(|(number, _)| *number).collect();
         for number in &old {
             remove_if_there(&self.path(*number))?;
@@ -258,8 +263,8 @@ fn cut(path: &Path) -> io::Result<Segment> {
     let bytes = fs::read(path)?;
     let mut segment = Segment::default();
     let mut rest = bytes.as_slice();
-    while let Some((round, _, length)) = frame_at(rest) {
-        segment.highest_round = segment.highest_round.max(round);
+    while let Some((moment, _, length)) = frame_at(rest) {
+        segment.last = segment.last.max(moment);
         segment.bytes += length as u64;
         rest = &rest[length..];
     }
@@ -269,14 +274,15 @@ fn cut(path: &Path) -> io::Result<Segment> {
     Ok(segment)
 }
 
-/// Round, block and length of the frame that bytes begin with, if it is whole.
-fn frame_at(bytes: &[u8]) -> Option<(Round, Digest, usize)> {
+/// Moment, block and length of the frame that bytes begin with, if it is whole.
+fn frame_at(bytes: &[u8]) -> Option<(Moment, Digest, usize)> {
     let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let end = HEADER_BYTES.checked_add(word(0)? as usize)?;
     let covered = bytes.get(8..end)?;
-    let round = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
-    let digest = Digest(bytes.get(16..HEADER_BYTES)?.try_into().ok()?);
-    (crc32fast::hash(covered) == word(4)?).then_some((Round(round), digest, end))
+    let long = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let moment = Moment::of(Epoch(long(8)?), Round(long(16)?));
+    let digest = Digest(bytes.get(24..HEADER_BYTES)?.try_into().ok()?);
+    (crc32fast::hash(covered) == word(4)?).then_some((moment, digest, end))
 }
 
 /// Appends the encoding of `CompactBlock::in_full`, without cloning the payload, and tells where

@@ -9,9 +9,10 @@ use std::sync::Mutex;
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, KeyspaceCreateOptions};
 use qcn_ledger::Outcome;
-use qcn_types::{CompactBlock, Height, Round, TransactionId};
+use qcn_types::{CompactBlock, Height, TransactionId};
 
 use super::bodies::Bodies;
+use super::keys::Moment;
 use super::records::CheckpointRecord;
 use super::runs::Runs;
 use super::write::{Listed, Writer};
@@ -19,7 +20,7 @@ use super::{ArchiveError, Inner, keys, parse};
 
 /// The file that says which version wrote the folder, and what it says.
 const LAYOUT_FILE: &str = "layout";
-const LAYOUT: &[u8] = b"qcn archive 4\n";
+const LAYOUT: &[u8] = b"qcn archive 5\n";
 
 /// How much of what was read is kept in memory, in bytes.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -49,7 +50,7 @@ impl Inner {
         let mut finished = BTreeMap::new();
         for guard in index.prefix([keys::SEGMENT]) {
             let (key, value) = guard.into_inner()?;
-            finished.insert(keys::number(&key)?, parse::<Round>(&value)?);
+            finished.insert(keys::number(&key)?, parse::<Moment>(&value)?);
         }
         let bodies = Bodies::open(&bodies_folder, &finished)?;
         let runs = Runs::open(&folder.join("runs"))?.ok_or(ArchiveError::Corrupt("run"))?;

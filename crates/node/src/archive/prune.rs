@@ -1,8 +1,9 @@
 //! Removing what the policy does not keep, in small steps.
 
 use fjall::OwnedWriteBatch;
-use qcn_types::{BlockRef, Height, Round, TransactionId};
+use qcn_types::{BlockRef, Epoch, Height, TransactionId};
 
+use super::keys::Moment;
 use super::records::CheckpointRecord;
 use super::{Archive, ArchiveError, Inner, digest_at, keys, parse};
 
@@ -10,7 +11,7 @@ use super::{Archive, ArchiveError, Inner, digest_at, keys, parse};
 const HEIGHTS_PER_STEP: u64 = 16;
 
 /// How far below the leader of a pruned checkpoint blocks are removed that nobody committed: no
-/// kept checkpoint brings them in any more.
+/// kept checkpoint brings them in any more. All that is left of earlier epochs goes, too.
 const UNCOMMITTED_DEPTH_ROUNDS: u64 = 256;
 
 /// How many blocks that nobody committed one step removes.
@@ -24,7 +25,8 @@ impl Archive {
     pub fn prune(&self) -> Result<bool, ArchiveError> {
         let inner = self.inner()?;
         let writer = &mut inner.lock();
-        let Some(end) = self.last_height().0.checked_sub(self.0.policy.keep_checkpoints) else {
+        let Some(end) = self.last_height().0.checked_sub(self.shared.policy.keep_checkpoints)
+        else {
             return Ok(false);
         };
         let start = writer.kept.0;
@@ -35,13 +37,15 @@ impl Archive {
         // A gap in the heights is passed in one step.
         let stop = inner.next_height(start)?.map_or(stop, |next| stop.max(next.min(end + 1)));
         let mut batch = inner.database.batch();
-        let mut leader_round = None;
+        let mut newest = None;
         for (height, record) in inner.checkpoints_between(start, stop)? {
             inner.remove_checkpoint(&mut batch, height, &record);
             inner.remove_arrivals(&mut batch, height)?;
-            leader_round = Some(record.header.leader.round);
+            newest = Some(record.header);
         }
-        let below = leader_round.map(|round| round.minus(UNCOMMITTED_DEPTH_ROUNDS));
+        let below = newest.map(|header| {
+            Moment::of(header.epoch, header.leader.round.minus(UNCOMMITTED_DEPTH_ROUNDS))
+        });
         if let Some(below) = below {
             inner.remove_uncommitted(&mut batch, below)?;
         }
@@ -54,6 +58,7 @@ impl Archive {
             for segment in writer.bodies.remove_below(below)? {
                 inner.index.remove(keys::of_segment(segment))?;
             }
+            self.forget_epochs_below(below.epoch);
         }
         Ok(stop <= end)
     }
@@ -90,7 +95,7 @@ impl Inner {
     ) {
         batch.remove(&self.index, keys::at_height(keys::OUTCOMES, height));
         for block in &record.blocks {
-            self.remove_block(batch, block);
+            self.remove_block(batch, record.header.epoch, block);
         }
         let digest = record.header.digest();
         batch.remove(&self.index, keys::of_digest(keys::CHECKPOINT_DIGEST, &digest));
@@ -112,28 +117,34 @@ impl Inner {
         Ok(())
     }
 
-    fn remove_block(&self, batch: &mut OwnedWriteBatch, block: &BlockRef) {
-        batch.remove(&self.index, keys::of_block(block));
+    fn remove_block(&self, batch: &mut OwnedWriteBatch, epoch: Epoch, block: &BlockRef) {
+        batch.remove(&self.index, keys::of_block(epoch, block));
         batch.remove(&self.index, keys::of_digest(keys::BLOCK, &block.digest));
         batch.remove(&self.index, keys::of_digest(keys::PLACEMENT, &block.digest));
-        batch.remove(&self.index, keys::of_decision(block.slot()));
+        batch.remove(&self.index, keys::of_decision(epoch, block.slot()));
     }
 
     fn remove_uncommitted(
         &self,
         batch: &mut OwnedWriteBatch,
-        below: Round,
+        below: Moment,
     ) -> Result<(), ArchiveError> {
-        let blocks = self.index.range(keys::at_round(Round(0))..keys::at_round(below));
-        for guard in blocks.take(UNCOMMITTED_PER_STEP) {
+        let all_below = |tag| {
+            self.index.range(keys::at_moment(tag, Moment::START)..keys::at_moment(tag, below))
+        };
+        for guard in all_below(keys::ROUND).take(UNCOMMITTED_PER_STEP) {
             let key = guard.key()?;
-            let digest = digest_at(key.get(11..).unwrap_or_default())?;
+            let digest = digest_at(key.get(19..).unwrap_or_default())?;
             batch.remove(&self.index, keys::of_digest(keys::BLOCK, &digest));
             batch.remove(&self.index, keys::of_digest(keys::PLACEMENT, &digest));
             batch.remove(&self.index, key);
         }
-        let slots = self.index.range(keys::decisions_at(Round(0))..keys::decisions_at(below));
-        for guard in slots.take(UNCOMMITTED_PER_STEP) {
+        for guard in all_below(keys::DECISION).take(UNCOMMITTED_PER_STEP) {
+            batch.remove(&self.index, guard.key()?);
+        }
+        // No kept checkpoint is of an earlier epoch.
+        let (first, end) = (keys::of_committee(Epoch(0)), keys::of_committee(below.epoch));
+        for guard in self.index.range(first..end).take(UNCOMMITTED_PER_STEP) {
             batch.remove(&self.index, guard.key()?);
         }
         Ok(())

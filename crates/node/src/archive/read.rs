@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use qcn_crypto::Digest;
 use qcn_ledger::Outcome;
 use qcn_types::{
-    Address, BlockRef, Certificate, Checkpoint, CompactBlock, Height, Round, Slot, TransactionId,
-    ValidatorIndex,
+    Address, BlockRef, Certificate, Checkpoint, Committee, CompactBlock, Epoch, Height, Round,
+    Slot, TransactionId, ValidatorIndex,
 };
 
 use super::bodies::{self, Place};
+use super::keys::Moment;
 use super::records::{ArchivedBlock, BlockSummary, CheckpointRecord, EvidenceRecord};
 use super::run::By;
 use super::{Archive, ArchiveError, Inner, MAX_ANCESTORS, digest_at, keys, parse};
@@ -83,7 +84,7 @@ impl Archive {
         Ok(self.inner()?.get(&keys::at_height(keys::OUTCOMES, height))?.unwrap_or_default())
     }
 
-    /// The certificate of a height or of the next above that has one.
+    /// The certificate of a height or of the next above that has one, be it of a later epoch.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -95,7 +96,9 @@ impl Archive {
     }
 
     /// A certificate that proves the checkpoint of a height, and the checkpoints from its parent
-    /// down to that one. Nothing if none is near enough, or history has a gap in between.
+    /// down to that one. Nothing if none is near enough, or history has a gap in between, as it has
+    /// where an epoch ends: the first checkpoint of the next names as its parent what the epoch
+    /// opened with, which nobody attests and which is not kept.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -114,9 +117,10 @@ impl Archive {
         let mut expected = certificate.checkpoint.parent;
         for below in (height.0..top).rev() {
             let record = self.checkpoint(Height(below))?;
-            let Some(header) =
-                record.map(|record| record.header).filter(|header| header.digest() == expected)
-            else {
+            let epoch = certificate.checkpoint.epoch;
+            let is_parent =
+                |header: &Checkpoint| header.epoch == epoch && header.digest() == expected;
+            let Some(header) = record.map(|record| record.header).filter(is_parent) else {
                 return Ok(None);
             };
             expected = header.parent;
@@ -125,16 +129,24 @@ impl Archive {
         Ok(Some((certificate, ancestors)))
     }
 
+    /// Who attested the checkpoints of an epoch, if that was told and the epoch is kept.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn committee(&self, epoch: Epoch) -> Result<Option<Committee>, ArchiveError> {
+        self.inner()?.get(&keys::of_committee(epoch))
+    }
+
     /// A block without its contents.
     ///
     /// # Errors
     /// [`ArchiveError`].
     pub fn block(&self, digest: &Digest) -> Result<Option<ArchivedBlock>, ArchiveError> {
         let inner = self.inner()?;
-        let Some((reference, _)) = inner.block_place(digest)? else {
+        let Some((epoch, reference, _)) = inner.block_place(digest)? else {
             return Ok(None);
         };
-        let summary: Option<BlockSummary> = inner.get(&keys::of_block(&reference))?;
+        let summary: Option<BlockSummary> = inner.get(&keys::of_block(epoch, &reference))?;
         summary.map(|summary| inner.placed(summary)).transpose()
     }
 
@@ -146,7 +158,7 @@ impl Archive {
         self.inner()?.body(digest)
     }
 
-    /// Up to `limit` blocks of some rounds, by round, author and digest.
+    /// Up to `limit` blocks of some rounds of the handle's epoch, by round, author and digest.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -157,11 +169,13 @@ impl Archive {
     ) -> Result<Vec<ArchivedBlock>, ArchiveError> {
         let (from, to) = rounds.into_inner();
         let inner = self.inner()?;
-        let found = inner.index.range(keys::at_round(from)..keys::at_round(to.next()));
+        let key = |round| keys::at_moment(keys::ROUND, Moment::of(self.epoch, round));
+        let found = inner.index.range(key(from)..key(to.next()));
         found.take(limit).map(|guard| inner.placed(parse(&guard.value()?)?)).collect()
     }
 
-    /// How the leader slots of some rounds were decided: whether each was skipped.
+    /// How the leader slots of some rounds of the handle's epoch were decided: whether each was
+    /// skipped.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -172,12 +186,13 @@ impl Archive {
     ) -> Result<Vec<(Slot, bool)>, ArchiveError> {
         let (from, to) = rounds.into_inner();
         let inner = self.inner()?;
-        let found = inner.index.range(keys::decisions_at(from)..keys::decisions_at(to.next()));
+        let key = |round| keys::at_moment(keys::DECISION, Moment::of(self.epoch, round));
+        let found = inner.index.range(key(from)..key(to.next()));
         let decision = |guard: fjall::Guard| {
             let (key, value) = guard.into_inner()?;
-            let author = key.get(9..11).and_then(|bytes| bytes.try_into().ok());
+            let author = key.get(17..19).and_then(|bytes| bytes.try_into().ok());
             let author = author.ok_or(ArchiveError::Corrupt("slot"))?;
-            let round = Round(keys::number(&key)?);
+            let round = keys::moment(&key)?.round;
             let slot = Slot { round, author: ValidatorIndex(u16::from_be_bytes(author)) };
             Ok((slot, value.first() == Some(&1)))
         };
@@ -229,8 +244,8 @@ impl Archive {
                 found.push(if tag == keys::CHECKPOINT_DIGEST {
                     Found::Checkpoint(height_from(&value)?, digest)
                 } else {
-                    let (round, author, _): (Round, ValidatorIndex, Place) = parse(&value)?;
-                    Found::Block(BlockRef { round, author, digest })
+                    let (moment, author, _): (Moment, ValidatorIndex, Place) = parse(&value)?;
+                    Found::Block(BlockRef { round: moment.round, author, digest })
                 });
             }
         }
@@ -259,19 +274,21 @@ impl Inner {
         Ok(Height(self.get(&keys::PRUNED)?.unwrap_or(0)))
     }
 
-    /// The name of a block in full, and where it lies.
+    /// The epoch of a block, its name in full, and where it lies.
     pub(super) fn block_place(
         &self,
         digest: &Digest,
-    ) -> Result<Option<(BlockRef, Place)>, ArchiveError> {
-        let found: Option<(Round, ValidatorIndex, Place)> =
+    ) -> Result<Option<(Epoch, BlockRef, Place)>, ArchiveError> {
+        let found: Option<(Moment, ValidatorIndex, Place)> =
             self.get(&keys::of_digest(keys::BLOCK, digest))?;
         let digest = *digest;
-        Ok(found.map(|(round, author, place)| (BlockRef { round, author, digest }, place)))
+        Ok(found.map(|(Moment { epoch, round }, author, place)| {
+            (epoch, BlockRef { round, author, digest }, place)
+        }))
     }
 
     pub(super) fn body(&self, digest: &Digest) -> Result<Option<CompactBlock>, ArchiveError> {
-        let Some((_, place)) = self.block_place(digest)? else {
+        let Some((.., place)) = self.block_place(digest)? else {
             return Ok(None);
         };
         let bytes = bodies::read(&self.bodies_folder, &place, digest)?;

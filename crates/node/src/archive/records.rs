@@ -4,8 +4,8 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::Scheme;
 use qcn_ledger::{Outcome, Received, Reception};
 use qcn_types::{
-    Action, Address, Amount, Block, BlockRef, Checkpoint, Evidence, Height, Receipt, ShardId,
-    Transaction, TransactionId, VerifiedBlock,
+    Action, Address, Amount, Block, BlockRef, Checkpoint, Epoch, Evidence, Height, Receipt,
+    ShardId, Transaction, TransactionId, VerifiedBlock,
 };
 
 /// What became of the commits of a round, or of some.
@@ -43,8 +43,11 @@ pub struct ArrivalRecord {
 pub enum Arrival {
     /// The amount is on the account.
     Credited,
-    /// The amount is on its way to this shard: back to the sender's.
-    SentOn(ShardId),
+    /// The receiver cannot hold it, and the amount is on its way to this shard: back to the
+    /// sender's.
+    Bounced(ShardId),
+    /// The receiver is not here any more, and the amount is on its way to this shard: after it.
+    Forwarded(ShardId),
     /// Nobody's account can hold it: only money that a captured shard made up comes to that.
     Burned,
 }
@@ -54,7 +57,8 @@ impl ArrivalRecord {
         let Received { source, receipt, reception } = *received;
         let arrival = match reception {
             Reception::Credited => Arrival::Credited,
-            Reception::Bounced(to) | Reception::Forwarded(to) => Arrival::SentOn(to),
+            Reception::Bounced(to) => Arrival::Bounced(to),
+            Reception::Forwarded(to) => Arrival::Forwarded(to),
             Reception::Burned => Arrival::Burned,
         };
         Self { height, source, receipt, arrival }
@@ -77,6 +81,8 @@ pub struct CheckpointRecord {
 /// A block without its contents.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct BlockSummary {
+    /// The epoch that its round is of.
+    pub epoch: Epoch,
     /// Its name.
     pub reference: BlockRef,
     /// The author's clock, in milliseconds.
@@ -97,6 +103,7 @@ impl BlockSummary {
     pub(super) fn of(reference: BlockRef, block: &Block, bytes: usize) -> Self {
         let body = &block.body;
         Self {
+            epoch: body.epoch,
             reference,
             time_ms: body.time_ms,
             parents: body.parents.clone(),
@@ -196,6 +203,8 @@ pub(super) fn receiver(sender: Address, action: &Action, outcome: Outcome) -> Op
 /// A proof of misbehaviour.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct EvidenceRecord {
+    /// The epoch whose committee it accuses a member of.
+    pub epoch: Epoch,
     /// The proof.
     pub evidence: Evidence,
     /// The checkpoint whose blocks brought it in; nothing while it is not committed.

@@ -507,3 +507,5 @@ fn want_of_room_is_told_from_damage() {
         assert_eq!(error.is_for_want_of_room(), expected, "{error:?}");
     }
 }
+
+mod epochs;

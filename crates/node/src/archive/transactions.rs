@@ -212,7 +212,7 @@ impl Under {
         let mut blocks = Vec::with_capacity(record.blocks.len());
         let mut first = 0;
         for block in &record.blocks {
-            let Some((block, place)) = inner.block_place(&block.digest)? else {
+            let Some((_, block, place)) = inner.block_place(&block.digest)? else {
                 return Ok(None);
             };
             blocks.push((first, block, place));

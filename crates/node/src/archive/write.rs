@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use fjall::OwnedWriteBatch;
 use qcn_ledger::Outcome;
 use qcn_types::{
-    Certificate, Evidence, Height, Slot, Transaction, TransactionId, VerifiedBlock, encode,
+    Certificate, Committee, Epoch, Evidence, Height, Slot, Transaction, TransactionId,
+    VerifiedBlock, encode,
 };
 
 use super::bodies::{Bodies, Place};
+use super::keys::Moment;
 use super::records::{
     ArrivalRecord, BlockSummary, CheckpointRecord, EvidenceRecord, Executed, Placement, receiver,
 };
@@ -44,7 +46,7 @@ impl Archive {
     pub fn add_block(&self, block: &VerifiedBlock) -> Result<(), ArchiveError> {
         let inner = self.inner()?;
         inner.add_blocks(&mut inner.lock(), std::slice::from_ref(block))?;
-        self.0.highest_round.fetch_max(block.reference().round.0, Ordering::AcqRel);
+        self.note_rounds(std::slice::from_ref(block));
         Ok(())
     }
 
@@ -69,9 +71,8 @@ impl Archive {
         if !executed.outcomes.is_empty() {
             inner.list(writer, height, listed)?;
         }
-        self.0.last_height.fetch_max(height.0, Ordering::AcqRel);
-        let rounds = executed.blocks.iter().map(|block| block.reference().round.0);
-        self.0.highest_round.fetch_max(rounds.max().unwrap_or(0), Ordering::AcqRel);
+        self.shared.last_height.fetch_max(height.0, Ordering::AcqRel);
+        self.note_rounds(&executed.blocks);
         Ok(())
     }
 
@@ -87,19 +88,29 @@ impl Archive {
         if !inner.index.contains_key(key)? {
             inner.index.insert(key, encode(certificate))?;
         }
-        self.0.certified_height.fetch_max(height.0, Ordering::AcqRel);
+        self.shared.certified_height.fetch_max(height.0, Ordering::AcqRel);
         Ok(())
     }
 
-    /// Keeps how a leader slot was decided.
+    /// Keeps who attests the checkpoints of an epoch, so that proofs of it can be told apart from
+    /// those of later committees.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn add_committee(&self, committee: &Committee) -> Result<(), ArchiveError> {
+        let key = keys::of_committee(committee.epoch());
+        Ok(self.inner()?.index.insert(key, encode(committee))?)
+    }
+
+    /// Keeps how a leader slot of the handle's epoch was decided.
     ///
     /// # Errors
     /// [`ArchiveError`].
     pub fn add_decision(&self, slot: Slot, skipped: bool) -> Result<(), ArchiveError> {
-        Ok(self.inner()?.index.insert(keys::of_decision(slot), [u8::from(skipped)])?)
+        Ok(self.inner()?.index.insert(keys::of_decision(self.epoch, slot), [u8::from(skipped)])?)
     }
 
-    /// Keeps evidence that was proven here and is not committed yet, up to a bound.
+    /// Keeps evidence that was proven here in the handle's epoch and is not committed yet, up to a bound.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -107,7 +118,7 @@ impl Archive {
         let inner = self.inner()?;
         let writer = &mut inner.lock();
         let mut batch = inner.begin(writer)?;
-        inner.put_evidence(&mut batch, evidence, None)?;
+        inner.put_evidence(&mut batch, self.epoch, evidence, None)?;
         inner.commit(writer, batch)
     }
 }
@@ -117,8 +128,8 @@ impl Inner {
     fn begin(&self, writer: &mut Writer) -> Result<OwnedWriteBatch, ArchiveError> {
         let mut batch = self.database.batch();
         writer.bodies.forget();
-        if let Some((number, highest_round)) = writer.bodies.roll()? {
-            batch.insert(&self.index, keys::of_segment(number), encode(&highest_round));
+        if let Some((number, last)) = writer.bodies.roll()? {
+            batch.insert(&self.index, keys::of_segment(number), encode(&last));
         }
         Ok(batch)
     }
@@ -145,15 +156,17 @@ impl Inner {
 
     fn has_block(&self, bodies: &Bodies, block: &VerifiedBlock) -> Result<bool, ArchiveError> {
         let found = self.block_place(&block.reference().digest)?;
-        Ok(found.is_some_and(|(_, place)| bodies.holds(&place)))
+        Ok(found.is_some_and(|(.., place)| bodies.holds(&place)))
     }
 
     fn put_block(&self, batch: &mut OwnedWriteBatch, bodies: &mut Bodies, block: &VerifiedBlock) {
         let reference = block.reference();
         let place: Place = bodies.push(block);
         let summary = BlockSummary::of(reference, block, place.bytes as usize);
-        batch.insert(&self.index, keys::of_block(&reference), encode(&summary));
-        let found = encode(&(reference.round, reference.author, place));
+        let epoch = block.body.epoch;
+        batch.insert(&self.index, keys::of_block(epoch, &reference), encode(&summary));
+        let moment = Moment::of(epoch, reference.round);
+        let found = encode(&(moment, reference.author, place));
         batch.insert(&self.index, keys::of_digest(keys::BLOCK, &reference.digest), found);
     }
 
@@ -175,10 +188,14 @@ impl Inner {
             batch.insert(&self.index, key, encode(&placement));
         }
         for proof in evidence {
-            self.put_evidence(batch, proof, Some(height))?;
+            self.put_evidence(batch, header.epoch, proof, Some(height))?;
         }
         for leader in leaders {
-            batch.insert(&self.index, keys::of_decision(leader.slot()), [u8::from(false)]);
+            batch.insert(
+                &self.index,
+                keys::of_decision(header.epoch, leader.slot()),
+                [u8::from(false)],
+            );
         }
         let record = CheckpointRecord {
             header: *header,
@@ -277,6 +294,7 @@ impl Inner {
     fn put_evidence(
         &self,
         batch: &mut OwnedWriteBatch,
+        epoch: Epoch,
         evidence: &Evidence,
         height: Option<Height>,
     ) -> Result<(), ArchiveError> {
@@ -287,7 +305,7 @@ impl Inner {
             Some(record) => record.height.is_none() && height.is_some(),
         };
         if is_news {
-            let record = EvidenceRecord { evidence: evidence.clone(), height };
+            let record = EvidenceRecord { epoch, evidence: evidence.clone(), height };
             batch.insert(&self.index, key, encode(&record));
         }
         Ok(())

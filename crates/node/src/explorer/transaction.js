@@ -13,6 +13,7 @@ const STATUS = { pending: ["wait", "pending"], executed: ["wait", "executed"], f
 const ARRIVALS = {
   in_flight: ["wait", "in flight", "sent, and not applied there yet"],
   arrived: ["good", "arrived", "the receiver has it"],
+  forwarded: ["warn", "forwarded", "the receiver belongs to another shard now: it goes there"],
   bounced: ["warn", "bounced", "the receiver cannot hold it: it goes back, less the fee"],
   burned: ["bad", "burned", "nobody can hold it"],
   elsewhere: ["off", "not known here", "this node does not host that shard"],

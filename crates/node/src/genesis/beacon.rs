@@ -6,7 +6,7 @@ use qcn_crypto::{ChainId, Role};
 use qcn_ledger::{
     BeaconGenesis, BeaconGenesisError, BeaconParameters, Founder, Identity, KeySchemes, Ledger,
 };
-use qcn_types::{Bounded, Layout, Weight};
+use qcn_types::{Bounded, Committee, EpochPlan, Layout, Member, Weight};
 
 use super::{EpochsContent, GenesisBeacon, GenesisContent, GenesisValidator, epoch_seed};
 use crate::document::Problem;
@@ -38,6 +38,22 @@ pub(super) fn begin(
         Problem::new(place, error.to_string(), "change it accordingly")
     })?;
     Ok(Some(GenesisBeacon { ledger, plan: Arc::new(plan) }))
+}
+
+/// A committee of a plan with the names by which people know its members: those of the genesis, in
+/// the order of the register.
+pub(crate) fn named(
+    names: &[String],
+    plan: &EpochPlan,
+    committee: &Committee,
+) -> Option<Committee> {
+    let of_key = |member: &Member| {
+        let planned = plan.validators.iter().find(|it| it.key == member.key);
+        let name = planned.and_then(|planned| names.get(planned.number as usize));
+        Member { name: name.unwrap_or(&member.name).clone(), ..member.clone() }
+    };
+    let members = committee.members().iter().map(of_key).collect();
+    Committee::new(committee.shard(), committee.epoch(), members).ok()
 }
 
 fn parameters(content: &GenesisContent, seats: u16, epochs: &EpochsContent) -> BeaconParameters {

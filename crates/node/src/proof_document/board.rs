@@ -3,12 +3,18 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use qcn_crypto::to_hex;
-use qcn_types::{Announcement, Epoch, encode};
+use qcn_types::{Announcement, Epoch, EpochPlan, encode};
 
 /// The announcements of all epochs from the second one (epoch 1) on, as documents have them. Clones
 /// show the same.
 #[derive(Clone, Debug, Default)]
-pub struct AnnouncementBoard(Arc<RwLock<Vec<String>>>);
+pub struct AnnouncementBoard(Arc<RwLock<Vec<Announced>>>);
+
+#[derive(Debug)]
+struct Announced {
+    text: String,
+    plan: Arc<EpochPlan>,
+}
 
 impl AnnouncementBoard {
     /// For the runtime: the beacon has announced an epoch. Says whether it was the next one: what
@@ -17,7 +23,8 @@ impl AnnouncementBoard {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let is_next = announcement.plan.epoch.0 == all.len() as u64 + 1;
         if is_next {
-            all.push(to_hex(&encode(announcement)));
+            let plan = Arc::new(announcement.plan.clone());
+            all.push(Announced { text: to_hex(&encode(announcement)), plan });
         }
         is_next
     }
@@ -27,6 +34,14 @@ impl AnnouncementBoard {
     pub fn up_to(&self, epoch: Epoch) -> Vec<String> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let count = usize::try_from(epoch.0).unwrap_or(usize::MAX).min(all.len());
-        all[..count].to_vec()
+        all[..count].iter().map(|announced| announced.text.clone()).collect()
+    }
+
+    /// The plan of an epoch that was announced.
+    #[must_use]
+    pub fn plan(&self, epoch: Epoch) -> Option<Arc<EpochPlan>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let place = usize::try_from(epoch.0.checked_sub(1)?).ok()?;
+        all.get(place).map(|announced| Arc::clone(&announced.plan))
     }
 }

@@ -9,7 +9,7 @@ use qcn_types::{CommitteeKeys, Epoch, EpochPlan, ShardId, decode};
 
 use super::check::{check_body, check_head, check_no_epochs, signed_in};
 use super::{Claims, ProofDocument, ProofDocumentError};
-use crate::genesis::{Genesis, GenesisFileError};
+use crate::genesis::{Genesis, GenesisFileError, named};
 
 /// The committees of a genesis, and the plan from which those of later epochs follow.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct Trusted {
     /// That of the first epoch; nothing if committees never change.
     plan: Option<Arc<EpochPlan>>,
     account_schemes: BTreeSet<Scheme>,
+    names: Arc<[String]>,
 }
 
 /// What a document shows that passed.
@@ -51,6 +52,7 @@ impl Trusted {
             committees: genesis.shard_keys()?,
             plan: genesis.beacon().map(|beacon| Arc::clone(&beacon.plan)),
             account_schemes: genesis.content().schemes.of(Role::Account).clone(),
+            names: genesis.names(),
         })
     }
 
@@ -110,6 +112,9 @@ impl Trusted {
             (None, None) => Ok(self.committees[0].clone()),
             (None, Some(epochs)) => {
                 let keys = epochs.keys(shard, epoch)?;
+                let plan = epochs.plan(epoch).ok();
+                let named = plan.and_then(|plan| named(&self.names, plan, keys.committee()));
+                let keys = named.map_or(keys.clone(), |named| keys.with_names_of(named));
                 Ok(keys.with_account_schemes(self.account_schemes.iter().copied()))
             }
         }

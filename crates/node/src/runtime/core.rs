@@ -16,7 +16,7 @@ use qcn_ledger::Ledger;
 use qcn_light::verify_certificate;
 use qcn_shard::{Event, Expected, Input, Output, Refused};
 use qcn_types::{
-    Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, ShardId, Time,
+    Block, BlockBody, BlockHeader, BlockRef, CommitteeKeys, CompactBlock, LaneId, Time,
     Transaction, TransactionId, ValidatorIndex, Verified,
 };
 use tokio::sync::oneshot;
@@ -169,15 +169,19 @@ impl Core {
                 self.hand_in(Input::SyncVerified { from, package, valid });
             }
             Happening::Submitted(checked) => self.submit(checked),
-            Happening::ExpectedOf { source, reply } => {
-                let expected = self.parts.machine.expected(source);
+            Happening::ExpectedOf { lane, reply } => {
+                let expected = self.parts.machine.expected(lane);
                 // The relayer may have given up.
                 let _ = reply.send(expected);
             }
-            Happening::Fetch { to, expected, carries, reply } => {
-                self.fetch(to, &expected, carries, reply);
+            Happening::Fetch { lane, expected, carries, reply } => {
+                self.fetch(lane, &expected, carries, reply);
             }
             Happening::Deliver(delivery) => self.hand_in(Input::Deliver(delivery)),
+            Happening::Announce(announcement) => self.hand_in(Input::Announce(announcement)),
+            Happening::Report(report) => self.hand_in(Input::Report(report)),
+            Happening::Retire => self.hand_in(Input::Retire),
+            Happening::Look(look) => look.at(self.parts.machine.shard()),
             Happening::Log(event) => self.log_says(event),
             Happening::Stop => {}
         }
@@ -334,7 +338,7 @@ impl Core {
     /// Tells a relayer what there is for another shard.
     fn fetch(
         &mut self,
-        to: ShardId,
+        lane: LaneId,
         expected: &Expected,
         carries: bool,
         reply: oneshot::Sender<Found>,
@@ -342,8 +346,8 @@ impl Core {
         if self.stopped.is_some() {
             return;
         }
-        let end = self.parts.machine.lane_end(to);
-        let delivery = if carries { self.parts.machine.delivery(to, expected) } else { None };
+        let end = self.parts.machine.lane_end(lane);
+        let delivery = if carries { self.parts.machine.delivery(lane, expected) } else { None };
         let found = Found { end, delivery: delivery.map(Box::new) };
         if self.barrier.is_some() {
             self.held.push_back(Held::Found(found, reply));

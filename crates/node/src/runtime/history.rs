@@ -13,6 +13,7 @@ use qcn_types::{
 };
 
 use super::archive_writer::{ArchiveWriter, Entry};
+use super::epochs::Teller;
 use crate::api::{Metrics, ReasonLabel, ValidatorLabel};
 use crate::archive::Executed;
 use crate::view::{CertifiedState, Notice, View};
@@ -42,10 +43,17 @@ pub(crate) struct History {
     /// Against whom committed evidence is archived.
     accused: AuthorSet,
     last_checkpoint_unix_ms: u64,
+    /// Where there are epochs: who is told of what ends one.
+    teller: Option<Teller>,
 }
 
 impl History {
-    pub(crate) fn new(writer: ArchiveWriter, view: View, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        writer: ArchiveWriter,
+        view: View,
+        metrics: Metrics,
+        teller: Option<Teller>,
+    ) -> Self {
         Self {
             writer,
             view,
@@ -55,6 +63,7 @@ impl History {
             isolated: AuthorSet::EMPTY,
             accused: AuthorSet::EMPTY,
             last_checkpoint_unix_ms: 0,
+            teller,
         }
     }
 
@@ -86,8 +95,12 @@ impl History {
             Event::Proposed(_)
             | Event::Refused { .. }
             | Event::Diverged { .. }
-            | Event::Opened { .. }
-            | Event::Closed { .. } => {}
+            | Event::Opened { .. } => {}
+            Event::Closed { .. } => {
+                if let Some((teller, closed)) = self.teller.as_ref().zip(shard.closed()) {
+                    teller.closed(closed);
+                }
+            }
             Event::Outgoing => self.view.note_outgoing(),
             Event::Accepted(reference) => self.accepted(reference),
             Event::Executed { header, leaders, blocks, outcomes, received, .. } => {
@@ -103,6 +116,9 @@ impl History {
             }
             Event::Proven(evidence) => {
                 self.metrics.evidence.inc();
+                if let Some(teller) = &self.teller {
+                    teller.proven(&evidence);
+                }
                 self.writer.put(Entry::Evidence(evidence.clone()));
                 self.view.notify(Notice::Evidence(Arc::new(evidence)));
             }

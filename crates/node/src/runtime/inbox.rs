@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use qcn_shard::{Expected, Message, SyncPackage};
+use qcn_shard::{Expected, Message, Shard, SyncPackage};
 use qcn_types::{
-    CompactBlock, Delivery, ShardId, Transaction, TransactionId, ValidatorIndex, Verified,
-    VerifiedBlock, VerifyError,
+    Announcement, CompactBlock, Delivery, LaneId, Report, Transaction, TransactionId,
+    ValidatorIndex, Verified, VerifiedBlock, VerifyError,
 };
 use tokio::sync::oneshot;
 
@@ -37,16 +37,40 @@ pub(crate) enum Happening {
     SyncVerified { from: ValidatorIndex, package: Arc<SyncPackage>, valid: bool },
     /// Transactions whose signatures were checked, in order, and who waits for the answers.
     Submitted(Checked),
-    /// A relayer asks how far the lane from a source is expected to be.
-    ExpectedOf { source: ShardId, reply: oneshot::Sender<Expected> },
-    /// A relayer asks what there is for another shard, and whether to hand it out.
-    Fetch { to: ShardId, expected: Expected, carries: bool, reply: oneshot::Sender<Found> },
+    /// A relayer asks how far a lane is expected to be, which has the name that this end gives it.
+    ExpectedOf { lane: LaneId, reply: oneshot::Sender<Expected> },
+    /// A relayer asks what there is on a lane to another shard, and whether to hand it out.
+    Fetch { lane: LaneId, expected: Expected, carries: bool, reply: oneshot::Sender<Found> },
     /// A relayer brings a delivery that was checked.
     Deliver(Box<Verified<Delivery>>),
+    /// The plan of the next epoch, certified by the beacon.
+    Announce(Box<Verified<Announcement>>),
+    /// Something for the beacon.
+    Report(Box<Verified<Report>>),
+    /// The epoch is over, and nobody needs its rounds any more.
+    Retire,
+    /// Somebody asks for something that the machine has.
+    Look(Look),
     /// The log has something to say.
     Log(LogEvent),
     /// Stop, and drop everything.
     Stop,
+}
+
+/// A question to the machine, and the way of the answer.
+pub(crate) struct Look(Box<dyn FnOnce(&Shard) + Send>);
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Look")
+    }
+}
+
+impl Look {
+    /// Looks.
+    pub(crate) fn at(self, shard: &Shard) {
+        (self.0)(shard);
+    }
 }
 
 /// What became of a submission's signatures.
@@ -81,6 +105,18 @@ impl Post {
     /// Puts something in. If the core is gone, so is its interest.
     pub(crate) fn put(&self, happening: Happening) {
         let _ = self.sender.send(happening);
+    }
+
+    /// What the machine says to a question; nothing if the core is gone.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Shard) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        // Whoever asked may have given up.
+        let look = move |shard: &Shard| drop(reply.send(question(shard)));
+        self.put(Happening::Look(Look(Box::new(look))));
+        answer.await.ok()
     }
 }
 

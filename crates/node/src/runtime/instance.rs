@@ -6,47 +6,104 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use qcn_crypto::SigningKey;
-use qcn_ledger::Territory;
-use qcn_shard::{Shard, ShardConfig, Start};
-use qcn_types::{CommitteeKeys, ShardId, ValidatorIndex};
+use qcn_crypto::{Digest, SigningKey};
+use qcn_ledger::{GenesisAccount, Territory};
+use qcn_shard::{Closed, Opening, Record, Shard, ShardConfig, Start};
+use qcn_types::{CommitteeKeys, Epoch, ShardId, ValidatorIndex};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::archive_writer::ArchiveWriter;
 use super::core::{Core, Parts};
+use super::envelope::Station;
+use super::epochs::{Teller, Told};
+use super::folders::{archive_folder, log_folder};
 use super::history::History;
 use super::inbox::{Happening, Inbox, Post, inbox};
 use super::machine::{Machine, Meddler};
 use super::seats::{Mesh, Seats};
+use super::stage::Hosted as OnStage;
 use super::submissions::{SubmissionCheck, take_in_submissions};
-use super::{NodeError, archive_folder as folders, core, store_identity};
+use super::{NodeError, archive_folder as folders, core};
 use crate::api::{Hosted, Metrics};
 use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
 use crate::genesis::{Genesis, GenesisShard};
-use crate::storage::{BlockLog, LogWriter, Opened};
+use crate::storage::{BlockLog, LogWriter, Opened, StorageError, StoreIdentity};
 use crate::transport::Transport;
 use crate::view::{NodeStatus, Submission, View};
 
 /// How often a stop that takes long says what it waits for.
 const STOP_NOTICE: Duration = Duration::from_secs(2);
 
-/// Where the block log of a shard is in a data folder.
-#[must_use]
-pub fn log_folder(genesis: &Genesis, data: &Path, shard: ShardId) -> PathBuf {
-    instance_folder(genesis, data, shard).join("log")
+/// What an instance is of, and where it keeps what it must not lose.
+pub(super) struct Place {
+    pub(super) seats: Seats,
+    /// The own seat.
+    pub(super) own: ValidatorIndex,
+    pub(super) keys: CommitteeKeys,
+    pub(super) territory: Territory,
+    /// For the draw of leaders.
+    pub(super) seed: Digest,
+    /// The balances at genesis, in the first epoch.
+    pub(super) accounts: Arc<[GenesisAccount]>,
+    /// What the epoch begins with, if it is not the first of a shard of accounts.
+    pub(super) opening: Option<Opening>,
+    /// Where its log lies.
+    pub(super) log: PathBuf,
 }
 
-/// Where the history of a shard is in a data folder.
-#[must_use]
-pub fn archive_folder(genesis: &Genesis, data: &Path, shard: ShardId) -> PathBuf {
-    instance_folder(genesis, data, shard).join("archive")
+impl Place {
+    /// A shard in the only epoch of a network without epochs.
+    pub(super) fn of_genesis(
+        genesis: &Genesis,
+        data: &Path,
+        shard: &GenesisShard,
+        keys: &CommitteeKeys,
+        own: ValidatorIndex,
+    ) -> Self {
+        let layout = Arc::clone(genesis.layout());
+        Self {
+            seats: Seats::of(shard),
+            own,
+            keys: keys.clone(),
+            territory: Territory::new(layout, shard.id).expect("the shard is one of the layout's"),
+            seed: genesis.seed(),
+            accounts: Arc::clone(&shard.accounts),
+            opening: None,
+            log: log_folder(genesis, data, Station { shard: shard.id, epoch: Epoch(0) }),
+        }
+    }
+
+    pub(super) fn identity(&self) -> Result<StoreIdentity, StorageError> {
+        StoreIdentity::of(&self.keys, self.own).ok_or(StorageError::WrongKeys { own: self.own })
+    }
 }
 
-/// The only shard has the data folder for itself; of several each has a folder in it.
-fn instance_folder(genesis: &Genesis, data: &Path, shard: ShardId) -> PathBuf {
-    if genesis.shards().len() == 1 { data.to_owned() } else { data.join(format!("shard-{shard}")) }
+/// What stays of a shard from epoch to epoch in this node.
+#[derive(Clone)]
+pub(super) struct Keeping {
+    pub(super) archive: Archive,
+    pub(super) metrics: Metrics,
+}
+
+impl Keeping {
+    /// Opens the history of a shard.
+    pub(super) fn open(
+        genesis: &Genesis,
+        config: &NodeConfig,
+        shard: ShardId,
+        node_metrics: &Metrics,
+    ) -> Result<Self, NodeError> {
+        let archive = folders::open(
+            &archive_folder(genesis, &config.data, shard),
+            genesis.chain(),
+            Retention { keep_checkpoints: config.storage.keep_checkpoints },
+        )?;
+        let is_only = genesis.shards().len() == 1 && genesis.beacon().is_none();
+        let metrics = if is_only { node_metrics.clone() } else { Metrics::of_shard(shard) };
+        Ok(Self { archive, metrics })
+    }
 }
 
 /// An instance whose disks are open and which does not run yet.
@@ -55,8 +112,7 @@ pub(super) struct Prepared {
     own: ValidatorIndex,
     keys: CommitteeKeys,
     view: View,
-    archive: Archive,
-    metrics: Metrics,
+    keeping: Keeping,
     machine: Shard,
     history: History,
     log: LogWriter,
@@ -66,49 +122,43 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens the log and the history, and brings the machine up to where the log ends.
+    /// Opens the log, and brings the machine up to where it ends. Whoever follows the epochs is
+    /// told of what ends one.
     pub(super) fn open(
         genesis: &Genesis,
-        config: &NodeConfig,
-        shard: &GenesisShard,
-        keys: &CommitteeKeys,
-        own: ValidatorIndex,
-        node_metrics: &Metrics,
+        place: Place,
+        keeping: Keeping,
+        told: Option<mpsc::UnboundedSender<Told>>,
     ) -> Result<Self, NodeError> {
-        let (view, submissions) = View::seated(keys.clone(), own, shard.seats.clone());
+        let members = place.seats.members().to_vec();
+        let (view, submissions) = View::seated(place.keys.clone(), place.own, members);
         let (post, inbox) = inbox();
-        let opened = open_log(genesis, config, keys, own)?;
-        let archive = folders::open(
-            &archive_folder(genesis, &config.data, shard.id),
-            genesis.chain(),
-            Retention { keep_checkpoints: config.storage.keep_checkpoints },
-        )?;
-        let is_one_of_several = genesis.shards().len() > 1;
-        let metrics =
-            if is_one_of_several { Metrics::of_shard(shard.id) } else { node_metrics.clone() };
-        let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone())?;
-        let mut history = History::new(writer, view.clone(), metrics.clone());
+        let opened = open_log(&place)?;
+        let station = place.seats.station();
+        let needs_opening = station.epoch > Epoch(0) && place.opening.is_none();
+        if needs_opening && !ends_an_epoch(&opened.start) {
+            return Err(NodeError::NoOpening(station.shard));
+        }
+        let archive = keeping.archive.at_epoch(station.epoch);
+        let writer = ArchiveWriter::spawn(archive, keeping.metrics.clone())?;
+        let teller = told.map(|told| Teller { station, told });
+        let mut history = History::new(writer, view.clone(), keeping.metrics.clone(), teller);
         if let Start::Restarted(records) | Start::Suspect(records) = &opened.start {
             records.iter().for_each(|record| history.keep(record));
         }
-        let machine = Shard::new(
-            core::now(),
-            shard_config(genesis, shard, keys.clone(), own)?,
-            opened.start,
-        )?;
+        let (seats, own, keys) = (place.seats.clone(), place.own, place.keys.clone());
+        let machine = Shard::new(core::now(), shard_config(genesis, place)?, opened.start)?;
         history.begin(&machine);
         let log = {
             let post = post.clone();
             LogWriter::spawn(opened.log, move |event| post.put(Happening::Log(event)))
         };
-        let (seats, keys) = (Seats::of(shard), keys.clone());
         Ok(Self {
             seats,
             own,
             keys,
             view,
-            archive,
-            metrics,
+            keeping,
             machine,
             history,
             log,
@@ -118,12 +168,17 @@ impl Prepared {
         })
     }
 
+    /// The end of the epoch, if its log has it.
+    pub(super) fn end(&self) -> Option<Closed> {
+        self.machine.closed()
+    }
+
     /// What the API shows of it.
     pub(super) fn hosted(&self) -> Hosted {
         Hosted {
             view: self.view.clone(),
-            archive: self.archive.clone(),
-            metrics: self.metrics.clone(),
+            archive: self.keeping.archive.at_epoch(self.seats.station().epoch),
+            metrics: self.keeping.metrics.clone(),
         }
     }
 
@@ -133,19 +188,19 @@ impl Prepared {
         transport: &Transport,
         signing: SigningKey,
         meddler: Option<Box<dyn Meddler>>,
-        tasks: &mut JoinSet<()>,
     ) -> Result<Instance, NodeError> {
+        let mut tasks = JoinSet::new();
         let check = SubmissionCheck { keys: self.keys.clone(), post: self.post.clone() };
         tasks.spawn(take_in_submissions(self.submissions, check));
         let core = Core::new(Parts {
             machine: Machine::new(self.machine, meddler),
-            keys: self.keys,
+            keys: self.keys.clone(),
             signing,
             log: self.log,
             mesh: Mesh::new(transport.clone(), self.seats.clone()),
             view: self.view.clone(),
             history: self.history,
-            metrics: self.metrics.clone(),
+            metrics: self.keeping.metrics.clone(),
             post: self.post.clone(),
         });
         let name = format!("core-{}-{}", self.seats.shard(), self.own);
@@ -155,11 +210,12 @@ impl Prepared {
         })?;
         Ok(Instance {
             seats: self.seats,
+            keys: self.keys,
             view: self.view,
-            archive: self.archive,
-            metrics: self.metrics,
+            keeping: self.keeping,
             post: self.post,
             core,
+            tasks,
         })
     }
 }
@@ -167,11 +223,12 @@ impl Prepared {
 /// A running instance.
 pub(super) struct Instance {
     seats: Seats,
+    keys: CommitteeKeys,
     view: View,
-    archive: Archive,
-    metrics: Metrics,
+    keeping: Keeping,
     post: Post,
     core: JoinHandle<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Instance {
@@ -179,20 +236,27 @@ impl Instance {
         &self.seats
     }
 
-    pub(super) const fn view(&self) -> &View {
-        &self.view
+    pub(super) const fn keys(&self) -> &CommitteeKeys {
+        &self.keys
     }
 
-    pub(super) const fn archive(&self) -> &Archive {
-        &self.archive
-    }
-
-    pub(super) const fn metrics(&self) -> &Metrics {
-        &self.metrics
+    pub(super) const fn keeping(&self) -> &Keeping {
+        &self.keeping
     }
 
     pub(super) const fn post(&self) -> &Post {
         &self.post
+    }
+
+    /// What frames and relayers need of it.
+    pub(super) fn on_stage(&self) -> OnStage {
+        let (seats, post, view) = (self.seats.clone(), self.post.clone(), self.view.clone());
+        OnStage { seats, post, view }
+    }
+
+    /// Runs something for as long as it runs.
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     pub(super) fn tell_to_stop(&self) {
@@ -200,7 +264,8 @@ impl Instance {
     }
 
     /// Waits until its log is closed.
-    pub(super) async fn join(self) {
+    pub(super) async fn join(mut self) {
+        self.tasks.shutdown().await;
         let core = self.core;
         let mut joining = tokio::task::spawn_blocking(move || core.join().is_ok());
         let joined = loop {
@@ -238,42 +303,33 @@ pub(super) fn watched(view: &View, run: impl FnOnce()) {
     }
 }
 
-fn open_log(
-    genesis: &Genesis,
-    config: &NodeConfig,
-    keys: &CommitteeKeys,
-    own: ValidatorIndex,
-) -> Result<Opened, NodeError> {
-    let identity = store_identity(keys, own)?;
-    let shard = keys.committee().shard();
-    let folder = log_folder(genesis, &config.data, shard);
-    let opened = BlockLog::open(&folder, &identity, keys, &territory(genesis, shard), own)?;
+/// Whether what is in a log ends with the certified end of the epoch.
+fn ends_an_epoch(start: &Start) -> bool {
+    let (Start::Restarted(records) | Start::Suspect(records)) = start else { return false };
+    let is_end =
+        |record: &Record| matches!(record, Record::Snapshot { package, .. } if package.is_last());
+    records.iter().any(is_end)
+}
+
+fn open_log(place: &Place) -> Result<Opened, NodeError> {
+    let identity = place.identity()?;
+    let opened = BlockLog::open(&place.log, &identity, &place.keys, &place.territory, place.own)?;
     tracing::info!("{}", opened.report);
     Ok(opened)
 }
 
-fn territory(genesis: &Genesis, shard: ShardId) -> Territory {
-    let layout = Arc::clone(genesis.layout());
-    Territory::new(layout, shard).expect("the shard is one of the layout's")
-}
-
-fn shard_config(
-    genesis: &Genesis,
-    shard: &GenesisShard,
-    keys: CommitteeKeys,
-    own: ValidatorIndex,
-) -> Result<ShardConfig, NodeError> {
+fn shard_config(genesis: &Genesis, place: Place) -> Result<ShardConfig, NodeError> {
     let mut nonce = [0; 8];
     aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| std::io::Error::other("no entropy for the recovery nonce"))?;
     Ok(ShardConfig {
-        territory: territory(genesis, shard.id),
-        keys,
-        own,
-        seed: genesis.seed(),
+        territory: place.territory,
+        keys: place.keys,
+        own: place.own,
+        seed: place.seed,
         consensus: genesis.consensus(),
-        accounts: Arc::clone(&shard.accounts),
-        opening: None,
+        accounts: place.accounts,
+        opening: place.opening,
         snapshot_interval: genesis.snapshot_interval(),
         nonce: u64::from_le_bytes(nonce),
         replays_events: true,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use qcn_shard::{Expected, Input, Output, Shard};
-use qcn_types::{Delivery, LaneEnd, LaneId, ShardId, Time};
+use qcn_types::{Delivery, LaneEnd, LaneId, Time};
 
 /// Stands between the machine of a node and everything else, to make it depart from the protocol.
 ///
@@ -45,23 +45,19 @@ impl Machine {
     }
 
     /// What a relayer is to carry to another shard: it makes a certificate, and keeps it.
-    pub(crate) fn delivery(&mut self, to: ShardId, expected: &Expected) -> Option<Delivery> {
-        self.shard.delivery(self.lane_to(to), expected)
+    pub(crate) fn delivery(&mut self, lane: LaneId, expected: &Expected) -> Option<Delivery> {
+        self.shard.delivery(lane, expected)
     }
 
-    /// How far what comes from another shard will be once the blocks in the DAG are executed.
-    pub(crate) fn expected(&self, source: ShardId) -> Expected {
-        self.shard.expected(self.lane_to(source))
+    /// How far what comes on a lane will be once the blocks in the DAG are executed. It has the
+    /// name that this end gives it.
+    pub(crate) fn expected(&self, lane: LaneId) -> Expected {
+        self.shard.expected(lane)
     }
 
-    /// The certified end of the lane to another shard.
-    pub(crate) fn lane_end(&self, to: ShardId) -> Option<LaneEnd> {
-        self.shard.lane_end(self.lane_to(to)).copied()
-    }
-
-    /// A network whose layout never changes has one lane for each pair.
-    fn lane_to(&self, peer: ShardId) -> LaneId {
-        self.shard.ledger().territory().lane_to(peer)
+    /// The certified end of a lane to another shard.
+    pub(crate) fn lane_end(&self, lane: LaneId) -> Option<LaneEnd> {
+        self.shard.lane_end(lane).copied()
     }
 
     pub(crate) fn handle(&mut self, now: Time, input: Input) {

@@ -1,9 +1,10 @@
 //! Carrying receipts from shard to shard (DESIGN section 7).
 //!
-//! There is one task for each lane into a shard that this node hosts. It asks the own instance of
-//! the destination how far the lane is expected to be, counting what is on its way, and the source
-//! for what is certified beyond that: the own instance, if this node has a seat there too, else
-//! another validator that has one, over the network. What it gets is checked against the source's
+//! There is one task for each lane into a shard that this node hosts, from the shards of its epoch
+//! and from those of the epoch before. It asks the own instance of the destination how far the lane
+//! is expected to be, counting what is on its way, and the source for what is certified beyond
+//! that: the own instance, if there is one at that moment, else another validator that has a seat
+//! there, over the network. What it gets is checked against the source's
 //! committee beside the core, and handed to the destination. When it does so, [`pace`] decides.
 //!
 //! **Invariants**
@@ -21,13 +22,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use qcn_shard::Expected;
 use qcn_shard::pace::{self, Pace};
-use qcn_types::{CommitteeKeys, Delivery, ValidatorIndex, encode};
+use qcn_types::{CommitteeKeys, Delivery, LaneId, ValidatorIndex, encode};
 use tokio::sync::{oneshot, watch};
 
 pub(crate) use self::answers::Answers;
 use super::envelope::{Envelope, Found, Lane, RelayMessage};
 use super::inbox::{Happening, Post};
 use super::seats::Seats;
+use super::stage::Stage;
 use crate::api::Metrics;
 use crate::transport::{Class, Transport};
 
@@ -43,40 +45,25 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long an own core may take to answer. It may be held up by its disk.
 const CORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a lane comes from, for one relayer.
-pub(crate) enum Source {
-    /// An instance of this node, and when it has something new.
-    Here(Post, watch::Receiver<u64>),
-    /// Other validators with a seat in it.
-    There(Distant),
-}
+/// An instance of this node that a lane comes from, and when it has something new.
+struct Here(Post, watch::Receiver<u64>);
 
-/// The validators of a source in which this node has no seat.
-pub(crate) struct Distant {
-    pub(crate) transport: Transport,
-    pub(crate) answers: Arc<Answers>,
-    pub(crate) validators: Vec<ValidatorIndex>,
-    /// Which of them is asked.
+/// The validators of a source, where this node has no instance of it.
+struct Distant {
+    transport: Transport,
+    answers: Arc<Answers>,
+    validators: Vec<ValidatorIndex>,
+    /// Which of them is asked. Each relayer begins with another one, so that one that is faulty is
+    /// asked by few.
     turn: usize,
-}
-
-impl Distant {
-    /// Each relayer begins with another validator, so that one that is faulty is asked by few.
-    pub(crate) fn new(
-        transport: Transport,
-        answers: Arc<Answers>,
-        source: &Seats,
-        own: ValidatorIndex,
-    ) -> Self {
-        let validators = source.members().to_vec();
-        Self { transport, answers, validators, turn: own.position() }
-    }
 }
 
 /// One lane into a shard of this node.
 pub(crate) struct Relayer {
     lane: Lane,
-    source: Source,
+    stage: Stage,
+    here: Option<Here>,
+    distant: Distant,
     destination: Post,
     /// Of the destination, with those of its sources.
     keys: CommitteeKeys,
@@ -86,10 +73,13 @@ pub(crate) struct Relayer {
 }
 
 /// What a relayer is made of.
-pub(crate) struct RelayerParts<'a> {
-    pub(crate) seats: [&'a Seats; 2],
-    pub(crate) own: ValidatorIndex,
-    pub(crate) source: Source,
+pub(super) struct RelayerParts<'a> {
+    pub(super) seats: [&'a Seats; 2],
+    pub(super) lane: LaneId,
+    pub(super) own: ValidatorIndex,
+    pub(super) stage: Stage,
+    pub(super) transport: Transport,
+    pub(super) answers: Arc<Answers>,
     pub(crate) destination: Post,
     pub(crate) keys: CommitteeKeys,
     pub(crate) metrics: Metrics,
@@ -97,14 +87,23 @@ pub(crate) struct RelayerParts<'a> {
 
 impl Relayer {
     /// A relayer of the lane between two shards, or nothing without a seat in the second.
-    pub(crate) fn new(parts: RelayerParts<'_>) -> Option<Self> {
+    pub(super) fn new(parts: RelayerParts<'_>) -> Option<Self> {
         let [from, to] = parts.seats;
-        let lane = Lane { from: from.shard(), to: to.shard() };
+        let lane = Lane { from: from.station(), to: to.station(), id: parts.lane };
         let sits_in_source = |member| from.seat(member).is_some();
-        let rank = pace::rank([lane.from, lane.to], to.members(), sits_in_source, parts.own)?;
+        let numbers = [lane.id.own, lane.id.peer];
+        let rank = pace::rank(numbers, to.members(), sits_in_source, parts.own)?;
+        let distant = Distant {
+            transport: parts.transport,
+            answers: parts.answers,
+            validators: from.members().iter().copied().filter(|it| *it != parts.own).collect(),
+            turn: parts.own.position(),
+        };
         Some(Self {
             lane,
-            source: parts.source,
+            stage: parts.stage,
+            here: None,
+            distant,
             destination: parts.destination,
             keys: parts.keys,
             metrics: parts.metrics,
@@ -126,14 +125,23 @@ impl Relayer {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// Finds the own instance of the source, which may come and go.
+    fn find_source(&mut self) {
+        let hosted = self.stage.hosted(self.lane.from);
+        if hosted.is_none() || self.here.is_none() {
+            self.here = hosted.map(|it| Here(it.post, it.view.outgoing()));
+        }
+    }
+
     /// Waits until it is time to look again.
     async fn rest(&mut self) {
         let now = self.now_us();
-        if !self.pace.is_first(now) {
+        if !self.pace.is_first(now) || self.lane.from.epoch < self.lane.to.epoch {
             return tokio::time::sleep(PATIENT_LOOK_INTERVAL).await;
         }
-        match &mut self.source {
-            Source::Here(_, news) => {
+        self.find_source();
+        match &mut self.here {
+            Some(Here(_, news)) => {
                 let until_due = self.pace.rests_until().saturating_sub(now);
                 let until_due = Duration::from_micros(until_due);
                 // Once it may carry again, it does so at once.
@@ -143,14 +151,15 @@ impl Relayer {
                     Ok(()) = news.changed() => {}
                 }
             }
-            Source::There(_) => tokio::time::sleep(LOOK_INTERVAL).await,
+            None => tokio::time::sleep(LOOK_INTERVAL).await,
         }
     }
 
     /// Looks whether something is to be carried, and carries it. Nothing if a core did not answer.
     async fn look(&mut self) -> Option<()> {
         let (reply, answer) = oneshot::channel();
-        self.destination.put(Happening::ExpectedOf { source: self.lane.from, reply });
+        let lane = self.lane.id.reversed();
+        self.destination.put(Happening::ExpectedOf { lane, reply });
         let expected = within(CORE_TIMEOUT, answer).await?;
         let now = self.now_us();
         // Who would carry something asks for it at once.
@@ -166,8 +175,8 @@ impl Relayer {
         };
         self.pace.carried(now);
         let is_genuine = self.hand_over(*delivery).await;
-        if !is_genuine && let Source::There(distant) = &self.source {
-            distant.blame();
+        if !is_genuine && self.here.is_none() {
+            self.distant.blame();
             return self.ask_another();
         }
         Some(())
@@ -175,17 +184,15 @@ impl Relayer {
 
     async fn ask(&mut self, expected: Expected, carries: bool) -> Option<Found> {
         let lane = self.lane;
-        match &mut self.source {
-            Source::Here(source, _) => ask_here(source, lane, expected, carries).await,
-            Source::There(distant) => distant.ask(lane, expected, carries).await,
+        match &self.here {
+            Some(Here(source, _)) => ask_here(source, lane, expected, carries).await,
+            None => self.distant.ask(lane, expected, carries).await,
         }
     }
 
     /// Whoever does not lead on is asked no more for now: it may be behind, or faulty.
     fn ask_another(&mut self) -> Option<()> {
-        if let Source::There(distant) = &mut self.source {
-            distant.turn = distant.turn.wrapping_add(1);
-        }
+        self.distant.turn = self.distant.turn.wrapping_add(1);
         Some(())
     }
 
@@ -200,11 +207,11 @@ impl Relayer {
             let is_genuine = verified.is_ok();
             match verified {
                 Ok(delivery) => {
-                    metrics.carried(lane.from, receipts);
+                    metrics.carried(lane.from.shard, receipts);
                     destination.put(Happening::Deliver(Box::new(delivery)));
                 }
                 Err(error) => {
-                    tracing::debug!(from = %lane.from, to = %lane.to, %error, "a false delivery");
+                    tracing::debug!(from = %lane.from.shard, to = %lane.to.shard, %error, "a false delivery");
                 }
             }
             // The task may have ended.
@@ -245,7 +252,7 @@ impl Distant {
 /// What an own instance has.
 async fn ask_here(post: &Post, lane: Lane, expected: Expected, carries: bool) -> Option<Found> {
     let (reply, answer) = oneshot::channel();
-    post.put(Happening::Fetch { to: lane.to, expected, carries, reply });
+    post.put(Happening::Fetch { lane: lane.id, expected, carries, reply });
     within(CORE_TIMEOUT, answer).await
 }
 

@@ -1,35 +1,39 @@
 //! Frames that come in: each to the instance that it is for.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use qcn_types::{ShardId, ValidatorIndex, decode, encode};
+use qcn_shard::{Expected, Message};
+use qcn_types::{ValidatorIndex, decode, encode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::envelope::{Envelope, Found, Lane, RelayMessage};
+use super::envelope::{Envelope, Found, Lane, RelayMessage, Station};
+use super::epochs::Told;
 use super::inbox::{Happening, Post};
 use super::relay::Answers;
 use super::seats::Seats;
-use crate::transport::{Received, WaitingPlace};
+use super::stage::Stage;
+use crate::transport::{Budget, Received, WaitingPlace};
 
-/// An instance of this node.
-pub(super) struct Destination {
-    pub(super) seats: Seats,
-    pub(super) post: Post,
-}
+/// How many times a second a validator may ask for announcements, or about lanes that nobody has.
+const MAX_EPOCH_ASKS_PER_SECOND: u64 = 4;
 
 /// Decodes what peers send and hands it on. What does not decode, or is for a shard in which the
-/// peer or this node has no seat, is the peer's fault.
+/// peer or this node has no seat, is the peer's fault. What is of an epoch that this node does not
+/// know, or has left behind, is nobody's: one of the two is late.
 pub(super) struct Router {
     /// Counts against a peer what it should not have sent.
     pub(super) refuse: Box<dyn Fn(ValidatorIndex) + Send>,
     /// Sends an answer to a peer.
     pub(super) send: Answering,
-    /// Of all shards, hosted here or not.
-    pub(super) seats: Vec<Seats>,
-    pub(super) hosted: Vec<Destination>,
+    pub(super) own: ValidatorIndex,
+    pub(super) stage: Stage,
     pub(super) answers: Arc<Answers>,
+    /// Where there are epochs: whoever follows them.
+    pub(super) told: Option<mpsc::UnboundedSender<Told>>,
+    pub(super) epoch_asks: Mutex<BTreeMap<ValidatorIndex, Budget>>,
 }
 
 /// The way of an answer to a peer.
@@ -48,6 +52,8 @@ pub(super) enum Misdirected {
     TooOften,
     #[error("it answers what was never asked")]
     NeverAsked,
+    #[error("it is nothing that a guest may say")]
+    NoGuest,
 }
 
 impl Router {
@@ -71,29 +77,34 @@ impl Router {
         place: WaitingPlace,
     ) -> Result<(), Misdirected> {
         match envelope {
-            Envelope::Shard(shard, message) => {
-                let destination = self.hosted(shard)?;
-                let seat = destination.seats.seat(from).ok_or(Misdirected::NoSeat)?;
-                // A message keeps the place of its frame until the core takes it.
-                destination.post.put(Happening::Message { from: seat, message, place });
+            Envelope::Shard(station, message) => {
+                let Some(seats) = self.seats(from, station)? else { return Ok(()) };
+                let seat = seats.seat(from).ok_or(Misdirected::NoSeat)?;
+                if let Some(post) = self.hosted(&seats)? {
+                    // A message keeps the place of its frame until the core takes it.
+                    post.put(Happening::Message { from: seat, message, place });
+                }
+                Ok(())
+            }
+            Envelope::Guest(station, message) => {
+                let Some(seats) = self.seats(from, station)? else { return Ok(()) };
+                if !matches!(message, Message::SyncRequest { .. } | Message::ChunkRequest { .. }) {
+                    return Err(Misdirected::NoGuest);
+                }
+                if let Some(post) = self.hosted(&seats)? {
+                    let from = Seats::guest(from);
+                    post.put(Happening::Message { from, message, place });
+                }
+                Ok(())
+            }
+            Envelope::ToGuest(station, message) => {
+                let Some(seats) = self.seats(from, station)? else { return Ok(()) };
+                let seat = seats.seat(from).ok_or(Misdirected::NoSeat)?;
+                self.stage.tell_guest(station, (seat, message));
                 Ok(())
             }
             Envelope::Relay(RelayMessage::Ask { lane, number, expected, carries }) => {
-                let source = self.hosted(lane.from)?;
-                let destination = self.seats.iter().find(|seats| seats.shard() == lane.to);
-                let is_seated = destination.is_some_and(|seats| seats.seat(from).is_some());
-                if !is_seated || lane.from == lane.to {
-                    return Err(Misdirected::NoSeat);
-                }
-                if !self.answers.may_ask(Instant::now(), from, lane) {
-                    return Err(Misdirected::TooOften);
-                }
-                let (reply, found) = oneshot::channel();
-                source.post.put(Happening::Fetch { to: lane.to, expected, carries, reply });
-                let send = Arc::clone(&self.send);
-                // Bounded by the budget, and by the core, which answers or drops each question.
-                tokio::spawn(answer(send, from, lane, number, found, place));
-                Ok(())
+                self.answer_relayer(from, lane, number, (expected, carries), place)
             }
             Envelope::Relay(RelayMessage::Answer { lane, number, found }) => {
                 if self.answers.take(from, lane, number, found) {
@@ -102,12 +113,87 @@ impl Router {
                     Err(Misdirected::NeverAsked)
                 }
             }
+            Envelope::AskEpochs(above) => {
+                self.may_ask(from)?;
+                self.tell(Told::Asked { by: from, above });
+                Ok(())
+            }
+            Envelope::Epochs(announcements) => {
+                if !self.stage.was_asked(from) {
+                    return Err(Misdirected::NeverAsked);
+                }
+                self.tell(Told::Announced { by: from, announcements: announcements.to_vec() });
+                Ok(())
+            }
         }
     }
 
-    fn hosted(&self, shard: ShardId) -> Result<&Destination, Misdirected> {
-        let found = self.hosted.iter().find(|one| one.seats.shard() == shard);
-        found.ok_or(Misdirected::NotHosted)
+    fn answer_relayer(
+        &self,
+        from: ValidatorIndex,
+        lane: Lane,
+        number: u64,
+        (expected, carries): (Expected, bool),
+        place: WaitingPlace,
+    ) -> Result<(), Misdirected> {
+        let (Some(source), Some(seats)) =
+            (self.seats(from, lane.from)?, self.seats(from, lane.to)?)
+        else {
+            return Ok(());
+        };
+        if seats.seat(from).is_none() || !self.stage.is_lane(&lane) {
+            return Err(Misdirected::NoSeat);
+        }
+        let Some(post) = self.hosted(&source)? else { return Ok(()) };
+        if !self.answers.may_ask(Instant::now(), from, lane) {
+            return Err(Misdirected::TooOften);
+        }
+        let (reply, found) = oneshot::channel();
+        post.put(Happening::Fetch { lane: lane.id, expected, carries, reply });
+        let send = Arc::clone(&self.send);
+        // Bounded by the budget, and by the core, which answers or drops each question.
+        tokio::spawn(answer(send, from, lane, number, found, place));
+        Ok(())
+    }
+
+    /// Who sits in a shard; nothing if one of the two nodes is late.
+    fn seats(&self, from: ValidatorIndex, station: Station) -> Result<Option<Seats>, Misdirected> {
+        let seats = self.stage.seats(station);
+        let newest = self.stage.newest();
+        if seats.is_none() && station.epoch > newest && self.told.is_some() {
+            if self.may_ask(from).is_ok() {
+                self.tell(Told::Ahead { who: from, epoch: station.epoch });
+            }
+            return Ok(None);
+        }
+        let is_late = self.told.is_some() && station.epoch < newest;
+        if seats.is_none() && !is_late {
+            return Err(Misdirected::NotHosted);
+        }
+        Ok(seats)
+    }
+
+    /// The core of a shard; nothing if this node has a seat and is late.
+    fn hosted(&self, seats: &Seats) -> Result<Option<Post>, Misdirected> {
+        let hosted = self.stage.hosted(seats.station()).map(|hosted| hosted.post);
+        let is_late = self.told.is_some() && seats.seat(self.own).is_some();
+        if hosted.is_none() && !is_late { Err(Misdirected::NotHosted) } else { Ok(hosted) }
+    }
+
+    fn may_ask(&self, from: ValidatorIndex) -> Result<(), Misdirected> {
+        let now = Instant::now();
+        // Nothing that holds it panics halfway through a change.
+        let mut asks = self.epoch_asks.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = asks.entry(from);
+        let budget = budget.or_insert_with(|| Budget::new(MAX_EPOCH_ASKS_PER_SECOND, now));
+        if budget.try_one(now) { Ok(()) } else { Err(Misdirected::TooOften) }
+    }
+
+    fn tell(&self, told: Told) {
+        if let Some(followers) = &self.told {
+            // Nobody follows any more while the node stops.
+            let _ = followers.send(told);
+        }
     }
 }
 

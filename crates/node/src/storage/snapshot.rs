@@ -223,8 +223,15 @@ fn check_package(
 ) -> Result<(), String> {
     let checkpoint = &package.certificate.checkpoint;
     verify_certificate(&package.certificate, keys).map_err(|error| error.to_string())?;
-    let commit = package.commits.last().map(qcn_consensus::CommitRecord::digest);
-    if checkpoint.height != header.height || commit != Some(checkpoint.commit) {
+    let leads_there = if package.is_last() {
+        // Nothing of the epoch is committed after its end, so the plan stands for the commits.
+        let mut plans = package.plan.iter();
+        plans.next().is_some_and(|plan| plan.digest() == checkpoint.next_epoch)
+    } else {
+        let commit = package.commits.last().map(qcn_consensus::CommitRecord::digest);
+        commit == Some(checkpoint.commit)
+    };
+    if checkpoint.height != header.height || !leads_there {
         return Err("its commits do not lead to its checkpoint".to_owned());
     }
     Ok(())

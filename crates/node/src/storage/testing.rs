@@ -12,8 +12,9 @@ use qcn_ledger::{GenesisAccount, Ledger, Territory};
 use qcn_shard::{Record, SyncPackage};
 use qcn_types::{
     Address, Amount, Attestation, AttestationProof, AuthorSet, Block, BlockBody, BlockHeader,
-    BlockRef, Bounded, Certificate, Checkpoint, Committee, CommitteeKeys, Epoch, Height, Member,
-    Payload, Round, ShardId, ValidatorIndex, VerifiedBlock, Weight, decode, encode, genesis_ref,
+    BlockRef, Bounded, Certificate, Checkpoint, Committee, CommitteeKeys, Epoch, EpochPlan, Height,
+    Layout, Member, Payload, Round, ShardId, ValidatorIndex, VerifiedBlock, Weight, decode, encode,
+    genesis_ref,
 };
 
 use super::StoreIdentity;
@@ -116,6 +117,33 @@ pub(crate) fn snapshot(height: u64, floor: u64, ledger: &Ledger) -> Record {
         chunks: ledger.chunk_count(),
         plan: Bounded::default(),
     };
+    Record::Snapshot {
+        package: Arc::new(package),
+        ledger: Box::new(ledger.clone()),
+        floor: Round(floor),
+    }
+}
+
+/// The certified end of an epoch.
+pub(crate) fn last_snapshot(height: u64, floor: u64, ledger: &Ledger) -> Record {
+    let plan = EpochPlan {
+        epoch: Epoch(EPOCH.0 + 1),
+        seed: Digest([3; 32]),
+        layout: Layout::whole(SHARD),
+        reshardings: Bounded::default(),
+        heirs: Bounded::default(),
+        validators: Bounded::default(),
+        committees: Bounded::default(),
+    };
+    let checkpoint = Checkpoint {
+        shard: SHARD,
+        epoch: EPOCH,
+        height: Height(height),
+        state_root: ledger.state_root(),
+        next_epoch: plan.digest(),
+        ..Checkpoint::default()
+    };
+    let package = SyncPackage::last(certificate(checkpoint), plan, ledger);
     Record::Snapshot {
         package: Arc::new(package),
         ledger: Box::new(ledger.clone()),

@@ -1,4 +1,5 @@
 //! A whole network of several shards in this process, asked over HTTP as a client would.
+#![allow(dead_code, reason = "each of the tests' programs uses some of it")]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,12 +9,14 @@ use qcn_ledger::MIN_FEE;
 use qcn_node::config::NodeConfig;
 use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
 use qcn_node::document::Overwrite;
-use qcn_node::genesis::{Genesis, ShardsContent};
+use qcn_node::genesis::{EpochsContent, Genesis, ShardsContent};
 use qcn_node::keyfile::{self, PassphraseSource};
 use qcn_node::runtime::{Node, NodeError, initialise, log_folder};
 use qcn_node::transport::TransportError;
+use qcn_node::view::View;
+use qcn_node::votes::{Vote, Votes};
 use qcn_types::{
-    Action, Address, Amount, ShardId, Transaction, TransactionBody, TransactionId, encode,
+    Action, Address, Amount, Epoch, ShardId, Transaction, TransactionBody, TransactionId, encode,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -34,6 +37,15 @@ pub struct Plan {
     pub seats: u16,
     /// Where the search for free ports begins; each test has its own.
     pub port: u16,
+    /// How committees change, if they do.
+    pub epochs: Option<EpochsContent>,
+}
+
+impl Plan {
+    /// Where shards split, there are accounts for every part.
+    fn accounts(&self) -> usize {
+        if self.epochs.is_some() { 64 } else { 32 }
+    }
 }
 
 /// An account with money.
@@ -67,11 +79,15 @@ impl Network {
         let _ = std::fs::remove_dir_all(&folder);
         let plan = DevnetPlan {
             weights: vec![1_000; plan.validators],
-            accounts: 32,
+            accounts: plan.accounts(),
             account_scheme: Scheme::Falcon512,
             balance: BALANCE,
             first_port: plan.port,
-            shards: Some(ShardsContent { count: plan.shards, seats: plan.seats, epochs: None }),
+            shards: Some(ShardsContent {
+                count: plan.shards,
+                seats: plan.seats,
+                epochs: plan.epochs,
+            }),
         };
         let (devnet, genesis) = loop {
             let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
@@ -135,7 +151,7 @@ impl Network {
                 .nodes
                 .iter()
                 .flatten()
-                .all(|node| node.views().all(|view| view.certified().is_some()))
+                .all(|node| newest_views(node).iter().all(|view| view.certified().is_some()))
         });
     }
 
@@ -180,8 +196,50 @@ impl Network {
 
     /// Running nodes with a seat in a shard.
     pub fn hosts(&self, shard: ShardId) -> impl Iterator<Item = &Node> {
-        let hosts = move |node: &&Node| node.views().any(|view| view.shard() == shard);
+        let hosts = move |node: &&Node| node.views().iter().any(|view| view.shard() == shard);
         self.nodes.iter().flatten().filter(hosts)
+    }
+
+    /// Waits until shards are certified in an epoch, or a later one, at all nodes that have a seat.
+    pub fn until_epoch(&self, epoch: Epoch, shards: &[ShardId]) {
+        self.until("the shards are in the epoch", |network| {
+            let views: Vec<_> = network.nodes.iter().flatten().flat_map(Node::views).collect();
+            shards.iter().all(|shard| {
+                let of_shard = views.iter().filter(|view| view.shard() == *shard);
+                let is_there = |view: &&View| {
+                    view.keys().committee().epoch() >= epoch && view.certified().is_some()
+                };
+                let there: Vec<_> = of_shard.filter(is_there).collect();
+                let seats = there.first().map(|view| view.keys().committee().len());
+                seats.is_some_and(|seats| there.len() >= seats)
+            })
+        });
+    }
+
+    /// Waits until every node that is up serves in an epoch, or a later one, wherever it has a seat.
+    pub fn until_epoch_of_all_up(&self, epoch: Epoch) {
+        self.until("all nodes that are up are in the epoch", |network| {
+            let is_seated = |shard: &Value| {
+                shard["committee"].as_array().unwrap().iter().any(|seat| seat["own"] == true)
+            };
+            let is_there = |shard: &Value| {
+                let state = &shard["state"];
+                state["epoch"].as_u64() >= Some(epoch.0) && !state["balances"].is_null()
+            };
+            network.nodes.iter().flatten().all(|node| {
+                let body = network.ask_node(node, "/v1/shards").1;
+                let shards = body["shards"].as_array().unwrap();
+                body["epoch"].as_u64() >= Some(epoch.0)
+                    && shards.iter().filter(|shard| is_seated(shard)).all(is_there)
+            })
+        });
+    }
+
+    /// The newest epoch that a node is in.
+    pub fn epoch(&self) -> Epoch {
+        let nodes = self.nodes.iter().flatten();
+        let epochs = nodes.map(|node| self.ask_node(node, "/v1/shards").1["epoch"].as_u64());
+        Epoch(epochs.max().flatten().unwrap())
     }
 
     pub fn node(&self, at: usize) -> &Node {
@@ -219,30 +277,113 @@ impl Network {
         body
     }
 
+    /// What a node answers that can: while an epoch changes there may be none for a moment.
+    pub fn ask_any(&self, path: &str) -> Value {
+        let mut found = None;
+        self.until(path, |network| {
+            let answers = network.nodes.iter().flatten().map(|node| network.ask_node(node, path));
+            found = answers.into_iter().find(|(status, _)| *status == 200).map(|(_, body)| body);
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
     pub fn balance(&self, account: &Account) -> u64 {
-        let path = format!("/v1/accounts/{}", account.address);
-        let body = self.ask(self.shard_of(account), &path);
+        let body = self.ask_any(&format!("/v1/accounts/{}", account.address));
         body["balance"].as_str().unwrap().parse().unwrap()
     }
 
     pub fn submit(&self, from: &Account, to: &Account, amount: u64) -> TransactionId {
-        let shard = self.shard_of(from);
-        let nonce = self.ask(shard, &format!("/v1/accounts/{}", from.address))["next_nonce"]
-            .as_u64()
-            .unwrap();
+        let account = self.ask_any(&format!("/v1/accounts/{}", from.address));
+        let nonce = account["next_nonce"].as_u64().unwrap();
         let action = Action::Transfer { to: to.address, amount: Amount(amount) };
         let body = TransactionBody { sender: from.address, nonce, fee: MIN_FEE, action };
         let context = TransactionBody::signing_context(self.genesis.chain());
         let signature = from.key.sign(&context, &encode(&body)).unwrap();
         let id = body.id();
         let signed = Transaction { body, key: from.key.public_key().clone(), signature };
-        let node = self.hosts(shard).next().expect("some node hosts it");
+        self.until("some node takes it in", |network| {
+            network.nodes.iter().flatten().any(|node| network.hand_in(node, &signed) == 202)
+        });
+        id
+    }
+
+    fn hand_in(&self, node: &Node, signed: &Transaction) -> u16 {
         let url = format!("http://{}/v1/transactions", node.api_address());
         let request = self.agent.post(url).header("content-type", "application/octet-stream");
-        let mut answer = request.send(&encode(&signed)).unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        assert_eq!(answer.status(), 202, "{text}");
-        id
+        request.send(&encode(signed)).unwrap().status().as_u16()
+    }
+
+    /// Every unit of the currency, on accounts, as fees or on its way, as nodes say of all shards
+    /// of the present layout; nothing while they are in different epochs.
+    pub fn total(&self) -> Option<u128> {
+        let of = |node: &Node| self.ask_node(node, "/v1/shards").1;
+        let first = self.nodes.iter().flatten().map(of).next()?;
+        let epoch = first["epoch"].as_u64()?;
+        let mut total = 0_i128;
+        for shard in first["shards"].as_array()? {
+            let shard = ShardId(u32::try_from(shard["shard"].as_u64()?).ok()?);
+            let mut views: Vec<View> = self.nodes.iter().flatten().flat_map(Node::views).collect();
+            let is_it =
+                |view: &View| view.shard() == shard && view.keys().committee().epoch().0 == epoch;
+            views.retain(is_it);
+            let ledger = views.first()?.certified()?.ledger;
+            let supply = ledger.audit().unwrap();
+            total += supply.balances as i128 + supply.fees as i128 + supply.sent as i128
+                - supply.received as i128;
+        }
+        u128::try_from(total).ok()
+    }
+
+    /// Waits until the balances of all shards add up to what there was at genesis.
+    pub fn until_supply_adds_up(&self) {
+        let genesis: u128 = self.genesis.accounts().map(|one| u128::from(one.balance.0)).sum();
+        self.until("everything adds up", |network| network.total() == Some(genesis));
+    }
+
+    /// The numbers of the shards that there are.
+    pub fn shards(&self) -> Vec<u64> {
+        let body = self.ask_any("/v1/shards");
+        let shards = body["shards"].as_array().unwrap().iter();
+        shards.map(|shard| shard["shard"].as_u64().unwrap()).collect()
+    }
+
+    /// An account whose address begins so, that no other call gave.
+    pub fn account_at(&mut self, prefix: &str) -> Account {
+        let free = |account: &&Account| {
+            let text = account.address.to_string();
+            text.starts_with(prefix) && !self.taken.contains(&account.address)
+        };
+        let found = self.accounts.iter().find(free).expect("there are many accounts");
+        self.taken.push(found.address);
+        Account { key: found.key.clone(), address: found.address }
+    }
+
+    /// Pays, and waits until the receiver has it, in whatever shard.
+    pub fn pay(&self, from: &Account, to: &Account, amount: u64) {
+        let before = self.balance(to);
+        let id = self.submit(from, to, amount);
+        let what = format!("{amount} is paid by {id}");
+        let mut looks = 0;
+        self.until(&what, |network| {
+            looks += 1;
+            if looks % 500 == 0 {
+                for node in network.nodes.iter().flatten() {
+                    eprintln!("{}", network.ask_node(node, &format!("/v1/transactions/{id}")).1);
+                }
+            }
+            network.balance(to) == before + amount
+        });
+    }
+
+    /// The operators of all validators vote for something.
+    pub fn vote(&self, vote: Vote) {
+        for config in &self.configs {
+            let data = NodeConfig::read(config).unwrap().data;
+            let mut votes = Votes::read(&data).unwrap();
+            assert!(votes.cast(vote, Duration::from_secs(3_600)));
+            votes.write(&data).unwrap();
+        }
     }
 
     /// What a node says of the arrival of a transfer; one of the receiver's shard knows best.
@@ -290,7 +431,7 @@ impl Network {
         self.until("nothing is on its way", |network| {
             let of_shard = |shard: &qcn_node::genesis::GenesisShard| {
                 let node = network.hosts(shard.id).next()?;
-                let view = node.views().find(|view| view.shard() == shard.id)?;
+                let view = node.views().into_iter().rfind(|view| view.shard() == shard.id)?;
                 Some(view.certified()?.ledger)
             };
             let ledgers: Option<Vec<_>> = network.genesis.shards().iter().map(of_shard).collect();
@@ -311,9 +452,28 @@ impl Network {
     pub fn until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < PATIENCE, "after {PATIENCE:?}: not so that {what}");
+            if begun.elapsed() >= PATIENCE {
+                panic!("after {PATIENCE:?}: not so that {what}\n{}", self.standing());
+            }
             std::thread::park_timeout(LOOK_INTERVAL);
         }
+    }
+
+    /// Where everything stands, for whoever looks for what is wrong.
+    fn standing(&self) -> String {
+        let mut lines = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            for view in node.iter().flat_map(Node::views) {
+                let (committee, status) = (view.keys().committee(), view.status());
+                let certified = view.certified().map(|it| it.certificate.checkpoint.height.0);
+                lines.push(format!(
+                    "node {at}, shard {:?}, epoch {}: certified {certified:?}, {status:?}",
+                    committee.shard(),
+                    committee.epoch()
+                ));
+            }
+        }
+        lines.join("\n")
     }
 
     /// Lets the network run on.
@@ -347,4 +507,15 @@ impl Drop for Network {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// What the newest instance of each shard of a node shows.
+fn newest_views(node: &Node) -> Vec<View> {
+    let views = node.views();
+    let is_newest = |view: &&View| {
+        let epoch = |view: &View| view.keys().committee().epoch();
+        let mut same = views.iter().filter(|other| other.shard() == view.shard());
+        same.all(|other| epoch(other) <= epoch(view))
+    };
+    views.iter().filter(is_newest).cloned().collect()
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use qcn_ledger::Ledger;
 use qcn_types::{
-    Announcement, BEACON, Bounded, Certificate, EpochPlan, Round, Time, Transaction,
+    Announcement, BEACON, BlockRef, Bounded, Certificate, EpochPlan, Round, Time, Transaction,
     ValidatorIndex, Verified, VerifiedBlock,
 };
 
@@ -99,6 +99,20 @@ impl Ending {
     pub(super) fn executed(&mut self, plan: Box<EpochPlan>) {
         self.plan = Some(Arc::from(plan));
     }
+}
+
+/// The blocks of an execution: those behind the announcement were committed and not executed.
+pub(super) fn executed_blocks<'a>(
+    blocks: impl Iterator<Item = &'a VerifiedBlock>,
+) -> Vec<BlockRef> {
+    let mut executed = Vec::new();
+    for block in blocks {
+        executed.push(block.reference());
+        if !block.body.payload.announcement.is_empty() {
+            break;
+        }
+    }
+    executed
 }
 
 impl Shard {

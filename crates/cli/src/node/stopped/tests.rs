@@ -44,7 +44,7 @@ fn a_full_disk_is_waited_for_and_a_divergence_is_not() {
     let view = view();
     let full = NodeStatus { waiting_for: Some("the disk is full".into()), ..NodeStatus::default() };
     view.set_status(full.clone());
-    let mut watching = pin!(watch(std::iter::once(&view)));
+    let mut watching = pin!(watch(|| vec![view.clone()]));
     let mut context = Context::from_waker(Waker::noop());
     assert!(matches!(watching.as_mut().poll(&mut context), Poll::Pending));
     let stopped = Some(DIVERGED.to_owned());

@@ -259,6 +259,7 @@ fn a_node_without_a_certificate_says_so() {
     let mut node = Node::new();
     node.close();
     let config = ApiConfig {
+        announcements: AnnouncementBoard::default(),
         listen: "127.0.0.1:0".parse().unwrap(),
         limits: Limits::default(),
         hosts: Vec::new(),

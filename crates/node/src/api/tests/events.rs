@@ -9,10 +9,10 @@ use crate::archive::Executed;
 use crate::view::{MAX_NOTICE_LAG, Notice};
 
 /// A subscriber that reads event by event.
-struct Subscriber(BufReader<TcpStream>);
+pub(super) struct Subscriber(BufReader<TcpStream>);
 
 impl Subscriber {
-    fn new(node: &Node, query: &str) -> Self {
+    pub(super) fn new(node: &Node, query: &str) -> Self {
         let mut stream = node.raw();
         let request = format!("GET /v1/events{query} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
@@ -27,7 +27,7 @@ impl Subscriber {
     }
 
     /// The next event's name and data.
-    fn next(&mut self) -> Option<(String, Value)> {
+    pub(super) fn next(&mut self) -> Option<(String, Value)> {
         let mut name = String::new();
         loop {
             let mut line = String::new();
@@ -43,7 +43,7 @@ impl Subscriber {
     }
 }
 
-fn executed_notice(one: &Executed) -> Notice {
+pub(super) fn executed_notice(one: &Executed) -> Notice {
     Notice::Executed {
         height: one.header.height,
         checkpoint: one.header.digest(),

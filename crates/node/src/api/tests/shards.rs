@@ -7,12 +7,12 @@ use super::*;
 use crate::testing::validator_key;
 
 /// The same node in a network of two shards, of which it hosts one, or none.
-struct Sharded {
-    node: Node,
+pub(super) struct Sharded {
+    pub(super) node: Node,
     _folder: TestFolder,
 }
 
-fn facts(layout: &Layout) -> Vec<ShardFacts> {
+pub(super) fn facts(layout: &Layout) -> Vec<ShardFacts> {
     let member = |index: u16| Member {
         name: format!("other-{index}"),
         key: validator_key(index).public_key().clone(),
@@ -33,10 +33,11 @@ fn facts(layout: &Layout) -> Vec<ShardFacts> {
 }
 
 impl Sharded {
-    fn hosting(first_shard: bool) -> Self {
+    pub(super) fn hosting(first_shard: bool) -> Self {
         let mut node = Node::new();
         let layout = Layout::even(2).unwrap();
         let config = ApiConfig {
+            announcements: AnnouncementBoard::default(),
             listen: "127.0.0.1:0".parse().unwrap(),
             limits: Limits::default(),
             hosts: Vec::new(),
@@ -61,7 +62,7 @@ impl Sharded {
 }
 
 /// An address of a shard of two.
-fn address_in(shard: u8) -> String {
+pub(super) fn address_in(shard: u8) -> String {
     format!("{:02x}{}", shard << 7, "11".repeat(31))
 }
 

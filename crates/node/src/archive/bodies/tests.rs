@@ -87,13 +87,13 @@ fn a_changed_byte_is_seen() {
 fn finished_segments_are_not_read_again_and_go_as_a_whole() {
     let folder = TestFolder::new();
     let frames = written(&folder, 1);
-    let finished: BTreeMap<u64, Round> = frames[..frames.len() - 1]
+    let finished: BTreeMap<u64, Moment> = frames[..frames.len() - 1]
         .iter()
-        .map(|(block, place)| (place.segment, block.reference().round))
+        .map(|(block, place)| (place.segment, Moment::of(Epoch(0), block.reference().round)))
         .collect();
     let mut bodies = Bodies::open(folder.path(), &finished).unwrap();
     let middle = frames[frames.len() / 2].0.reference().round;
-    let removed = bodies.remove_below(middle).unwrap();
+    let removed = bodies.remove_below(Moment::of(Epoch(0), middle)).unwrap();
     assert!(!removed.is_empty());
     for frame in &frames[..frames.len() - 1] {
         assert_eq!(is_kept(&folder, frame), frame.0.reference().round >= middle);

@@ -80,7 +80,10 @@ impl Network {
 
     fn keys(&self, shard: ShardId, epoch: u64) -> CommitteeKeys {
         let plan = Arc::new(self.plans[epoch as usize].clone());
-        EpochChain::new(self.genesis.chain(), plan).unwrap().keys(shard, Epoch(epoch)).unwrap()
+        let chain = EpochChain::new(self.genesis.chain(), Arc::clone(&plan)).unwrap();
+        let keys = chain.keys(shard, Epoch(epoch)).unwrap();
+        let named = named(&self.genesis.names(), &plan, keys.committee()).unwrap();
+        keys.with_names_of(named)
     }
 
     /// That a checkpoint of shard 1 is final, with the announcements of all epochs up to its own.

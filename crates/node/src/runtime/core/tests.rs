@@ -4,7 +4,7 @@ use qcn_consensus::Config;
 use qcn_crypto::{Digest, Scheme};
 use qcn_ledger::Territory;
 use qcn_shard::{Message, Shard, ShardConfig, Start};
-use qcn_types::{Bounded, Evidence, Height, Round};
+use qcn_types::{Bounded, Evidence, Height, Round, ShardId};
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast::Receiver;
 
@@ -71,7 +71,7 @@ impl Bench {
             signing: validator_key(OWN.0),
             log: LogWriter::spawn(opened.log, |_| {}),
             mesh: Mesh::new(transport, Seats::all(ShardId(0), 4)),
-            history: History::new(writer, view.clone(), metrics.clone()),
+            history: History::new(writer, view.clone(), metrics.clone(), None),
             view,
             metrics,
             post,

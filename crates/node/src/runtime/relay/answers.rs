@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use qcn_types::ValidatorIndex;
+use qcn_types::{Epoch, ValidatorIndex};
 use tokio::sync::oneshot;
 
 use super::super::envelope::{Found, Lane};
@@ -14,7 +14,7 @@ use crate::transport::Budget;
 /// most: ten times while it looks, and once more for what it carries.
 pub(crate) const MAX_ASKS_PER_SECOND: u64 = 20;
 
-/// What is under way. Both maps are bounded by lanes and validators that exist.
+/// What is under way. Both maps are bounded by lanes and validators of the epochs that count.
 #[derive(Default)]
 pub(crate) struct Answers(Mutex<State>);
 
@@ -63,6 +63,13 @@ impl Answers {
         fits || was_asked
     }
 
+    /// Forgets what is of the epochs before one.
+    pub(crate) fn forget_before(&self, epoch: Epoch) {
+        let mut state = self.lock();
+        state.awaited.retain(|lane, _| lane.to.epoch >= epoch);
+        state.asked.retain(|(_, lane), _| lane.to.epoch >= epoch);
+    }
+
     /// Whether a validator may ask once more about a lane that exists.
     pub(crate) fn may_ask(&self, now: Instant, from: ValidatorIndex, lane: Lane) -> bool {
         let mut state = self.lock();
@@ -83,11 +90,10 @@ impl Answers {
 mod tests {
     use std::time::Duration;
 
-    use qcn_types::ShardId;
-
+    use super::super::super::envelope::testing::lane;
     use super::*;
 
-    const LANE: Lane = Lane { from: ShardId(0), to: ShardId(1) };
+    const LANE: Lane = lane(0, 1);
     const ASKED: ValidatorIndex = ValidatorIndex(3);
 
     #[test]

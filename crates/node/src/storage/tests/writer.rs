@@ -9,7 +9,9 @@ use qcn_types::Height;
 use super::super::disk::Disk;
 use super::super::snapshot::{file_name, height_of};
 use super::super::testing::memory::MemoryDisk;
-use super::super::testing::{KEYS, OTHER, OWN, TERRITORY, block, identity, ledger, snapshot};
+use super::super::testing::{
+    KEYS, OTHER, OWN, TERRITORY, block, identity, last_snapshot, ledger, snapshot,
+};
 use super::super::{LogEvent, LogWriter, Opened, StorageError, Ticket, open, segment};
 use super::{names, restarted, spawn, wait_for};
 
@@ -175,4 +177,21 @@ fn a_damaged_snapshot_is_replaced_by_the_one_before() {
     disk.flip_bit(&file_name(Height(2)), 8 * 2_000);
     let opened = reopen(&disk);
     assert!(matches!(opened.start, Start::Suspect(_)), "{}", opened.report);
+}
+
+/// The end of an epoch is found again: what follows begins with it.
+#[test]
+fn a_log_that_ends_with_its_epoch_says_so() {
+    let disk = pruned_store();
+    let (writer, events) = start(&disk);
+    wait_for(&events, writer.append_durably(last_snapshot(9, 58, &ledger(3))));
+    writer.close().unwrap();
+    let opened = reopen(&disk);
+    let (Start::Restarted(records) | Start::Suspect(records)) = &opened.start else {
+        panic!("it has run")
+    };
+    let Some(Record::Snapshot { package, .. }) = records.first() else {
+        panic!("{}", opened.report)
+    };
+    assert!(package.is_last());
 }

@@ -196,6 +196,19 @@ fn every_transaction_is_executed_or_waits() {
     pending.sort_unstable();
     assert!(executed > 0 && executed < 60, "{executed}");
     assert_eq!(pending, (executed..60).collect::<Vec<u64>>());
+    // What is said to be executed is: blocks behind the announcement carry what is not.
+    let mut carried = BTreeMap::new();
+    for record in &lab.logs[3] {
+        if let Record::Own(block) | Record::Accepted(block) = record {
+            carried.insert(block.reference(), block.body.payload.transactions.len());
+        }
+    }
+    for event in &lab.events[3] {
+        if let Event::Executed { blocks, outcomes, .. } = event {
+            let transactions: usize = blocks.iter().filter_map(|block| carried.get(block)).sum();
+            assert_eq!(transactions, outcomes.len());
+        }
+    }
 }
 
 /// A shard closes by the word of a quorum, not because its members have executed the end.

@@ -1,0 +1,241 @@
+//! What an operator wants its validator to vote for in the beacon.
+//!
+//! The votes are a document in the data folder of the node, `epochs/votes.json`: whoever may write
+//! there may vote. A running node looks at it again and again, votes in every epoch, and takes out
+//! what has come about or is too old. It needs more than two thirds of the beacon's weight, so the
+//! other operators have to say the same.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use qcn_types::{EpochPlan, Layout, Report, Resharding, ShardId, Weight};
+use serde::{Deserialize, Serialize};
+
+use crate::document::{DocumentError, Overwrite, Readers, parse_json, read_text, write_file};
+
+const FORMAT: &str = "qcn-votes/1";
+
+/// The longest document.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// The most votes at a time; the beacon takes as many of one member in an epoch.
+pub const MAX_VOTES: usize = qcn_ledger::MAX_VOTES_EACH;
+
+/// What is voted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Vote {
+    /// Splits a shard.
+    Split {
+        /// Which.
+        shard: u32,
+    },
+    /// Merges a shard with its sibling, whichever of the two is named.
+    Merge {
+        /// One of them.
+        shard: u32,
+    },
+    /// Gives a validator another weight; 0 removes it.
+    Weight {
+        /// Its number in the register, which is its place in the genesis.
+        validator: u32,
+        /// Its voting power.
+        weight: u64,
+    },
+}
+
+/// A vote, and until when it is cast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Cast {
+    /// For what.
+    #[serde(flatten)]
+    pub vote: Vote,
+    /// In milliseconds since the Unix epoch.
+    pub until_unix_ms: u64,
+}
+
+/// The votes of one node.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Votes {
+    format: String,
+    /// The oldest first.
+    pub votes: Vec<Cast>,
+}
+
+impl Default for Votes {
+    fn default() -> Self {
+        Self { format: FORMAT.to_owned(), votes: Vec::new() }
+    }
+}
+
+impl Votes {
+    /// Where the votes of a node are.
+    #[must_use]
+    pub fn file(data: &Path) -> PathBuf {
+        data.join("epochs").join("votes.json")
+    }
+
+    /// The votes of a node; none if it has no such document.
+    ///
+    /// # Errors
+    /// [`DocumentError`], if there is one that cannot be read.
+    pub fn read(data: &Path) -> Result<Self, DocumentError> {
+        let file = Self::file(data);
+        if !file.exists() {
+            return Ok(Self::default());
+        }
+        parse_json(&read_text(&file, MAX_BYTES)?, &file.display().to_string(), FORMAT)
+    }
+
+    /// Writes the document.
+    ///
+    /// # Errors
+    /// [`DocumentError`], if it cannot be written.
+    pub fn write(&self, data: &Path) -> Result<(), DocumentError> {
+        let mut text = serde_json::to_string_pretty(self).expect("it has a JSON form");
+        text.push('\n');
+        let file = Self::file(data);
+        write_file(&file, text.as_bytes(), Readers::Everyone, Overwrite::Replace)
+    }
+
+    /// Votes for something for a while. What was voted for before on the same matter goes. Says
+    /// whether there was room.
+    pub fn cast(&mut self, vote: Vote, lasts: Duration) -> bool {
+        self.votes.retain(|cast| !is_same_matter(&cast.vote, &vote));
+        if self.votes.len() >= MAX_VOTES {
+            return false;
+        }
+        let lasts_ms = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+        let until_unix_ms = now_unix_ms().saturating_add(lasts_ms);
+        self.votes.push(Cast { vote, until_unix_ms });
+        true
+    }
+
+    /// Votes for something no more. Says whether it did.
+    pub fn withdraw(&mut self, vote: &Vote) -> bool {
+        let before = self.votes.len();
+        self.votes.retain(|cast| !is_same_matter(&cast.vote, vote));
+        self.votes.len() < before
+    }
+
+    /// Takes out what a new plan has brought about, and what is too old. Says whether something was.
+    pub(crate) fn tidy(&mut self, plan: Option<&EpochPlan>) -> bool {
+        let (before, now) = (self.votes.len(), now_unix_ms());
+        let is_done = |vote: &Vote| {
+            let plan = plan.filter(|plan| !plan.reshardings.is_empty());
+            plan.is_some_and(|plan| {
+                plan.reshardings.iter().any(|done| is_brought_about(vote, done))
+            })
+        };
+        self.votes.retain(|cast| cast.until_unix_ms > now && !is_done(&cast.vote));
+        self.votes.len() < before
+    }
+
+    /// What the beacon is told, where its layout and the number of the next new shard are these.
+    pub(crate) fn reports(&self, layout: &Layout, next_shard: ShardId) -> Vec<Report> {
+        self.votes.iter().filter_map(|cast| report(&cast.vote, layout, next_shard)).collect()
+    }
+}
+
+fn is_same_matter(one: &Vote, other: &Vote) -> bool {
+    match (one, other) {
+        (Vote::Weight { validator, .. }, Vote::Weight { validator: same, .. }) => validator == same,
+        _ => one == other,
+    }
+}
+
+fn is_brought_about(vote: &Vote, done: &Resharding) -> bool {
+    match (vote, done) {
+        (Vote::Split { shard }, Resharding::Split { shard: split, .. }) => *shard == split.0,
+        (Vote::Merge { shard }, Resharding::Merge { into, closed }) => {
+            [into.0, closed.0].contains(shard)
+        }
+        _ => false,
+    }
+}
+
+fn report(vote: &Vote, layout: &Layout, next_shard: ShardId) -> Option<Report> {
+    match *vote {
+        Vote::Split { shard } => {
+            let shard = ShardId(shard);
+            let is_there = layout.contains(shard);
+            is_there.then_some(Report::Reshard(Resharding::Split { shard, new: next_shard }))
+        }
+        Vote::Merge { shard } => {
+            let own = layout.prefix(ShardId(shard))?;
+            let [low, high] = own.parent()?.halves()?;
+            let number = |wanted| {
+                let mut shards = layout.shards().iter();
+                shards.find(|(prefix, _)| *prefix == wanted).map(|(_, shard)| *shard)
+            };
+            let (into, closed) = (number(low)?, number(high)?);
+            Some(Report::Reshard(Resharding::Merge { into, closed }))
+        }
+        Vote::Weight { validator, weight } => {
+            Some(Report::Reweigh { number: validator, weight: Weight(weight) })
+        }
+    }
+}
+
+fn now_unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestFolder;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn votes_become_what_the_layout_makes_of_them() {
+        // Shards 0 and 1 are halves; a third of number 2 is new.
+        let layout = Layout::even(2).unwrap();
+        let of = |vote| {
+            let mut votes = Votes::default();
+            assert!(votes.cast(vote, DAY));
+            votes.reports(&layout, ShardId(2))
+        };
+        let split = Resharding::Split { shard: ShardId(1), new: ShardId(2) };
+        assert_eq!(of(Vote::Split { shard: 1 }), [Report::Reshard(split)]);
+        assert_eq!(of(Vote::Split { shard: 7 }), [], "there is no such shard");
+        let merge = Resharding::Merge { into: ShardId(0), closed: ShardId(1) };
+        for shard in [0, 1] {
+            assert_eq!(of(Vote::Merge { shard }), [Report::Reshard(merge)]);
+        }
+        let split_once = layout.split(ShardId(1), ShardId(2)).unwrap();
+        let mut votes = Votes::default();
+        votes.cast(Vote::Merge { shard: 0 }, DAY);
+        assert_eq!(votes.reports(&split_once, ShardId(3)), [], "its sibling is split");
+        let reweigh = Report::Reweigh { number: 3, weight: Weight(0) };
+        assert_eq!(of(Vote::Weight { validator: 3, weight: 0 }), [reweigh]);
+    }
+
+    #[test]
+    fn votes_are_kept_in_a_file_and_end() {
+        let folder = TestFolder::new();
+        let data = folder.path();
+        assert_eq!(Votes::read(data).unwrap(), Votes::default());
+        let mut votes = Votes::default();
+        votes.cast(Vote::Split { shard: 0 }, DAY);
+        votes.cast(Vote::Weight { validator: 1, weight: 5 }, DAY);
+        votes.cast(Vote::Weight { validator: 1, weight: 6 }, DAY);
+        votes.cast(Vote::Merge { shard: 4 }, Duration::ZERO);
+        assert_eq!(votes.votes.len(), 3, "the last word on a weight counts");
+        votes.write(data).unwrap();
+        let mut read = Votes::read(data).unwrap();
+        assert_eq!(read, votes);
+
+        assert!(read.tidy(None), "one is too old");
+        assert!(!read.tidy(None));
+        assert!(read.withdraw(&Vote::Weight { validator: 1, weight: 9 }));
+        assert!(!read.withdraw(&Vote::Merge { shard: 4 }));
+        assert_eq!(read.votes.len(), 1);
+        std::fs::write(Votes::file(data), r#"{"format":"qcn-votes/1","votes":[{"for":"war"}]}"#)
+            .unwrap();
+        assert!(Votes::read(data).unwrap_err().to_string().contains("votes.json"));
+    }
+}

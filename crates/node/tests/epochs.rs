@@ -1,0 +1,101 @@
+//! Epochs of nodes: committees change, shards split and merge, over real sockets and disks.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod network;
+
+use network::{Network, Plan};
+use qcn_node::genesis::EpochsContent;
+use qcn_node::votes::Vote;
+use qcn_types::{BEACON, Epoch, ShardId};
+
+const LEFT: ShardId = ShardId(0);
+const RIGHT: ShardId = ShardId(1);
+
+/// Epochs that nothing but time ends.
+const EPOCHS: EpochsContent =
+    EpochsContent { epoch_ms: 3_000, shards_max: 8, split_above: 1_000_000, merge_below: 0 };
+
+/// Epochs follow each other, and accounts go on to trade across shards.
+///
+/// Given two shards and a beacon of the same four validators, with epochs of three seconds.
+/// When accounts pay each other within and across shards over several epochs, and everybody is
+/// restarted in one of them,
+/// then each payment arrives once, every unit is somewhere, and what was done in earlier epochs is
+/// still known.
+#[test]
+fn epochs_follow_each_other_and_lose_nothing() {
+    let plan = Plan { validators: 4, shards: 2, seats: 4, port: 24_500, epochs: Some(EPOCHS) };
+    let mut network = Network::start("epochs", plan);
+    let [alice, bob] = [network.account_of(LEFT), network.account_of(RIGHT)];
+    let first = network.submit(&alice, &bob, 1_000);
+    network.until_arrived(first);
+    for epoch in 1..=2 {
+        network.until_epoch(Epoch(epoch), &[BEACON, LEFT, RIGHT]);
+        network.pay(&alice, &bob, 100);
+        network.pay(&bob, &alice, 7);
+    }
+    network.restart();
+    network.pay(&alice, &bob, 100);
+    network.until_epoch(Epoch(4), &[BEACON, LEFT, RIGHT]);
+    network.pay(&bob, &alice, 7);
+    network.until_supply_adds_up();
+    let known = network.ask_any(&format!("/v1/transactions/{first}"));
+    assert_eq!(
+        (&known["status"], &known["arrival"]["status"]),
+        (&"final".into(), &"arrived".into())
+    );
+}
+
+/// Who gets a seat in a shard where it had none fetches the state from those who had.
+///
+/// Given seven validators and two shards of four seats each, so that committees change.
+/// When some epochs have passed, while one validator was down for more than one of them,
+/// then every shard has gone on with committees of other validators, payments arrive, and the one
+/// that was down serves again.
+#[test]
+fn committees_change_and_newcomers_fetch_the_state() {
+    let plan = Plan { validators: 7, shards: 2, seats: 4, port: 24_540, epochs: Some(EPOCHS) };
+    let mut network = Network::start("newcomers", plan);
+    let [alice, bob] = [network.account_of(LEFT), network.account_of(RIGHT)];
+    network.pay(&alice, &bob, 1_000);
+    let committee = |network: &Network| network.ask_any("/v1/shards")["shards"].clone();
+    let before = committee(&network);
+    network.stop_node(6);
+    network.until_epoch_of_all_up(Epoch(3));
+    network.pay(&bob, &alice, 10);
+    assert_ne!(before, committee(&network));
+    network.start_node(6);
+    let reached = network.epoch();
+    network.until_epoch_of_all_up(Epoch(reached.0 + 2));
+    network.pay(&alice, &bob, 10);
+    network.until_supply_adds_up();
+}
+
+/// A shard splits and its halves merge again by a vote of the operators, while accounts of all
+/// parts trade.
+///
+/// Given one shard whose accounts pay each other.
+/// When all operators vote for a split, then there are two shards, and the accounts of both trade
+/// across; when they vote for a merge there is one again, everything adds up, and a restart changes
+/// nothing.
+#[test]
+fn a_shard_splits_and_merges_by_vote() {
+    let plan = Plan { validators: 4, shards: 1, seats: 4, port: 24_580, epochs: Some(EPOCHS) };
+    let mut network = Network::start("split", plan);
+    let [low, high] = ["0", "f"].map(|prefix| network.account_at(prefix));
+    network.pay(&low, &high, 1_000);
+    network.vote(Vote::Split { shard: 0 });
+    network.until("there are two shards", |network| network.shards() == [0, 1]);
+    network.pay(&low, &high, 10);
+    network.pay(&high, &low, 20);
+    network.until_supply_adds_up();
+    network.restart();
+    network.pay(&low, &high, 10);
+    network.vote(Vote::Merge { shard: 1 });
+    network.until("there is one shard", |network| network.shards() == [0]);
+    network.pay(&low, &high, 10);
+    network.pay(&high, &low, 20);
+    network.restart();
+    network.pay(&high, &low, 20);
+    network.until_supply_adds_up();
+}
