@@ -42,6 +42,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use qcn_crypto::Scheme;
 use qcn_types::{Committee, Layout, Prefix, ShardId, ValidatorIndex};
 use tokio::net::TcpListener;
@@ -172,6 +173,38 @@ pub struct Api {
     board: PeerBoard,
 }
 
+/// An API that has its address, and serves nothing yet.
+pub struct BoundApi {
+    local_address: SocketAddr,
+    closing: watch::Sender<bool>,
+    streams: mpsc::Sender<ClientStream>,
+    hosting: Hosting,
+    board: PeerBoard,
+    serve: BoxFuture<'static, ()>,
+}
+
+impl BoundApi {
+    /// Where the runtime says which shards there are to show.
+    #[must_use]
+    pub fn hosting(&self) -> Hosting {
+        self.hosting.clone()
+    }
+
+    /// Takes streams of clients of the transport, each of which is served as a connection is.
+    #[must_use]
+    pub fn client_streams(&self) -> mpsc::Sender<ClientStream> {
+        self.streams.clone()
+    }
+
+    /// Begins to serve.
+    #[must_use]
+    pub fn serve(self) -> Api {
+        let Self { local_address, closing, streams, hosting, board, serve } = self;
+        let server = tokio::spawn(serve);
+        Api { local_address, closing, streams, server, hosting, board }
+    }
+}
+
 impl Api {
     /// Starts to serve a node with one shard.
     ///
@@ -197,6 +230,19 @@ impl Api {
         hosted: Vec<Hosted>,
         metrics: Metrics,
     ) -> Result<Self, ApiError> {
+        let bound = Self::bind(config, metrics).await?;
+        for one in hosted {
+            bound.hosting.host(one);
+        }
+        Ok(bound.serve())
+    }
+
+    /// Takes the address, and serves nothing yet: whoever connects waits until there is something
+    /// to show.
+    ///
+    /// # Errors
+    /// [`ApiError::Listen`] if the address cannot be used.
+    pub async fn bind(config: ApiConfig, metrics: Metrics) -> Result<BoundApi, ApiError> {
         let address = config.listen;
         let at_fault = |reason| ApiError::Listen { address, reason };
         let listener = TcpListener::bind(address).await.map_err(at_fault)?;
@@ -207,12 +253,10 @@ impl Api {
         let board = PeerBoard::default();
         let hub = Arc::new(hub::Hub::new(config, metrics, board.clone(), is_closing.clone()));
         let hosting = Hosting::new(Arc::clone(&hub));
-        for one in hosted {
-            hosting.host(one);
-        }
         let router = routes::router(hub);
-        let server = tokio::spawn(server::serve(listener, opened, router, limits, is_closing));
-        Ok(Self { local_address, closing, streams, server, hosting, board })
+        let serve = server::serve(listener, opened, router, limits, is_closing);
+        let serve: BoxFuture<'static, ()> = Box::pin(serve);
+        Ok(BoundApi { local_address, closing, streams, hosting, board, serve })
     }
 
     /// Where it listens.

@@ -269,7 +269,7 @@ impl Node {
             Some(_) => Beginning::read_or_begin(&data).map_err(NodeError::Document)?,
             None => Beginning::of_one_epoch(),
         };
-        let api = Api::start_hosting(api_config, Vec::new(), metrics.clone()).await?;
+        let api = Api::bind(api_config, metrics.clone()).await?;
         let streams = api.client_streams();
         let transport = transport_config(genesis, config, own, keys.transport, streams);
         let (transport, received) = Transport::start(transport).await?;
@@ -292,6 +292,7 @@ impl Node {
         let follows = plans.is_some();
         let mut epochs = Epochs::new(parts, plans, beginning, meddler);
         epochs.start().await?;
+        let api = api.serve();
         let (stop_epochs, stopping) = oneshot::channel();
         let epochs = tokio::spawn(epochs.run(hears, stopping));
 
