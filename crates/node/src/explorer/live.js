@@ -21,7 +21,9 @@ const MAX_NEWEST = 32;
 const MAX_ROUND_SAMPLES = 61;
 const SECONDS_KEPT = 60;
 const RETRY_MS = [1000, 15000];
-const EVENTS = ["block", "executed", "skipped", "certified", "evidence", "isolated", "peer", "missed"];
+/** How many epochs the page remembers. */
+const MAX_EPOCHS = 32;
+const EVENTS = ["block", "executed", "skipped", "certified", "evidence", "isolated", "peer", "missed", "epoch"];
 
 export class Live {
   constructor() {
@@ -31,6 +33,7 @@ export class Live {
     this.isolated = new Set();
     this.stream = "connecting"; // connecting | open | lost
     this.network = null; // what /v1/shards says: {shards, lanes, supply}
+    this.epochs = []; // those seen since the page was opened, the newest first
     this.unreachable = null; // the ApiError, while the node does not answer
     this.elsewhere = null; // the ApiError of a node without a shard of its own
     this.answeredAt = 0;
@@ -93,6 +96,14 @@ export class Live {
         if (this.wantsBlocks === 0 && this.streamed.includes("blocks")) this.connect();
       }, 1000);
     };
+  }
+
+  /** Remembers an epoch, with what is different from the one before. */
+  inEpoch({ epoch, reshardings, began, shards }) {
+    if (this.epochs[0]?.epoch === epoch) return;
+    const committees = shards.map((one) => ({ shard: one.shard, names: one.committee.map((seat) => seat.name) }));
+    this.epochs.unshift({ epoch, reshardings, began, committees });
+    if (this.epochs.length > MAX_EPOCHS) this.epochs.pop();
   }
 
   /** Where all shards stand is asked for each second only while something shows it. */
@@ -174,6 +185,9 @@ export class Live {
     } else if (name === "peer") {
       const validator = this.validators.find((one) => one.index === detail.index);
       if (validator) validator.connected = detail.connected;
+    } else if (name === "epoch") {
+      this.pollShards();
+      this.pollValidators();
     } else if (name === "missed") {
       this.tell("gap");
     }
@@ -249,8 +263,9 @@ export class Live {
   async pollShards() {
     clearTimeout(this.shardsTimer);
     try {
-      const { shards = [], lanes = [], supply = null } = await get("/v1/shards", { timeout: 6000 });
+      const { shards = [], lanes = [], supply = null, epoch = 0, reshardings = [], began_unix_ms: began = null } = await get("/v1/shards", { timeout: 6000 });
       this.network = { shards, lanes, supply };
+      this.inEpoch({ epoch, reshardings, began, shards });
       this.tell("shards", this.network);
     } catch {
       // The status poll says so.

@@ -8,10 +8,13 @@ import { committeeText, nameOf, ShardMap } from "./shard-map.js";
 const SHARD_COLUMNS = ["Shard", "Prefix", "Here", { label: "Height", number: true }, { label: "Certified", number: true }, { label: "Per second", number: true }, { label: "Waiting", number: true }, { label: "Quorum", number: true }, "Committee and weights"];
 const LANE_COLUMNS = ["From", "To", { label: "Sent", number: true }, { label: "Received", number: true }, { label: "In flight", number: true }, { label: "Acknowledged", number: true }, { label: "Moved", number: true }];
 
+const EPOCH_COLUMNS = [{ label: "Epoch", number: true }, "Announced", "What changed", "Committees"];
+
 export function shardsView(live) {
   const map = new ShardMap();
   const shards = table("Shards, in the order of their prefixes", SHARD_COLUMNS);
   const lanes = table("Lanes between shards, by receipts", LANE_COLUMNS, { empty: "This node hosts neither end of any lane." });
+  const epochs = table("Epochs, the newest first", EPOCH_COLUMNS);
   const supply = h("div");
   const sub = h("span");
   const stopped = new Set();
@@ -22,6 +25,8 @@ export function shardsView(live) {
     map.show(network);
     keep(shards.body, network.shards, (one) => one.shard, shardRow);
     keep(lanes.body, network.lanes, nameOf, laneRow);
+    keep(epochs.body, live.epochs, (one) => one.epoch, epochRow);
+    epochs.done();
     shards.done();
     lanes.done();
     fill(supply, supplyFacts(network.supply, hosted));
@@ -35,6 +40,7 @@ export function shardsView(live) {
       panel("Map", {}, map.element, legend()),
       panel("Shards", { class: "tight" }, shards.element),
       panel("Lanes", { class: "tight" }, lanes.element),
+      panel("Epochs", { class: "tight" }, epochs.element),
       panel("Where the units are", {}, supply)),
     dispose() {
       for (const off of offs) off();
@@ -108,6 +114,19 @@ function laneRow(first) {
     say(moved, whole((lane.received ?? lane.sent)?.moved));
   };
   return row;
+}
+
+function epochRow(one) {
+  const announced = one.began ? new Date(one.began).toLocaleTimeString() : "at genesis";
+  const changes = one.reshardings.map(changeText);
+  const committees = one.committees.map(({ shard, names }) => `${whole(shard)}: ${names.join(", ")}`);
+  return h("tr", { "data-epoch": String(one.epoch) }, h("th", { scope: "row", class: "number" }, whole(one.epoch)), cell(announced),
+    cell(changes.length ? changes.join("; ") : one.epoch ? "committees drawn anew" : none()), cell(committees.join("; ")));
+}
+
+/** A split or a merge in words. */
+function changeText(change) {
+  return change.kind === "split" ? `shard ${whole(change.shard)} split, its upper half is shard ${whole(change.new)}` : `shard ${whole(change.closed)} merged into shard ${whole(change.into)}`;
 }
 
 function supplyFacts(supply, hosted) {
