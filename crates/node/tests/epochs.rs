@@ -89,6 +89,7 @@ fn a_shard_splits_and_merges_by_vote() {
     network.pay(&low, &high, 10);
     network.pay(&high, &low, 20);
     network.until_supply_adds_up();
+    network.assert_each_shard_adds_up();
     network.restart();
     network.pay(&low, &high, 10);
     network.vote(Vote::Merge { shard: 1 });
@@ -98,4 +99,5 @@ fn a_shard_splits_and_merges_by_vote() {
     network.restart();
     network.pay(&high, &low, 20);
     network.until_supply_adds_up();
+    network.assert_each_shard_adds_up();
 }

@@ -316,9 +316,13 @@ pub fn supply(answer: &Supply) -> Shown {
         ("on accounts", answer.balances.to_string()),
         ("paid as fees", answer.fees.to_string()),
         ("in flight", answer.in_flight.to_string()),
+        ("in other shards", format!("{} by splits and merges", answer.resharded)),
         ("at genesis", format!("{}: {}", answer.genesis, sum(is_conserved))),
         ("height", or_dash(answer.height)),
     ];
+    if answer.resharded.0 == 0 {
+        fields.retain(|(name, _)| *name != "in other shards");
+    }
     let mut is_yes = is_conserved;
     if let Some(all) = &answer.all {
         is_yes &= all.is_conserved();
@@ -380,6 +384,12 @@ mod tests {
             supply(&serde_json::from_str(&text).unwrap())
         };
         assert!(supply_of(10).is_yes);
+        let split: Supply = serde_json::from_str(
+            r#"{"balances":"60","fees":"10","in_flight":"-1","resharded":"31","genesis":"100"}"#,
+        )
+        .unwrap();
+        let split = supply(&split);
+        assert!(split.is_yes && split.text.contains("31 by splits"), "{}", split.text);
         let wrong = supply_of(11);
         assert!(!wrong.is_yes && wrong.text.contains("DOES NOT ADD UP"));
     }

@@ -43,6 +43,9 @@ pub struct SupplyBody {
     pub fees: String,
     /// Ever sent to other shards, less what was received from them.
     pub in_flight: String,
+    /// What was on accounts that other shards have taken over, less what was on those that this
+    /// one has taken over, as shards split and merged.
+    pub resharded: String,
     /// At genesis.
     pub genesis: String,
     /// The certified height at which it is read.
@@ -120,6 +123,7 @@ pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
         balances: supply.balances.to_string(),
         fees: supply.fees.to_string(),
         in_flight: (supply.sent as i128 - supply.received as i128).to_string(),
+        resharded: (supply.given as i128 - supply.taken as i128).to_string(),
         genesis: supply.genesis.to_string(),
         height: state.certificate.checkpoint.height.0,
         shard: shared.view.shard().0,

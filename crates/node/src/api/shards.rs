@@ -137,6 +137,9 @@ pub struct TotalBody {
     pub fees: String,
     /// Ever sent to other shards, less what was received from them.
     pub in_flight: String,
+    /// What was on accounts that other shards have taken over, less what was on those that these
+    /// have taken over, as shards split and merged: nothing where all are counted.
+    pub resharded: String,
     /// At genesis.
     pub genesis: String,
 }
@@ -268,6 +271,7 @@ pub fn total_body(shown: &Shown) -> Option<TotalBody> {
     let supplies = || states.iter().map(|state| state.ledger.supply());
     // Each shard's are below 2^64 at genesis, but for what a captured shard made up.
     let in_flight = supplies().map(|one| one.sent as i128 - one.received as i128);
+    let resharded = supplies().map(|one| one.given as i128 - one.taken as i128);
     let balances = supplies().fold(0_u128, |sum, one| sum.saturating_add(one.balances));
     let fees = supplies().fold(0_u128, |sum, one| sum.saturating_add(one.fees));
     let genesis: u128 = supplies().map(|one| u128::from(one.genesis.0)).sum();
@@ -277,6 +281,7 @@ pub fn total_body(shown: &Shown) -> Option<TotalBody> {
         balances: balances.to_string(),
         fees: fees.to_string(),
         in_flight: in_flight.fold(0_i128, i128::saturating_add).to_string(),
+        resharded: resharded.fold(0_i128, i128::saturating_add).to_string(),
         genesis: genesis.to_string(),
     })
 }

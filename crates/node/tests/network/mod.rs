@@ -341,6 +341,16 @@ impl Network {
         self.until("everything adds up", |network| network.total() == Some(genesis));
     }
 
+    /// Each shard by itself tells where the units are that it began with, or took over.
+    pub fn assert_each_shard_adds_up(&self) {
+        for shard in self.shards() {
+            let supply = self.ask_any(&format!("/v1/shards/{shard}/supply"));
+            let part = |name: &str| supply[name].as_str().unwrap().parse::<i128>().unwrap();
+            let parts = ["balances", "fees", "in_flight", "resharded"].map(part);
+            assert_eq!(parts.iter().sum::<i128>(), part("genesis"), "shard {shard}: {supply}");
+        }
+    }
+
     /// The numbers of the shards that there are.
     pub fn shards(&self) -> Vec<u64> {
         let body = self.ask_any("/v1/shards");

@@ -55,6 +55,9 @@ pub struct Supply {
     pub fees: Amount,
     /// Ever sent to other shards, less what was received from them.
     pub in_flight: Balance,
+    /// What was on accounts that went to other shards as shards split and merged, less what came.
+    #[serde(default)]
+    pub resharded: Balance,
     /// What there was at genesis.
     pub genesis: Amount,
     /// The certified height it is read at.
@@ -78,6 +81,9 @@ pub struct TotalSupply {
     pub fees: Amount,
     /// On their way between shards.
     pub in_flight: Balance,
+    /// What was on accounts that went to other shards as shards split and merged, less what came.
+    #[serde(default)]
+    pub resharded: Balance,
     /// What there was at genesis.
     pub genesis: Amount,
 }
@@ -85,12 +91,13 @@ pub struct TotalSupply {
 impl TotalSupply {
     /// Whether nothing was created or destroyed.
     pub fn is_conserved(&self) -> bool {
-        is_conserved(self.balances, self.fees, self.in_flight, self.genesis)
+        is_conserved(self.balances, self.fees, [self.in_flight, self.resharded], self.genesis)
     }
 }
 
-fn is_conserved(balances: Amount, fees: Amount, in_flight: Balance, genesis: Amount) -> bool {
-    let parts = [i128::from(balances.0), i128::from(fees.0), in_flight.0];
+fn is_conserved(balances: Amount, fees: Amount, elsewhere: [Balance; 2], genesis: Amount) -> bool {
+    let [in_flight, resharded] = elsewhere.map(|one| one.0);
+    let parts = [i128::from(balances.0), i128::from(fees.0), in_flight, resharded];
     let sum = parts.iter().try_fold(0_i128, |sum, part| sum.checked_add(*part));
     sum == Some(i128::from(genesis.0))
 }
@@ -98,6 +105,6 @@ fn is_conserved(balances: Amount, fees: Amount, in_flight: Balance, genesis: Amo
 impl Supply {
     /// Whether nothing was created or destroyed.
     pub fn is_conserved(&self) -> bool {
-        is_conserved(self.balances, self.fees, self.in_flight, self.genesis)
+        is_conserved(self.balances, self.fees, [self.in_flight, self.resharded], self.genesis)
     }
 }
