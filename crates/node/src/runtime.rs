@@ -5,7 +5,7 @@
 //! API all the same. One transport serves all instances; each frame names the shard it is for.
 //!
 //! In a network with epochs instances come and go, and one of them is that of the beacon, in which
-//! every validator has a seat ([`epochs`]).
+//! every validator has a seat (`epochs`).
 //!
 //! Threads: a core for each instance (it owns the machine), the writers of its log and of its
 //! archive, the pool that checks signatures (shared by all nodes of a process), and the async
