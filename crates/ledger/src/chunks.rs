@@ -29,7 +29,7 @@ pub struct StateRegion {
 
 impl StateRegion {
     /// All keys.
-    pub(crate) const WHOLE: Self = Self { path: [0; KEY_BYTES], bits: 0 };
+    pub const WHOLE: Self = Self { path: [0; KEY_BYTES], bits: 0 };
 
     /// The keys of what belongs to the addresses with this prefix, and of all else that happens to
     /// lie there.
@@ -37,6 +37,13 @@ impl StateRegion {
         let mut path = [0; KEY_BYTES];
         path[..4].copy_from_slice(&prefix.bits().to_be_bytes());
         Self { path, bits: u16::from(prefix.length()) }
+    }
+
+    /// The first 64 bits of the shared path, with zeros where it is shorter.
+    #[must_use]
+    pub fn first_bits(&self) -> u64 {
+        let first = self.path.first_chunk().expect("a key has more bytes");
+        u64::from_be_bytes(*first)
     }
 
     /// How many first bits all keys of the region share.
@@ -104,8 +111,8 @@ pub struct StateChunk {
 pub(crate) struct CheckedChunk {
     pub(crate) region: StateRegion,
     pub(crate) link: Link,
-    /// The regions beside the way, from the root down.
-    pub(crate) beside: Vec<StateRegion>,
+    /// The regions beside the way with their hashes, from the root down.
+    pub(crate) beside: Vec<(StateRegion, Digest)>,
 }
 
 impl StateChunk {
@@ -122,8 +129,8 @@ impl StateChunk {
         if root_above(&self.steps, &first.key, link.hash()).ok()? != *root {
             return None;
         }
-        let beside =
-            branch_bits(&self.steps).map(|bit| StateRegion::beside(&first.key, bit)).collect();
+        let regions = branch_bits(&self.steps).map(|bit| StateRegion::beside(&first.key, bit));
+        let beside = regions.zip(self.steps.iter().map(|step| step.sibling)).collect();
         Some(CheckedChunk { region, link, beside })
     }
 }
@@ -141,28 +148,26 @@ pub(crate) fn chunk_count(tree: &StateTree) -> u32 {
     count
 }
 
-/// The chunk at `index` in the order of keys.
-pub(crate) fn chunk_at(tree: &StateTree, index: u32) -> Option<StateChunk> {
-    let mut before = 0;
+/// All chunks in the order of keys.
+pub(crate) fn chunks(tree: &StateTree) -> impl Iterator<Item = StateChunk> {
     // Subtrees still ahead, the next one last, with the length of the way to each.
     let mut open: Vec<(&Link, u16, usize, Option<ProofStep>)> =
         tree.root_link().map(|link| (link, 0, 0, None)).into_iter().collect();
     let mut steps: Vec<ProofStep> = Vec::new();
-    while let Some((link, depth, above, step)) = open.pop() {
-        steps.truncate(above);
-        steps.extend(step);
-        match halves_of_large(link) {
-            None if before == index => return Some(cut(link, steps)),
-            None => before += 1,
-            Some((bit, left, right)) => {
-                let step =
-                    |sibling: &Link| Some(ProofStep { skip: bit - depth, sibling: sibling.hash() });
-                open.push((right, bit + 1, steps.len(), step(left)));
-                open.push((left, bit + 1, steps.len(), step(right)));
-            }
+    std::iter::from_fn(move || {
+        while let Some((link, depth, above, step)) = open.pop() {
+            steps.truncate(above);
+            steps.extend(step);
+            let Some((bit, left, right)) = halves_of_large(link) else {
+                return Some(cut(link, steps.clone()));
+            };
+            let step =
+                |sibling: &Link| Some(ProofStep { skip: bit - depth, sibling: sibling.hash() });
+            open.push((right, bit + 1, steps.len(), step(left)));
+            open.push((left, bit + 1, steps.len(), step(right)));
         }
-    }
-    None
+        None
+    })
 }
 
 /// The first chunk that lies in `region`, or the chunk that the region lies in.

@@ -362,10 +362,9 @@ impl Ledger {
         chunks::chunk_count(&self.tree)
     }
 
-    /// The chunk at `index`, in the order of keys.
-    #[must_use]
-    pub fn chunk(&self, index: u32) -> Option<StateChunk> {
-        chunks::chunk_at(&self.tree, index)
+    /// All chunks of the state, in the order of keys.
+    pub fn chunks(&self) -> impl Iterator<Item = StateChunk> {
+        chunks::chunks(&self.tree)
     }
 
     /// The first chunk of a region of the state, as [`crate::Restore::missing`] names it.

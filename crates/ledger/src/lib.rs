@@ -44,7 +44,7 @@ pub use qcn_light::{
     Account, AccountProof, Failure, Outcome, ReceiptProof, Refusal, TransactionProof,
 };
 pub use reshard::OpenError;
-pub use restore::{ChunkError, Restore, RestoreError};
+pub use restore::{ChunkError, Known, Restore, RestoreError};
 pub use tree::{StateTree, Update};
 
 #[cfg(test)]

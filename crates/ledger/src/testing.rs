@@ -39,14 +39,24 @@ pub(crate) fn ledger(balances: &[u64]) -> Ledger {
 
 /// A ledger with this many accounts of one unit at random addresses.
 pub(crate) fn large_ledger(accounts: usize) -> Ledger {
+    Ledger::genesis(CHAIN, &random_accounts(accounts)).expect("distinct accounts that fit")
+}
+
+/// The same, and account 0 with a thousand units.
+pub(crate) fn large_ledger_with_payer(accounts: usize) -> Ledger {
+    let mut accounts = random_accounts(accounts);
+    accounts.push(GenesisAccount { address: address(0), balance: Amount(1_000) });
+    Ledger::genesis(CHAIN, &accounts).expect("distinct accounts that fit")
+}
+
+fn random_accounts(accounts: usize) -> Vec<GenesisAccount> {
     let mut randomness = SeededRandomness::from_u64(accounts as u64, "large-ledger");
     let mut account = || {
         let mut id = [0; 32];
         randomness.fill(&mut id);
         GenesisAccount { address: Address(Digest(id)), balance: Amount(1) }
     };
-    let accounts: Vec<_> = (0..accounts).map(|_| account()).collect();
-    Ledger::genesis(CHAIN, &accounts).expect("distinct accounts that fit")
+    (0..accounts).map(|_| account()).collect()
 }
 
 pub(crate) fn transaction(

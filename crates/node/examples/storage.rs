@@ -275,7 +275,6 @@ impl Bench {
             certificate: Certificate { checkpoint, attestations },
             commits: Bounded::truncated(vec![commit]),
             schedule: decode(&encode(&(vec![1024_u16], AuthorSet::EMPTY)))?,
-            chunks: ledger.chunk_count(),
             plan: Bounded::default(),
         };
         let (package, ledger) = (Arc::new(package), Box::new(ledger.clone()));

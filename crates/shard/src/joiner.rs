@@ -1,8 +1,9 @@
 //! A validator that gets a seat in a shard where it had none (DESIGN section 7).
 //!
-//! It takes no part in the epoch that ends there. It asks those who did for the final state,
-//! checks the certificate, the plan and every chunk, and opens the next epoch as they do. Its
-//! doors are those of a shard, so that drivers run it in the same way; peers see a guest, whose
+//! It takes no part in the epoch that ends there. From when the plan is known it fetches the newest
+//! certified state of the shard from those who do, and goes on to newer ones; so of the final state,
+//! once there is one, only what has changed since is left to fetch. It checks the certificate, the
+//! plan and every chunk, and opens the next epoch as they do. Its doors are those of a shard, so that drivers run it in the same way; peers see a guest, whose
 //! index is beyond the committee's, and answer it what they answer members.
 
 use std::collections::VecDeque;
@@ -12,15 +13,22 @@ use qcn_crypto::{ChainId, Digest};
 use qcn_ledger::{Ledger, Territory};
 use qcn_types::{Height, Time, ValidatorIndex};
 
-use crate::statesync::{Requests, StateSync, sent};
+use crate::statesync::{Progress, Requests, StateSync, sent};
 use crate::{Closed, Event, Input, Message, Output, SyncPackage};
 
 /// Fetches the final state of a shard for somebody without a seat in it.
+///
+/// **Invariant**: what it gives out is certified as the end of the epoch. An earlier state only
+/// says what need not be fetched again.
 #[derive(Debug)]
 pub struct Joiner {
     sync: StateSync,
     /// The plan that the final checkpoint must name.
     plan: Digest,
+    /// The newest state that it has fetched before the end.
+    early: Option<Box<Ledger>>,
+    /// The height of that.
+    height: Height,
     closed: Option<Closed>,
     said_wake: Option<Time>,
     now: Time,
@@ -42,6 +50,8 @@ impl Joiner {
         let mut joiner = Self {
             sync: StateSync::new(guest, members, chain, territory),
             plan,
+            early: None,
+            height: Height(0),
             closed: None,
             said_wake: None,
             now,
@@ -59,6 +69,12 @@ impl Joiner {
         self.closed.as_ref()
     }
 
+    /// The height of the newest state that was fetched before the end of the epoch.
+    #[must_use]
+    pub const fn early_height(&self) -> Height {
+        self.height
+    }
+
     /// The input door: ticks, answers of peers, checked certificates. Everything else is not for
     /// a guest and does nothing.
     pub fn handle(&mut self, now: Time, input: Input) {
@@ -68,7 +84,7 @@ impl Joiner {
         }
         match input {
             Input::Tick => {
-                let requests = self.sync.tick(self.now, Height(0));
+                let requests = self.sync.tick(self.now, self.height);
                 self.send_all(requests);
             }
             Input::Message { from, message } => self.receive(from, message),
@@ -77,8 +93,9 @@ impl Joiner {
                 self.outputs.push_back(lie);
             }
             Input::SyncVerified { from, package, valid: true } if self.wants(from, &package) => {
-                let requests = self.sync.begin(self.now, from, package);
-                self.send_all(requests);
+                let early = self.early.as_deref();
+                let progress = self.sync.begin(self.now, package, early, self.height);
+                self.goes_on(progress);
             }
             _ => {}
         }
@@ -90,26 +107,27 @@ impl Joiner {
         self.outputs.pop_front()
     }
 
-    /// Whoever is not there yet offers an earlier state: that is no lie, and of no use.
+    /// The end of the epoch, or what those have who are not there yet.
     fn wants(&self, from: ValidatorIndex, package: &SyncPackage) -> bool {
-        package.is_last()
-            && !self.sync.is_liar(from)
-            && package.certificate.checkpoint.next_epoch == self.plan
-            && self.sync.wants(package, Height(0))
+        let leads_there =
+            !package.is_last() || package.certificate.checkpoint.next_epoch == self.plan;
+        leads_there && !self.sync.is_liar(from) && self.sync.wants(package, self.height)
     }
 
     fn receive(&mut self, from: ValidatorIndex, message: Message) {
         match message {
             Message::SyncOffer(package) if self.wants(from, &package) => {
-                let output = self.sync.check(from, package, 0);
+                // Nobody resumes with an earlier state, so nothing but its root matters.
+                let output = if package.is_last() {
+                    self.sync.check(from, package, 0)
+                } else {
+                    Output::VerifySync { from, package }
+                };
                 self.outputs.push_back(output);
             }
             Message::Chunk { .. } | Message::ChunkGone { .. } => {
-                let (outputs, complete) = self.sync.answered(self.now, from, &message, Height(0));
-                self.outputs.extend(outputs);
-                if let Some((package, ledger)) = complete {
-                    self.complete(&package, *ledger);
-                }
+                let progress = self.sync.answered(self.now, from, &message, self.height);
+                self.goes_on(progress);
             }
             Message::SyncOffer(_)
             | Message::Consensus(_)
@@ -118,10 +136,21 @@ impl Joiner {
         }
     }
 
-    fn complete(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {
+    fn goes_on(&mut self, progress: Progress) {
+        self.outputs.extend(progress.outputs);
+        if let Some((package, ledger)) = progress.done {
+            self.complete(&package, ledger);
+        }
+    }
+
+    fn complete(&mut self, package: &Arc<SyncPackage>, ledger: Box<Ledger>) {
         let Some(plan) = package.plan.first() else {
-            return;
+            self.height = package.certificate.checkpoint.height;
+            self.early = Some(ledger);
+            let requests = self.sync.start(self.now, self.height);
+            return self.send_all(requests);
         };
+        let ledger = *ledger;
         let plan = Arc::new(plan.clone());
         let certificate = package.certificate.clone();
         self.closed = Some(Closed { certificate, plan: Arc::clone(&plan), ledger });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_consensus::{CommitRecord, ScheduleState};
 use qcn_crypto::Digest;
-use qcn_ledger::{Ledger, StateChunk};
+use qcn_ledger::{StateChunk, StateRegion};
 use qcn_types::{Bounded, Certificate, EpochPlan, Height};
 
 /// The most commit records in a sync package.
@@ -23,19 +23,20 @@ pub enum Message {
     },
     /// Answers [`Self::SyncRequest`].
     SyncOffer(Arc<SyncPackage>),
-    /// Asks for a chunk of the state at a certified height.
+    /// Asks for the first chunk of a region of the state at a certified height, or for the chunk
+    /// that the region lies in.
     ChunkRequest {
         /// The height of the checkpoint.
         height: Height,
-        /// Which chunk.
-        index: u32,
+        /// Which region.
+        region: StateRegion,
     },
     /// Answers [`Self::ChunkRequest`].
     Chunk {
         /// The height of the checkpoint.
         height: Height,
-        /// Which chunk was asked for.
-        index: u32,
+        /// Which region was asked for.
+        region: StateRegion,
         /// The chunk, which the state root verifies.
         chunk: Arc<StateChunk>,
     },
@@ -56,8 +57,6 @@ pub struct SyncPackage {
     pub commits: Bounded<CommitRecord, MAX_SYNC_COMMITS>,
     /// The leader schedule after the last commit, which commits to it.
     pub schedule: ScheduleState,
-    /// How many chunks the state has.
-    pub chunks: u32,
     /// The plan that a final checkpoint names. Nobody resumes consensus after that, so there are
     /// no commits and no schedule beside it.
     pub plan: Bounded<EpochPlan, 1>,
@@ -66,12 +65,11 @@ pub struct SyncPackage {
 impl SyncPackage {
     /// The package of an epoch's end.
     #[must_use]
-    pub fn last(certificate: Certificate, plan: EpochPlan, ledger: &Ledger) -> Self {
+    pub fn last(certificate: Certificate, plan: EpochPlan) -> Self {
         Self {
             certificate,
             commits: Bounded::default(),
             schedule: ScheduleState::default(),
-            chunks: ledger.chunk_count(),
             plan: Bounded::truncated(vec![plan]),
         }
     }

@@ -119,7 +119,6 @@ impl Snapshots {
             certificate,
             commits: Bounded::truncated(snapshot.records),
             schedule: snapshot.schedule,
-            chunks: snapshot.ledger.chunk_count(),
             plan: Bounded::default(),
         });
         let (ledger, floor) = (snapshot.ledger, snapshot.floor);

@@ -1,5 +1,8 @@
 //! Catching up by state: a certified checkpoint, then its state in verified chunks from many
 //! peers (DESIGN sections 5.5 and 6).
+//!
+//! Chunks are asked for by region, and which regions are missing follows from the certified root
+//! alone. Regions with the same records in a state that is at hand are not asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,15 +10,13 @@ use std::sync::Arc;
 use qcn_consensus::ScheduleState;
 use qcn_consensus::rules::collection_floor;
 use qcn_crypto::{ChainId, Digest};
-use qcn_ledger::{Ledger, Restore, Territory};
+use qcn_ledger::{ChunkError, Known, Ledger, Restore, StateChunk, StateRegion, Territory};
 use qcn_types::{Height, Time, ValidatorIndex};
 
 use crate::{Event, Message, Output, SyncPackage};
 
 /// The most chunks asked for and not yet here.
 const MAX_CHUNKS_IN_FLIGHT: usize = 16;
-/// The most chunks a state may be said to have.
-const MAX_CHUNKS: u32 = 1 << 20;
 /// How many peers are asked for an offer at once.
 const PEERS_ASKED: usize = 3;
 /// Without progress for so long, other peers are asked.
@@ -41,9 +42,6 @@ pub enum BadOffer {
     /// The plan is not the one that the checkpoint names, or there is one that it does not name.
     #[error("the plan of the next epoch is not the one that the checkpoint names")]
     WrongPlan,
-    /// More chunks than a state may have, or none.
-    #[error("the number of chunks is impossible")]
-    ChunkCount,
 }
 
 /// Checks everything about an offer but the certificate's signatures.
@@ -51,9 +49,6 @@ pub enum BadOffer {
 /// # Errors
 /// [`BadOffer`].
 pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Result<(), BadOffer> {
-    if package.chunks == 0 || package.chunks > MAX_CHUNKS {
-        return Err(BadOffer::ChunkCount);
-    }
     let checkpoint = &package.certificate.checkpoint;
     let named = package.plan.iter().all(|plan| plan.digest() == checkpoint.next_epoch);
     if !named || package.is_last() == package.plan.is_empty() {
@@ -101,16 +96,33 @@ pub fn sent(requests: Requests) -> impl Iterator<Item = Output> {
 /// A certified package with the state that its chunks have made.
 pub type Synchronised = (Arc<SyncPackage>, Box<Ledger>);
 
+/// What something that came leads to.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// What to say because of it.
+    pub outputs: Vec<Output>,
+    /// The state, once it is complete.
+    pub done: Option<Synchronised>,
+}
+
 #[derive(Debug)]
 struct Download {
-    /// Who offered it: how many chunks there are is only its word.
-    from: ValidatorIndex,
     package: Arc<SyncPackage>,
     restore: Restore,
-    wanted: BTreeSet<u32>,
-    /// Whom each of the others was asked for. Only that peer can answer it.
-    in_flight: BTreeMap<u32, ValidatorIndex>,
+    /// Who was asked for a region. Only that peer can answer for it.
+    in_flight: BTreeMap<StateRegion, ValidatorIndex>,
     stalls: u32,
+}
+
+impl Download {
+    fn height(&self) -> Height {
+        self.package.certificate.checkpoint.height
+    }
+
+    /// A region that is missing and that nobody was asked for.
+    fn wanted(&self) -> Option<StateRegion> {
+        self.restore.to_ask(|region| self.in_flight.contains_key(region))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -134,6 +146,8 @@ pub struct StateSync {
     next_peer: u16,
     patience_us: u64,
     deadline: Time,
+    /// What had arrived of states that were given up.
+    known: Known,
     /// Peers whose chunks did not fit the certified root, or were not what they were asked for.
     liars: BTreeSet<ValidatorIndex>,
     /// Peers that do not keep this state any more.
@@ -154,6 +168,7 @@ impl StateSync {
             next_peer: own.0 % (members as u16).max(1),
             patience_us: if own.position() < members { PATIENCE_US } else { GUEST_PATIENCE_US },
             deadline: Time::ZERO,
+            known: Known::default(),
             liars: BTreeSet::new(),
             gone: BTreeSet::new(),
         }
@@ -194,13 +209,10 @@ impl StateSync {
             Phase::Downloading(download) => {
                 download.stalls += 1;
                 if download.stalls > ATTEMPTS {
-                    // Perhaps there are fewer chunks than it was said.
-                    let from = download.from;
-                    self.liars.insert(from);
                     return self.ask(now, height);
                 }
-                let again = std::mem::take(&mut download.in_flight);
-                download.wanted.extend(again.into_keys());
+                download.in_flight.clear();
+                download.restore.forget_gaps();
                 self.deadline = now.plus_us(self.patience_us);
                 self.request_chunks()
             }
@@ -208,11 +220,20 @@ impl StateSync {
     }
 
     fn ask(&mut self, now: Time, height: Height) -> Requests {
+        self.give_up();
         self.phase = Phase::Asking;
         self.gone.clear();
         self.deadline = now.plus_us(self.patience_us);
         let peers: Vec<ValidatorIndex> = (0..PEERS_ASKED).filter_map(|_| self.peer()).collect();
         peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
+    }
+
+    /// Keeps what has arrived of a state that is no longer wanted.
+    fn give_up(&mut self) {
+        if let Phase::Downloading(download) = std::mem::take(&mut self.phase) {
+            let known = std::mem::take(&mut self.known);
+            self.known = known.and(download.restore.give_up());
+        }
     }
 
     /// Whether a peer has lied, and its offers are not looked at.
@@ -254,24 +275,24 @@ impl StateSync {
         is_awaited && package.certificate.checkpoint.height > height
     }
 
-    /// An offer that is of use and whose certificate is valid.
+    /// An offer that is of use and whose certificate is valid. What `own` has of that state, which
+    /// is the one at `own_height`, is not fetched.
     pub fn begin(
         &mut self,
         now: Time,
-        from: ValidatorIndex,
         package: Arc<SyncPackage>,
-    ) -> Requests {
+        own: Option<&Ledger>,
+        own_height: Height,
+    ) -> Progress {
+        self.give_up();
+        let own = own.map(Known::of).unwrap_or_default();
+        let known = own.and(std::mem::take(&mut self.known));
         let root = package.certificate.checkpoint.state_root;
-        self.phase = Phase::Downloading(Box::new(Download {
-            from,
-            restore: Restore::new(self.chain, self.territory.clone(), root),
-            wanted: (0..package.chunks).collect(),
-            in_flight: BTreeMap::new(),
-            stalls: 0,
-            package,
-        }));
+        let restore = Restore::with_known(self.chain, self.territory.clone(), root, known);
+        let download = Download { package, restore, in_flight: BTreeMap::new(), stalls: 0 };
+        self.phase = Phase::Downloading(Box::new(download));
         self.deadline = now.plus_us(self.patience_us);
-        self.request_chunks()
+        self.goes_on(now, own_height)
     }
 
     /// A peer answers a request for a chunk: what to say because of it, and the package and state
@@ -282,69 +303,79 @@ impl StateSync {
         from: ValidatorIndex,
         answer: &Message,
         own_height: Height,
-    ) -> (Vec<Output>, Option<Synchronised>) {
-        let result = match answer {
-            Message::Chunk { height, index, chunk } => {
-                self.chunk(now, from, *height, chunk, *index, own_height)
+    ) -> Progress {
+        match answer {
+            Message::Chunk { height, region, chunk } if self.awaits(from, *height, region) => {
+                self.chunk(now, from, region, chunk, own_height)
             }
             Message::ChunkGone { height } => {
-                ChunkResult::More(self.gone(now, from, *height, own_height))
+                let requests = self.gone(now, from, *height, own_height);
+                Progress { outputs: sent(requests).collect(), done: None }
             }
-            _ => ChunkResult::More(Vec::new()),
-        };
-        match result {
-            ChunkResult::More(requests) => (sent(requests).collect(), None),
-            ChunkResult::Lie(requests) => {
-                let lie = std::iter::once(Output::Event(Event::LyingSyncer(from)));
-                (lie.chain(sent(requests)).collect(), None)
-            }
-            ChunkResult::Complete(package, ledger) => (Vec::new(), Some((package, ledger))),
+            _ => Progress::default(),
         }
     }
 
-    /// A chunk came. Gives back what to ask next, and the package and state once complete; says
-    /// so if the chunk is a lie. What nobody was asked for, or somebody else, does nothing.
+    /// Whether a peer was asked for a region of the state at a height, and has not answered.
+    fn awaits(&self, from: ValidatorIndex, height: Height, region: &StateRegion) -> bool {
+        let Phase::Downloading(download) = &self.phase else {
+            return false;
+        };
+        download.height() == height && download.in_flight.get(region) == Some(&from)
+    }
+
+    /// A chunk came that was asked for.
     fn chunk(
         &mut self,
         now: Time,
         from: ValidatorIndex,
-        height: Height,
-        chunk: &qcn_ledger::StateChunk,
-        index: u32,
+        region: &StateRegion,
+        chunk: &StateChunk,
         own_height: Height,
-    ) -> ChunkResult {
+    ) -> Progress {
         let Phase::Downloading(download) = &mut self.phase else {
-            return ChunkResult::More(Vec::new());
+            return Progress::default();
         };
-        let asked = download.package.certificate.checkpoint.height == height
-            && download.in_flight.get(&index) == Some(&from);
-        if !asked {
-            return ChunkResult::More(Vec::new());
-        }
-        download.in_flight.remove(&index);
-        // A chunk that is there already is not the one that was asked for.
-        if download.restore.accept(chunk).is_err() {
-            download.wanted.insert(index);
-            self.liars.insert(from);
-            return ChunkResult::Lie(self.request_chunks());
-        }
-        self.deadline = now.plus_us(self.patience_us);
-        if !download.restore.is_complete() {
-            if download.wanted.is_empty() && download.in_flight.is_empty() {
-                // The offer named too few chunks.
-                let from = download.from;
-                self.liars.insert(from);
-                return ChunkResult::More(self.ask(now, own_height));
+        download.in_flight.remove(region);
+        match download.restore.accept_in(region, chunk) {
+            Ok(()) => {
+                self.deadline = now.plus_us(self.patience_us);
+                self.goes_on(now, own_height)
             }
-            return ChunkResult::More(self.request_chunks());
+            // Another peer has sent a larger piece.
+            Err(ChunkError::Duplicate) => self.goes_on(now, own_height),
+            Err(ChunkError::WrongRoot | ChunkError::Elsewhere) => {
+                let lie = self.lied(from);
+                let mut progress = self.goes_on(now, own_height);
+                progress.outputs.insert(0, lie);
+                progress
+            }
         }
-        let Phase::Downloading(download) = std::mem::take(&mut self.phase) else {
-            return ChunkResult::More(Vec::new());
-        };
-        match download.restore.finish() {
-            Ok(ledger) => ChunkResult::Complete(download.package, Box::new(ledger)),
-            // A quorum certified a state that contradicts itself: nobody who sent it is to blame.
-            Err(_) => ChunkResult::More(self.ask(now, own_height)),
+    }
+
+    /// Asks for what is missing. Once nothing is, the state is complete.
+    fn goes_on(&mut self, now: Time, own_height: Height) -> Progress {
+        match std::mem::take(&mut self.phase) {
+            Phase::Downloading(download) if download.restore.is_complete() => {
+                self.known = Known::default();
+                match download.restore.finish() {
+                    Ok(ledger) => Progress {
+                        outputs: Vec::new(),
+                        done: Some((download.package, Box::new(ledger))),
+                    },
+                    // A quorum certified a state that contradicts itself: nobody who sent it is to
+                    // blame.
+                    Err(_) => {
+                        let requests = self.ask(now, own_height);
+                        Progress { outputs: sent(requests).collect(), done: None }
+                    }
+                }
+            }
+            phase => {
+                self.phase = phase;
+                let requests = self.request_chunks();
+                Progress { outputs: sent(requests).collect(), done: None }
+            }
         }
     }
 
@@ -360,21 +391,12 @@ impl StateSync {
         let Phase::Downloading(download) = &mut self.phase else {
             return Vec::new();
         };
-        let asked = download.package.certificate.checkpoint.height == height
-            && download.in_flight.values().any(|peer| *peer == from);
+        let asked =
+            download.height() == height && download.in_flight.values().any(|peer| *peer == from);
         if !asked {
             return Vec::new();
         }
-        let theirs: Vec<u32> = download
-            .in_flight
-            .iter()
-            .filter(|(_, peer)| **peer == from)
-            .map(|(index, _)| *index)
-            .collect();
-        for index in theirs {
-            download.in_flight.remove(&index);
-            download.wanted.insert(index);
-        }
+        download.in_flight.retain(|_, peer| *peer != from);
         self.gone.insert(from);
         let mut others = (0..self.members).map(ValidatorIndex).filter(|peer| *peer != self.own);
         if others.all(|peer| self.gone.contains(&peer) || self.liars.contains(&peer)) {
@@ -393,12 +415,11 @@ impl StateSync {
             let Some(to) = peer.filter(|_| download.in_flight.len() < MAX_CHUNKS_IN_FLIGHT) else {
                 break;
             };
-            let Some(index) = download.wanted.pop_first() else {
+            let Some(region) = download.wanted() else {
                 break;
             };
-            download.in_flight.insert(index, to);
-            let height = download.package.certificate.checkpoint.height;
-            requests.push((to, Message::ChunkRequest { height, index }));
+            download.in_flight.insert(region, to);
+            requests.push((to, Message::ChunkRequest { height: download.height(), region }));
         }
         requests
     }
@@ -418,17 +439,6 @@ impl StateSync {
         self.gone.clear();
         None
     }
-}
-
-/// What a chunk led to.
-#[derive(Debug)]
-enum ChunkResult {
-    /// It fits, or is of no interest.
-    More(Requests),
-    /// It does not fit the certified root.
-    Lie(Requests),
-    /// The state is complete.
-    Complete(Arc<SyncPackage>, Box<Ledger>),
 }
 
 #[cfg(test)]

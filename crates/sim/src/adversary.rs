@@ -107,7 +107,7 @@ impl Adversary {
             Self::InvalidPayloadAuthor => {
                 Some(Box::<invalid_payload_author::InvalidPayloadAuthor>::default())
             }
-            Self::LyingSyncer => Some(Box::new(lying_syncer::LyingSyncer)),
+            Self::LyingSyncer => Some(Box::new(lying_syncer::LyingSyncer::default())),
             Self::Flooder => Some(Box::<flooder::Flooder>::default()),
             Self::TimeShifter => Some(Box::new(time_shifter::TimeShifter)),
             Self::Twins => None,

@@ -7,7 +7,7 @@ use qcn_crypto::{
     ChainId, Digest, Domain, MerkleTree, Role, Scheme, SeededRandomness, Signature, SigningKey,
     hash, prove_possession, to_hex,
 };
-use qcn_ledger::{GenesisAccount, Ledger};
+use qcn_ledger::{GenesisAccount, Ledger, StateRegion};
 use qcn_shard::SyncPackage;
 use qcn_sim::scenario::BUILTIN;
 use qcn_types::{
@@ -208,20 +208,19 @@ fn sync_package() -> SyncPackage {
         certificate: certificate(),
         commits: Bounded::truncated(vec![record]),
         schedule: schedule.state(),
-        chunks: 1,
         plan: Bounded::default(),
     }
 }
 
 fn shard_messages() -> Vec<qcn_shard::Message> {
-    let chunk = Arc::new(LEDGER.chunk(0).expect("the state has a chunk"));
+    let chunk = Arc::new(LEDGER.chunks().next().expect("the state has a chunk"));
     let mut messages: Vec<qcn_shard::Message> =
         consensus_messages().into_iter().map(qcn_shard::Message::Consensus).collect();
     messages.extend([
         qcn_shard::Message::SyncRequest { above: Height(3) },
         qcn_shard::Message::SyncOffer(Arc::new(sync_package())),
-        qcn_shard::Message::ChunkRequest { height: Height(3), index: 0 },
-        qcn_shard::Message::Chunk { height: Height(3), index: 0, chunk },
+        qcn_shard::Message::ChunkRequest { height: Height(3), region: StateRegion::WHOLE },
+        qcn_shard::Message::Chunk { height: Height(3), region: StateRegion::WHOLE, chunk },
         qcn_shard::Message::ChunkGone { height: Height(3) },
     ]);
     messages
@@ -313,7 +312,7 @@ pub fn samples(target: &str) -> Vec<Vec<u8>> {
         "scenario" => BUILTIN.iter().map(|scenario| scenario.text.into()).collect(),
         "shard_message" => shard_messages().iter().map(encode).collect(),
         "signature" => vec![encode(&Signature::new(vec![5; 666]).expect("short enough"))],
-        "state_chunk" => vec![encode(&LEDGER.chunk(0).expect("the state has a chunk"))],
+        "state_chunk" => vec![encode(&LEDGER.chunks().next().expect("the state has a chunk"))],
         "sync_package" => vec![encode(&sync_package())],
         "transaction" => vec![encode(&transaction(0, false)), encode(&transaction(1, true))],
         "batch_line" => batch_lines(),

@@ -10,7 +10,7 @@ use crate::testing::{large_ledger, ledger};
 use crate::tree::{StateTree, Update};
 
 fn chunks(tree: &StateTree) -> Vec<StateChunk> {
-    (0..).map_while(|index| super::chunk_at(tree, index)).collect()
+    super::chunks(tree).collect()
 }
 
 /// Records under keys that share their first `shared` bytes.
@@ -31,7 +31,7 @@ fn clustered(count: u32, shared: usize) -> Vec<Update> {
 #[test]
 fn chunks_are_the_whole_state() {
     let ledger = large_ledger(9_000);
-    let chunks: Vec<StateChunk> = (0..).map_while(|index| ledger.chunk(index)).collect();
+    let chunks: Vec<StateChunk> = ledger.chunks().collect();
     assert_eq!(chunks.len() as u32, ledger.chunk_count());
     assert!((9..=30).contains(&chunks.len()), "{} chunks", chunks.len());
     let keys: Vec<StateKey> =
@@ -49,10 +49,11 @@ fn chunks_are_the_whole_state() {
 fn a_small_state_is_one_chunk() {
     let ledger = ledger(&[1, 2, 3]);
     assert_eq!(ledger.chunk_count(), 1);
-    let chunk = ledger.chunk(0).expect("the only one");
+    let mut chunks = ledger.chunks();
+    let chunk = chunks.next().expect("the only one");
     assert!(chunk.steps.is_empty());
     assert_eq!(chunk.entries.len(), 4);
-    assert_eq!(ledger.chunk(1), None);
+    assert_eq!(chunks.next(), None);
 }
 
 /// Chunks stay bounded when somebody opens thousands of accounts beside each other.

@@ -449,8 +449,8 @@ proptest! {
                     let ledger = &world.ledgers[shard];
                     let territory = ledger.territory().clone();
                     let mut restore = Restore::new(CHAIN, territory, ledger.state_root());
-                    for index in 0..ledger.chunk_count() {
-                        restore.accept(&ledger.chunk(index).unwrap()).unwrap();
+                    for chunk in ledger.chunks() {
+                        restore.accept(&chunk).unwrap();
                     }
                     world.ledgers[shard] = restore.finish().unwrap();
                 }

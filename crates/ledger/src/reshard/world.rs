@@ -68,8 +68,8 @@ pub(super) fn after(before: &EpochPlan, reshardings: &[Resharding]) -> EpochPlan
 /// The ledger that a validator makes out of chunks.
 pub(super) fn restored(ledger: &Ledger, territory: Territory) -> Ledger {
     let mut restore = Restore::new(CHAIN, territory, ledger.state_root());
-    for index in 0..ledger.chunk_count() {
-        restore.accept(&ledger.chunk(index).unwrap()).unwrap();
+    for chunk in ledger.chunks() {
+        restore.accept(&chunk).unwrap();
     }
     restore.finish().unwrap()
 }

@@ -4,14 +4,14 @@ use qcn_crypto::{ChainId, Digest, SeededRandomness};
 use qcn_light::state::StateEntry;
 use qcn_types::{Address, Amount, Bounded, decode, encode};
 
-use super::{ChunkError, Restore, RestoreError};
+use super::{ChunkError, Known, Restore, RestoreError};
 use crate::chunks::StateChunk;
 use crate::ledger::{AuditError, Ledger};
-use crate::testing::{CHAIN, address, large_ledger, ledger, transfer};
+use crate::testing::{CHAIN, address, large_ledger, large_ledger_with_payer, ledger, transfer};
 use crate::tree::StateTree;
 
 fn chunks(ledger: &Ledger) -> Vec<StateChunk> {
-    (0..ledger.chunk_count()).filter_map(|index| ledger.chunk(index)).collect()
+    ledger.chunks().collect()
 }
 
 fn shuffled(mut chunks: Vec<StateChunk>, seed: u64) -> Vec<StateChunk> {
@@ -140,7 +140,7 @@ fn tampered_chunks_are_refused_one_by_one() {
         entries(&|entries| entries.push(chunks[2].entries[0].clone())),
         StateChunk { steps: chunks[2].steps.clone(), ..chunks[1].clone() },
         StateChunk { steps: Bounded::default(), ..chunks[1].clone() },
-        large_ledger(4_999).chunk(1).expect("another state"),
+        large_ledger(4_999).chunks().nth(1).expect("another state"),
     ];
     let mut restore =
         Restore::new(CHAIN, crate::Territory::whole(qcn_types::ShardId(0)), original.state_root());
@@ -187,7 +187,7 @@ fn a_state_that_contradicts_itself_is_refused() {
     let restored = |tree: &StateTree| {
         let mut restore =
             Restore::new(CHAIN, crate::Territory::whole(qcn_types::ShardId(0)), tree.root());
-        let chunk = crate::chunks::chunk_at(tree, 0).expect("a small state");
+        let chunk = crate::chunks::chunks(tree).next().expect("a small state");
         assert_eq!(restore.accept(&chunk), Ok(()));
         restore.finish().map(|_| ())
     };
@@ -206,11 +206,90 @@ fn a_state_that_contradicts_itself_is_refused() {
 #[test]
 fn nothing_is_accepted_for_a_root_that_nobody_has() {
     let original = ledger(&[5]);
-    let chunk = original.chunk(0).expect("the only one");
+    let chunk = original.chunks().next().expect("the only one");
     for root in [Digest::ZERO, Digest([1; 32])] {
         let mut restore =
             Restore::new(ChainId::default(), crate::Territory::whole(qcn_types::ShardId(0)), root);
         assert_eq!(restore.accept(&chunk), Err(ChunkError::WrongRoot));
         assert_eq!(restore.finish().err(), Some(RestoreError::Incomplete { regions: 1 }));
     }
+}
+
+/// Fetches a state that is partly known; says how many chunks that took.
+fn chunks_fetched(wanted: &Ledger, known: Known) -> u32 {
+    let territory = crate::Territory::whole(qcn_types::ShardId(0));
+    let mut restore = Restore::with_known(CHAIN, territory, wanted.state_root(), known);
+    let mut asked = 0;
+    while let Some(region) = restore.missing().first().copied() {
+        let chunk = wanted.chunk_in(&region).expect("there are records in what is missing");
+        assert_eq!(restore.accept_in(&region, &chunk), Ok(()));
+        asked += 1;
+    }
+    let restored = restore.finish().expect("all chunks have come");
+    assert_eq!(restored.state_root(), wanted.state_root());
+    assert_eq!(restored.audit(), Ok(wanted.supply()));
+    asked
+}
+
+/// Of a state that has gone on only what has changed is fetched.
+///
+/// Given a state of many chunks, and what it is after payments to accounts old and new.
+/// When the later one is fetched by somebody who has the earlier one, or nothing, or the later one,
+/// then that takes a few chunks, all of them, or none; and in no case does it matter that records
+/// of other states are known as well.
+#[test]
+fn what_is_known_is_not_fetched() {
+    let before = large_ledger_with_payer(20_000);
+    let mut after = before.clone();
+    after.execute(
+        &(0..3).map(|nonce| transfer(0, nonce, address(nonce as u8), 7)).collect::<Vec<_>>(),
+    );
+    let all = after.chunk_count();
+    assert_eq!(chunks_fetched(&after, Known::default()), all);
+    assert_eq!(chunks_fetched(&after, Known::of(&after)), 0);
+    let few = chunks_fetched(&after, Known::of(&before));
+    assert!(few > 0 && few < all / 2, "{few} of {all} chunks");
+    let (one, other) = (Known::of(&before), Known::of(&ledger(&[9, 8, 7])));
+    assert!(chunks_fetched(&after, other.clone().and(one.clone())) < all / 2);
+    // The other's records take the place of those with the same keys.
+    assert!(chunks_fetched(&after, one.and(other)) <= all);
+    assert_eq!(chunks_fetched(&after, Known::of(&ledger(&[9, 8, 7]))), all);
+}
+
+/// What has arrived of a state that is given up counts for the next.
+#[test]
+fn what_was_given_up_is_known() {
+    let before = large_ledger_with_payer(20_000);
+    let mut after = before.clone();
+    after.execute(&[transfer(0, 0, address(1), 7)]);
+    let territory = crate::Territory::whole(qcn_types::ShardId(0));
+    let mut restore = Restore::new(CHAIN, territory, before.state_root());
+    let chunks = chunks(&before);
+    let half = chunks.len() / 2;
+    chunks[..half].iter().for_each(|chunk| restore.accept(chunk).unwrap());
+    let fetched = chunks_fetched(&after, restore.give_up()) as usize;
+    let all = after.chunk_count() as usize;
+    assert!(fetched <= half + 8, "{fetched} of {all} chunks");
+}
+
+/// Known records that say something else are not taken for those of the state.
+#[test]
+fn known_records_of_another_state_change_nothing() {
+    let (wanted, other) = (ledger(&[100, 50, 25]), ledger(&[100, 50, 24]));
+    assert_eq!(chunks_fetched(&wanted, Known::of(&other)), 1);
+}
+
+/// A true chunk that nobody asked this peer for is told from one that somebody else was faster with.
+#[test]
+fn an_answer_belongs_to_its_question() {
+    let original = large_ledger(5_000);
+    let territory = crate::Territory::whole(qcn_types::ShardId(0));
+    let mut restore = Restore::new(CHAIN, territory, original.state_root());
+    let chunks = chunks(&original);
+    restore.accept(&chunks[0]).unwrap();
+    let asked = restore.missing().first().copied().unwrap();
+    let last = chunks.last().unwrap();
+    assert_eq!(restore.accept_in(&asked, last), Err(ChunkError::Elsewhere));
+    assert_eq!(restore.accept_in(&asked, &chunks[1]), Ok(()));
+    assert_eq!(restore.accept_in(&asked, &chunks[1]), Err(ChunkError::Duplicate));
 }

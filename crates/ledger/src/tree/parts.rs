@@ -23,6 +23,20 @@ impl StateTree {
         Self::default()
     }
 
+    /// The records of a region, hashed as they hang at its depth; nothing if there are none.
+    #[must_use]
+    pub(crate) fn subtree(&self, region: &StateRegion) -> Option<Link> {
+        let link = self.within(region).root?;
+        Some(moved_to(link, region.bits()))
+    }
+
+    /// The records of disjoint regions, in order.
+    #[must_use]
+    pub(crate) fn of_parts(parts: impl IntoIterator<Item = (StateRegion, Link)>) -> Self {
+        let links = parts.into_iter().map(|(_, link)| Self { root: Some(moved_to(link, 0)) });
+        links.fold(Self::default(), Self::union)
+    }
+
     /// All other records.
     #[must_use]
     pub(crate) fn without(&self, region: &StateRegion) -> Self {
@@ -85,6 +99,9 @@ fn outside(link: &Link, depth: u16, region: &StateRegion) -> Option<Link> {
 
 /// Both subtrees at `depth` in one.
 fn union(one: Link, other: Link, depth: u16) -> Link {
+    if one.hash() == other.hash() {
+        return other;
+    }
     let shared = one.first_key().shared_bits(other.first_key());
     let bit_of = |link: &Link| link.halves().map_or(KEY_BITS, |(bit, ..)| bit);
     let (bit, other_bit) = (bit_of(&one), bit_of(&other));

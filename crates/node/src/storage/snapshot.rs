@@ -125,20 +125,21 @@ fn write_unfinished(
         buffer.clear();
         Ok::<(), StorageError>(())
     };
-    let chunks = snapshot.ledger.chunk_count();
     let package = encode(&*snapshot.package);
     frame::push(&mut buffer, salt, (0, 0, kind::PACKAGE), |buffer| {
         buffer.extend_from_slice(&package);
     });
-    for index in 0..chunks {
-        let chunk = snapshot.ledger.chunk(index).expect("chunks below the count exist");
-        let place = (u64::from(index) + 1, 0, kind::CHUNK);
-        frame::push(&mut buffer, salt, place, |buffer| buffer.extend_from_slice(&encode(&chunk)));
+    let mut place = 0;
+    for chunk in snapshot.ledger.chunks() {
+        place += 1;
+        frame::push(&mut buffer, salt, (place, 0, kind::CHUNK), |buffer| {
+            buffer.extend_from_slice(&encode(&chunk))
+        });
         if buffer.len() >= WRITE_BYTES {
             flush(&mut file, &mut buffer)?;
         }
     }
-    frame::push(&mut buffer, salt, (u64::from(chunks) + 1, 0, kind::END), |_| {});
+    frame::push(&mut buffer, salt, (place + 1, 0, kind::END), |_| {});
     flush(&mut file, &mut buffer)?;
     file.sync().map_err(new_sync_failed(disk, name, written as usize))?;
     Ok(file)

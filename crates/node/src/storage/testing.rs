@@ -114,7 +114,6 @@ pub(crate) fn snapshot(height: u64, floor: u64, ledger: &Ledger) -> Record {
         certificate: certificate(checkpoint),
         commits: Bounded::truncated(vec![commit]),
         schedule,
-        chunks: ledger.chunk_count(),
         plan: Bounded::default(),
     };
     Record::Snapshot {

@@ -177,7 +177,7 @@ impl Shard {
         let Some(certificate) = collect_certificate(dag, committee, last) else {
             return;
         };
-        let package = SyncPackage::last(certificate, plan.as_ref().clone(), &self.ledger);
+        let package = SyncPackage::last(certificate, plan.as_ref().clone());
         let package = Arc::new(package);
         self.keep_end(&package);
         self.finish(package, plan);

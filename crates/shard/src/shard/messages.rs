@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use qcn_ledger::Ledger;
+use qcn_ledger::{Ledger, StateRegion};
 use qcn_types::{Height, ValidatorIndex};
 
 use super::Shard;
+use crate::statesync::Progress;
 use crate::{Event, Message, Output, Record, SyncPackage};
 
 impl Shard {
@@ -22,23 +23,27 @@ impl Shard {
                 }
             }
             Message::SyncOffer(package) => self.receive_offer(from, package),
-            Message::ChunkRequest { height, index } => self.serve_chunk(from, height, index),
+            Message::ChunkRequest { height, region } => self.serve_chunk(from, height, region),
             Message::Chunk { .. } | Message::ChunkGone { .. } => {
                 let own_height = self.height();
-                let (outputs, complete) = self.sync.answered(self.now, from, &message, own_height);
-                self.outputs.extend(outputs);
-                if let Some((package, ledger)) = complete {
-                    self.synchronised(&package, *ledger);
-                }
+                let progress = self.sync.answered(self.now, from, &message, own_height);
+                self.synchronises(progress);
             }
         }
     }
 
-    fn serve_chunk(&mut self, to: ValidatorIndex, height: Height, index: u32) {
+    fn synchronises(&mut self, progress: Progress) {
+        self.outputs.extend(progress.outputs);
+        if let Some((package, ledger)) = progress.done {
+            self.synchronised(&package, *ledger);
+        }
+    }
+
+    fn serve_chunk(&mut self, to: ValidatorIndex, height: Height, region: StateRegion) {
         let message = match self.snapshots.ledger_at(height) {
             None => Message::ChunkGone { height },
-            Some(ledger) => match ledger.chunk(index) {
-                Some(chunk) => Message::Chunk { height, index, chunk: Arc::new(chunk) },
+            Some(ledger) => match ledger.chunk_in(&region) {
+                Some(chunk) => Message::Chunk { height, region, chunk: Arc::new(chunk) },
                 None => return,
             },
         };
@@ -85,8 +90,9 @@ impl Shard {
         if self.ending.is_executed() {
             return self.close_with(package);
         }
-        let requests = self.sync.begin(self.now, from, package);
-        self.send_all(requests);
+        let own_height = self.height();
+        let progress = self.sync.begin(self.now, package, Some(&self.ledger), own_height);
+        self.synchronises(progress);
     }
 
     fn synchronised(&mut self, package: &Arc<SyncPackage>, ledger: Ledger) {

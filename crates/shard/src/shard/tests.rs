@@ -29,6 +29,8 @@ struct Lab {
     logs: Vec<Vec<Record>>,
     events: Vec<Vec<Event>>,
     cut_off: Vec<usize>,
+    /// What was sent to somebody who is no member.
+    guest_mail: Vec<(ValidatorIndex, Message)>,
     randomness: SeededRandomness,
 }
 
@@ -70,6 +72,7 @@ impl Lab {
             logs: vec![Vec::new(); weights.len()],
             events: vec![Vec::new(); weights.len()],
             cut_off: Vec::new(),
+            guest_mail: Vec::new(),
             randomness: SeededRandomness::from_u64(1, "lab"),
             keys,
             committee_keys,
@@ -115,6 +118,9 @@ impl Lab {
     fn deliver(&mut self, now: Time, from: usize, to: usize, message: Message) {
         if !self.cut_off.contains(&from) && !self.cut_off.contains(&to) {
             let from = ValidatorIndex(from as u16);
+            if to >= self.keys.len() {
+                return self.guest_mail.push((from, message));
+            }
             self.push(now.plus_us(DELAY_US), to, Input::Message { from, message });
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use qcn_consensus::Message as BlockMessage;
 use qcn_consensus::limits::MAX_REQUESTED_SLOTS;
 use qcn_crypto::Signature;
+use qcn_ledger::StateRegion;
 use qcn_shard::{Message, Output};
 use qcn_types::{Bounded, CompactBlock, Height, Round, Slot, ValidatorIndex};
 
@@ -78,7 +79,10 @@ fn huge_requests(round: Round, hands: &mut Hands<'_>) {
         Message::Consensus(BlockMessage::RequestSlots(slots)),
         Message::Consensus(BlockMessage::RequestRounds { first: Round(1), count: u16::MAX }),
         Message::SyncRequest { above: Height(0) },
-        Message::ChunkRequest { height: Height(hands.random.below(1_000)), index: u32::MAX },
+        Message::ChunkRequest {
+            height: Height(hands.random.below(1_000)),
+            region: StateRegion::WHOLE,
+        },
     ];
     for request in requests {
         let peers = hands.peers();

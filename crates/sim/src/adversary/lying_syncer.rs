@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use qcn_consensus::Message as BlockMessage;
 use qcn_crypto::Digest;
+use qcn_ledger::StateChunk;
 use qcn_shard::{Message, Output, SyncPackage};
 use qcn_types::{BlockRef, Bounded, CompactBlock, Round};
 
 use super::{Behaviour, Hands};
 
-#[derive(Debug)]
-pub(super) struct LyingSyncer;
+#[derive(Debug, Default)]
+pub(super) struct LyingSyncer {
+    /// A true chunk that it has sent.
+    sent: Option<Arc<StateChunk>>,
+}
 
 impl Behaviour for LyingSyncer {
     fn output(&mut self, output: Output, hands: &mut Hands<'_>) {
@@ -19,11 +23,29 @@ impl Behaviour for LyingSyncer {
         };
         match hands.random.below(4) {
             0 => {}
-            1 => hands.send(to, message),
+            1 => {
+                if let Message::Chunk { chunk, .. } = &message {
+                    self.sent = Some(Arc::clone(chunk));
+                }
+                hands.send(to, message);
+            }
             _ => {
-                let lie = falsify(message, hands);
+                let lie = self.falsify(message, hands);
                 hands.send(to, lie);
             }
+        }
+    }
+}
+
+impl LyingSyncer {
+    /// Something wrong instead.
+    fn falsify(&self, message: Message, hands: &mut Hands<'_>) -> Message {
+        match (message, &self.sent) {
+            // True, and perhaps of another place.
+            (Message::Chunk { height, region, .. }, Some(sent)) if hands.random.chance(250_000) => {
+                Message::Chunk { height, region, chunk: Arc::clone(sent) }
+            }
+            (message, _) => falsify(message, hands),
         }
     }
 }
@@ -61,22 +83,18 @@ fn falsify(message: Message, hands: &mut Hands<'_>) -> Message {
         }
         Message::SyncOffer(package) => {
             let mut wrong = SyncPackage::clone(&package);
-            if hands.random.chance(500_000) {
-                wrong.certificate.checkpoint.state_root = Digest([8; 32]);
-            } else {
-                wrong.chunks = wrong.chunks.wrapping_add(1 + hands.random.below(1 << 30) as u32);
-            }
+            wrong.certificate.checkpoint.state_root = Digest([8; 32]);
             Message::SyncOffer(Arc::new(wrong))
         }
         Message::Chunk { height, .. } if hands.random.chance(250_000) => {
             Message::ChunkGone { height }
         }
-        Message::Chunk { height, index, chunk } => {
+        Message::Chunk { height, region, chunk } => {
             let mut wrong = chunk.as_ref().clone();
             let mut entries = wrong.entries.into_inner();
             entries.pop();
             wrong.entries = Bounded::truncated(entries);
-            Message::Chunk { height, index, chunk: Arc::new(wrong) }
+            Message::Chunk { height, region, chunk: Arc::new(wrong) }
         }
         other => other,
     }

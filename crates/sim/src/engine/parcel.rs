@@ -1,6 +1,7 @@
 //! Messages under way. A broadcast is stored once, however many copies travel.
 
 use qcn_consensus::Message as BlockMessage;
+use qcn_ledger::StateRegion;
 use qcn_shard::Message;
 
 use crate::network::{encoded_bytes, wire_bytes};
@@ -107,11 +108,16 @@ fn fingerprint(message: &Message) -> u64 {
         Message::Consensus(BlockMessage::RoundsGone { first }) => (15, first.0),
         Message::SyncRequest { above } => (9, above.0),
         Message::SyncOffer(package) => (10, package.certificate.checkpoint.height.0),
-        Message::ChunkRequest { height, index } => (11, height.0 << 20 | u64::from(*index)),
-        Message::Chunk { height, index, .. } => (12, height.0 << 20 | u64::from(*index)),
+        Message::ChunkRequest { height, region } => (11, height.0 << 20 | place_of(region)),
+        Message::Chunk { height, region, .. } => (12, height.0 << 20 | place_of(region)),
         Message::ChunkGone { height } => (13, height.0),
     };
     detail << 8 | kind
+}
+
+/// Where a region of the state begins, as far as 20 bits tell it.
+fn place_of(region: &StateRegion) -> u64 {
+    region.first_bits() >> 44
 }
 
 #[cfg(test)]

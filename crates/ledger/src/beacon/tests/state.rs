@@ -33,8 +33,8 @@ fn used_world() -> World {
 
 fn synchronised(original: &Ledger, territory: Territory) -> Result<Ledger, crate::RestoreError> {
     let mut restore = Restore::new(CHAIN, territory, original.state_root());
-    for index in 0..original.chunk_count() {
-        restore.accept(&original.chunk(index).unwrap()).unwrap();
+    for chunk in original.chunks() {
+        restore.accept(&chunk).unwrap();
     }
     restore.finish()
 }

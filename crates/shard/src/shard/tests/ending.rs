@@ -1,5 +1,6 @@
 //! The end of an epoch, and who comes late to it.
 
+use qcn_crypto::Domain;
 use qcn_types::{
     Announcement, Attestation, AttestationProof, BEACON, Bounded, EpochPlan, Layout,
     PlannedCommittee, PlannedValidator, attestations_digest,
@@ -43,11 +44,7 @@ fn announcement(lab: &mut Lab) -> Verified<Announcement> {
     let attestation = Attestation { height: Height(0), checkpoint: checkpoint.digest() };
     let attestations = Bounded::truncated(vec![attestation]);
     let header = Digest([1; 32]);
-    let digest = qcn_crypto::hash_pair(
-        qcn_crypto::Domain::Block,
-        &header,
-        &attestations_digest(&attestations),
-    );
+    let digest = qcn_crypto::hash_pair(Domain::Block, &header, &attestations_digest(&attestations));
     let context = BlockHeader::signing_context(lab.committee_keys.chain());
     let proofs = lab.keys.iter().zip(0..).map(|(key, author)| AttestationProof {
         author: ValidatorIndex(author),
@@ -63,13 +60,23 @@ fn announcement(lab: &mut Lab) -> Verified<Announcement> {
 /// A lab of four whose first validator hears at 500 ms that the epoch is over; everybody comes
 /// up anew with the beacon's keys at the start.
 fn ending() -> (Lab, SigningKey) {
+    ending_at(Time::from_ms(500), 0)
+}
+
+/// The same at any time, in a shard with so many accounts that nobody has keys of.
+fn ending_at(end: Time, others: u32) -> (Lab, SigningKey) {
     let alice = account_key(101);
     let mut lab = Lab::new(&[1, 1, 1, 1], &[(&alice, 1_000)]);
+    let other = |number: u32| {
+        let address = Address(qcn_crypto::hash(Domain::Simulation, &number.to_le_bytes()));
+        GenesisAccount { address, balance: Amount(1) }
+    };
+    lab.accounts = lab.accounts.iter().copied().chain((0..others).map(other)).collect();
     let announcement = announcement(&mut lab);
     for index in 0..4 {
         lab.restart(index, Time::ZERO, Start::Fresh);
     }
-    lab.push(Time::from_ms(500), 0, Input::Announce(Box::new(announcement)));
+    lab.push(end, 0, Input::Announce(Box::new(announcement)));
     (lab, alice)
 }
 
@@ -346,12 +353,67 @@ fn a_guest_fetches_the_end_from_strangers() {
     assert!(lies > 0);
     // A plan that nobody certified is waited for in vain.
     let mut astray = Joiner::new(now, chain, territory, 4, guest, Digest([5; 32]));
-    let package = SyncPackage::last(end.certificate, plan(&lab), &end.ledger);
+    let package = SyncPackage::last(end.certificate, plan(&lab));
     let message = Message::SyncOffer(Arc::new(package));
     while astray.poll_output().is_some() {}
     astray.handle(now, Input::Message { from: ValidatorIndex(1), message });
     let asked = std::iter::from_fn(|| astray.poll_output());
     assert!(!asked.into_iter().any(|output| matches!(output, Output::VerifySync { .. })));
+}
+
+/// Most of the state is with a newcomer before the epoch ends.
+///
+/// Given a shard of many chunks that has snapshots, and a newcomer that knows of the plan long
+/// before the shard hears of it.
+/// When Alice pays somebody all the time and the epoch ends,
+/// then the newcomer had a certified state before, and fetches few chunks of the final one.
+#[test]
+fn a_newcomer_has_most_of_the_state_before_the_end() {
+    let (mut lab, alice) = ending_at(Time::from_ms(6_000), 20_000);
+    let to = Address::of(account_key(102).public_key());
+    for nonce in 0..20 {
+        let input = lab.transfer(&alice, nonce, to, 1);
+        lab.push(Time::from_ms(1_000 + 250 * nonce), 0, input);
+    }
+    let guest = ValidatorIndex(u16::MAX);
+    let chain = lab.committee_keys.chain();
+    let mut now = Time::from_ms(1_000);
+    lab.run_until(now);
+    let (territory, digest) = (Territory::whole(ShardId(0)), plan(&lab).digest());
+    let mut joiner = Joiner::new(now, chain, territory, 4, guest, digest);
+    // Chunks that came before the end of the epoch, and after it.
+    let mut chunks = [0, 0];
+    while joiner.closed().is_none() {
+        now = now.plus_ms(1);
+        assert!(now < Time::from_ms(12_000), "early {}", joiner.early_height());
+        let has_ended = usize::from(lab.shards[0].closed().is_some());
+        lab.run_until(now);
+        joiner.handle(now, Input::Tick);
+        for (from, message) in std::mem::take(&mut lab.guest_mail) {
+            chunks[has_ended] += usize::from(matches!(message, Message::Chunk { .. }));
+            joiner.handle(now, Input::Message { from, message });
+        }
+        while let Some(output) = joiner.poll_output() {
+            match output {
+                Output::Send { to, message } => {
+                    lab.push(now, to.position(), Input::Message { from: guest, message });
+                }
+                Output::VerifySync { from, package } => {
+                    let keys = &lab.committee_keys;
+                    let valid = qcn_light::verify_certificate(&package.certificate, keys).is_ok();
+                    joiner.handle(now, Input::SyncVerified { from, package, valid });
+                }
+                Output::Event(Event::LyingSyncer(liar)) => panic!("{liar} has not lied"),
+                _ => {}
+            }
+        }
+    }
+    let fetched = joiner.closed().unwrap();
+    assert_eq!(fetched.ledger.state_root(), closed(&lab, 0).ledger.state_root());
+    let all = fetched.ledger.chunk_count() as usize;
+    let last = fetched.certificate.checkpoint.height;
+    assert!(joiner.early_height() > Height(0) && joiner.early_height() < last);
+    assert!(chunks[0] >= all && chunks[1] < all / 2, "{chunks:?} of {all}");
 }
 
 /// What a liar makes of an answer.
