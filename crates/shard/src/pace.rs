@@ -1,4 +1,5 @@
-//! When a relayer carries something from one shard to another (DESIGN section 7).
+//! When a relayer carries something from one shard to another, and how long newcomers have before
+//! a shard's epoch ends (DESIGN section 7).
 //!
 //! The relayers of a lane have a rank each. The first carries at once; each of the others waits for
 //! as long as it takes the ones before it, and steps in only where the lane does not move. So
@@ -27,6 +28,19 @@ const CARRIED_AGAIN_US: u64 = 1_000_000;
 const LAGGING_BATCHES: u64 = 128;
 /// Or so many receipts.
 const LAGGING_RECEIPTS: u64 = 2_048;
+
+/// Which part of an epoch's length newcomers have.
+const LEAD_PART: u64 = 20;
+/// And the most that they have, in microseconds.
+const MAX_LEAD_US: u64 = 30_000_000;
+
+/// How long after the beacon's announcement a validator hands it to its shards: whoever gets a seat
+/// fetches their state in the meantime. Any member may end the epoch sooner, and does no harm but
+/// that newcomers still fetch while the shard waits.
+#[must_use]
+pub fn lead_us(epoch_us: u64) -> u64 {
+    (epoch_us / LEAD_PART).min(MAX_LEAD_US)
+}
 
 /// How far a destination expects a lane to be, once the blocks in its DAG are executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, BorshSerialize, BorshDeserialize)]

@@ -80,6 +80,8 @@ enum Between {
     EndEpoch { number: u32 },
     /// A validator hears of the plan of an epoch.
     Learn { validator: u32, epoch: u32 },
+    /// It is time for a validator to hand the plan to its shards.
+    Tell { validator: u32, epoch: u32 },
     /// Validators look what they have to report to the beacon.
     Duty,
     /// Validators try again what they have not reached yet.
@@ -190,6 +192,9 @@ impl ShardedNetwork {
             Between::EndEpoch { number } => self.ends_epoch(number),
             Between::Learn { validator, epoch } => {
                 self.learns(validator as usize, Epoch(u64::from(epoch)));
+            }
+            Between::Tell { validator, epoch } => {
+                self.pursues(validator as usize, Epoch(u64::from(epoch)));
             }
             Between::Duty => self.do_duties(),
             Between::Remind => self.remind(),

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qcn_crypto::SigningKey;
+use qcn_shard::pace;
 use qcn_shard::{Closed, Shard};
 use qcn_types::{
     Announcement, BEACON, CommitteeKeys, Epoch, Evidence, Report, ShardId, ValidatorIndex, encode,
@@ -37,6 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) use self::beginning::Beginning;
 use self::duties::{Duties, Known};
 pub(super) use self::plans::Plans;
+use super::core;
 use super::envelope::{Envelope, Station};
 use super::inbox::{Happening, Post};
 use super::instance::{Instance, Keeping};
@@ -105,6 +107,8 @@ pub(super) struct Epochs {
     ends: BTreeMap<Station, Closed>,
     /// The shards whose ends are being fetched.
     guests: BTreeSet<Station>,
+    /// The epoch whose announcement the shards were given.
+    told: Option<Epoch>,
     /// The epoch that clients are told of.
     shown: Option<Epoch>,
     duties: Duties,
@@ -131,6 +135,7 @@ impl Epochs {
             running: BTreeMap::new(),
             ends: BTreeMap::new(),
             guests: BTreeSet::new(),
+            told: None,
             shown: None,
             duties,
             ticks: 0,
@@ -213,13 +218,23 @@ impl Epochs {
         tracing::info!(epoch = epoch.0, "the beacon has announced the next epoch");
         self.duties.planned(plans.newest());
         self.parts.stage.plan(plans.newest());
-        self.tell_shards();
     }
 
-    /// Gives the newest announcement to the shards whose epoch it ends. They may have it already.
-    fn tell_shards(&self) {
+    /// Gives the newest announcement to the shards whose epoch it ends, once those who get a seat
+    /// have had time to fetch the state. They may have it already.
+    fn tell_shards(&mut self) {
         let Some(plans) = &self.plans else { return };
         let newest = plans.newest().epoch;
+        let beacon = self.parts.genesis.beacon().and_then(|it| it.ledger.beacon());
+        let epoch_ms = beacon.map_or(0, |state| state.parameters().epoch_ms);
+        let lead_ms = pace::lead_us(epoch_ms.saturating_mul(1_000)) / 1_000;
+        let due_ms = plans.announced_ms(newest).map(|at| at.saturating_add(lead_ms));
+        let is_due = due_ms.is_some_and(|due| due <= core::now().0 / 1_000);
+        let is_again = self.ticks.is_multiple_of(ASKS_EVERY);
+        if !is_due || (self.told == Some(newest) && !is_again) {
+            return;
+        }
+        self.told = Some(newest);
         let Some(before) = newest.0.checked_sub(1).map(Epoch) else { return };
         let open = self.running.iter().filter(|(station, _)| {
             station.epoch == before && station.shard != BEACON && !self.ends.contains_key(*station)
@@ -285,9 +300,9 @@ impl Epochs {
         self.duties.tick();
         if self.ticks.is_multiple_of(ASKS_EVERY) {
             self.ask_somebody();
-            // Whoever came up again has forgotten what it was told.
-            self.tell_shards();
         }
+        // Again and again: whoever came up anew has forgotten what it was told.
+        self.tell_shards();
         self.pursue().await;
         self.do_duties().await;
     }

@@ -142,7 +142,7 @@ pub(crate) fn last_snapshot(height: u64, floor: u64, ledger: &Ledger) -> Record 
         next_epoch: plan.digest(),
         ..Checkpoint::default()
     };
-    let package = SyncPackage::last(certificate(checkpoint), plan, ledger);
+    let package = SyncPackage::last(certificate(checkpoint), plan);
     Record::Snapshot {
         package: Arc::new(package),
         ledger: Box::new(ledger.clone()),

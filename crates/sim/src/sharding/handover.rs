@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use qcn_crypto::Digest;
+use qcn_shard::pace::lead_us;
 use qcn_shard::{Closed, Opening};
 use qcn_types::{Announcement, BEACON, CommitteeKeys, Epoch, EpochPlan, ShardId};
 
@@ -44,6 +45,8 @@ pub(super) struct Announced {
     pub(super) plan: Arc<EpochPlan>,
     announcement: Option<Arc<Announcement>>,
     at: u64,
+    /// When validators hand it to their shards.
+    tell_at: u64,
 }
 
 /// How far every validator is.
@@ -67,7 +70,7 @@ pub(super) struct Handover {
 
 impl Handover {
     pub(super) fn begin(plan: EpochPlan, engines: BTreeMap<(ShardId, Epoch), usize>) -> Self {
-        let first = Announced { plan: Arc::new(plan), announcement: None, at: 0 };
+        let first = Announced { plan: Arc::new(plan), announcement: None, at: 0, tell_at: 0 };
         Self { plans: BTreeMap::from([(Epoch(0), first)]), engines, ..Self::default() }
     }
 
@@ -163,10 +166,14 @@ impl ShardedNetwork {
     /// The beacon has certified the plan that follows the newest one.
     pub(super) fn plan_is_announced(&mut self, announcement: &Arc<Announcement>) {
         let plan = &announcement.plan;
+        let before = plan.epoch.0.checked_sub(1).map(Epoch);
+        let before = before.and_then(|epoch| self.handover.plans.get(&epoch));
+        let length = self.now.saturating_sub(before.map_or(0, |announced| announced.at));
         let announced = Announced {
             plan: Arc::new(plan.clone()),
             announcement: Some(Arc::clone(announcement)),
             at: self.now,
+            tell_at: self.now + lead_us(length),
         };
         self.handover.plans.entry(plan.epoch).or_insert(announced);
     }
@@ -174,6 +181,10 @@ impl ShardedNetwork {
     /// A validator hears of the plan of an epoch: it tells its shards, and gets ready to open.
     pub(super) fn learns(&mut self, validator: usize, epoch: Epoch) {
         if self.handover.learned.insert((validator, epoch)) {
+            if let Some(announced) = self.handover.plans.get(&epoch) {
+                let tell = Between::Tell { validator: validator as u32, epoch: epoch.0 as u32 };
+                self.queue.push(announced.tell_at.max(self.now), tell);
+            }
             self.pursues(validator, epoch);
         }
     }
@@ -183,7 +194,9 @@ impl ShardedNetwork {
         let Some(announced) = self.handover.plans.get(&epoch) else {
             return;
         };
-        let (plan, announcement) = (Arc::clone(&announced.plan), announced.announcement.clone());
+        let is_time = announced.tell_at <= self.now;
+        let announcement = announced.announcement.clone().filter(|_| is_time);
+        let plan = Arc::clone(&announced.plan);
         for (engine, seat) in self.seats_of(validator, Epoch(epoch.0 - 1)) {
             let network = &mut self.shards[engine];
             network.engine.now = self.now;
