@@ -39,6 +39,9 @@ pub enum OpenError {
         /// Whose states were given.
         given: Vec<ShardId>,
     },
+    /// A state is not the one that the plan follows: its final checkpoint names another, or none.
+    #[error("the final checkpoint of shard {0} does not name this plan")]
+    OtherPlan(ShardId),
     /// The states are of different networks.
     #[error("the states of shards {0} and {1} are not of one network")]
     OtherNetwork(ShardId, ShardId),

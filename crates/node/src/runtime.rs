@@ -306,6 +306,7 @@ impl Node {
             answers,
             told: follows.then_some(told),
             epoch_asks: Mutex::default(),
+            guest_asks: Mutex::default(),
         };
         tasks.spawn(router.run(received));
         tasks.spawn(watch_peers(transport.clone(), api.peers(), stage.clone(), metrics));

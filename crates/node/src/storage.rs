@@ -44,6 +44,7 @@
 
 mod block;
 mod disk;
+mod end;
 mod error;
 mod frame;
 mod log;
@@ -64,13 +65,14 @@ use qcn_crypto::{ChainId, Digest};
 use qcn_shard::Start;
 use qcn_types::{CommitteeKeys, Epoch, ShardId, ValidatorIndex};
 
+pub use end::{keep_end, read_end};
 pub use error::StorageError;
 pub use log::BlockLog;
 pub use report::OpenReport;
 pub use writer::{LogEvent, LogWriter, Ticket};
 
 /// The format of all files of the store.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 
 /// A segment that has grown to this many bytes is followed by a new one.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;

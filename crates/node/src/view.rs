@@ -180,7 +180,7 @@ impl SubmitError {
             self,
             Self::WrongSignature
                 | Self::SchemeNotAllowed(_)
-                | Self::Refused(Refused::ByLedger(qcn_ledger::Refusal::WrongKey))
+                | Self::Refused(Refused::ByLedger(qcn_ledger::Refusal::WrongKey) | Refused::Ended)
         )
     }
 
@@ -193,6 +193,7 @@ impl SubmitError {
             Self::Refused(qcn_shard::Refused::ByLedger(_)) => "by_ledger",
             Self::Refused(qcn_shard::Refused::NonceTaken { .. }) => "nonce_taken",
             Self::Refused(qcn_shard::Refused::Full) => "mempool_full",
+            Self::Refused(qcn_shard::Refused::Ended) => "shard_changes",
             Self::Busy => "busy",
             Self::Isolated => "isolated",
             Self::Stopped => "stopped",

@@ -117,12 +117,7 @@ impl Joiner {
     fn receive(&mut self, from: ValidatorIndex, message: Message) {
         match message {
             Message::SyncOffer(package) if self.wants(from, &package) => {
-                // Nobody resumes with an earlier state, so nothing but its root matters.
-                let output = if package.is_last() {
-                    self.sync.check(from, package, 0)
-                } else {
-                    Output::VerifySync { from, package }
-                };
+                let output = self.sync.check_for_guest(from, package);
                 self.outputs.push_back(output);
             }
             Message::Chunk { .. } | Message::ChunkGone { .. } => {
@@ -144,7 +139,8 @@ impl Joiner {
     }
 
     fn complete(&mut self, package: &Arc<SyncPackage>, ledger: Box<Ledger>) {
-        let Some(plan) = package.plan.first() else {
+        let plan = package.plan.first().filter(|plan| plan.digest() == self.plan);
+        let Some(plan) = plan.filter(|_| package.is_last()) else {
             self.height = package.certificate.checkpoint.height;
             self.early = Some(ledger);
             let requests = self.sync.start(self.now, self.height);

@@ -274,6 +274,9 @@ pub enum Refused {
     /// Too many wait already.
     #[error("{MAX_WAITING} transactions wait already: try again later")]
     Full,
+    /// Nothing that is handed in here now would ever be executed.
+    #[error("the shard has closed its epoch and opens the next: hand it in again in a moment")]
+    Ended,
 }
 
 fn approximate_bytes(transaction: &Transaction) -> usize {

@@ -43,6 +43,10 @@ impl Opening {
     /// [`OpenError`], if these are not the ends that lead to this shard.
     pub fn after(plan: &EpochPlan, shard: ShardId, ends: &[Closed]) -> Result<Self, OpenError> {
         let finals: Vec<Checkpoint> = ends.iter().map(|end| end.certificate.checkpoint).collect();
+        let digest = plan.digest();
+        if let Some(other) = finals.iter().find(|end| end.next_epoch != digest) {
+            return Err(OpenError::OtherPlan(other.shard));
+        }
         let ledgers: Vec<Ledger> = ends.iter().map(|end| end.ledger.clone()).collect();
         // The execution that decides on a plan leaves the beacon's state as the next epoch has it.
         let (ledger, received) = match (shard, ledgers.first()) {

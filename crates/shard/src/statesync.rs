@@ -24,7 +24,9 @@ const PATIENCE_US: u64 = 1_000_000;
 /// A guest asks again after so long: what it waits for does not exist before the epoch ends, and a
 /// shard may be waiting for it then.
 const GUEST_PATIENCE_US: u64 = 200_000;
-/// Without any progress for so many times the patience, the whole attempt starts anew.
+/// How often the patience is doubled while nothing comes.
+const MAX_DOUBLINGS: u32 = 3;
+/// When nothing has come so often in a row, the whole attempt starts anew.
 const ATTEMPTS: u32 = 5;
 
 /// Why an offer is not taken.
@@ -49,11 +51,7 @@ pub enum BadOffer {
 /// # Errors
 /// [`BadOffer`].
 pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Result<(), BadOffer> {
-    let checkpoint = &package.certificate.checkpoint;
-    let named = package.plan.iter().all(|plan| plan.digest() == checkpoint.next_epoch);
-    if !named || package.is_last() == package.plan.is_empty() {
-        return Err(BadOffer::WrongPlan);
-    }
+    check_plan(package)?;
     if package.is_last() {
         let is_bare = package.commits.is_empty() && package.schedule == ScheduleState::default();
         return if is_bare { Ok(()) } else { Err(BadOffer::BrokenChain) };
@@ -78,6 +76,17 @@ pub fn check_offer(package: &SyncPackage, members: usize, gc_depth: u64) -> Resu
         return Err(BadOffer::WrongSchedule);
     }
     Ok(())
+}
+
+/// The end of an epoch comes with the plan that it names, and nothing else with any.
+fn check_plan(package: &SyncPackage) -> Result<(), BadOffer> {
+    let checkpoint = &package.certificate.checkpoint;
+    let named = package.plan.iter().all(|plan| plan.digest() == checkpoint.next_epoch);
+    if named && package.is_last() != package.plan.is_empty() {
+        Ok(())
+    } else {
+        Err(BadOffer::WrongPlan)
+    }
 }
 
 /// Whether an index is the next one; both may be any number.
@@ -109,8 +118,12 @@ pub struct Progress {
 struct Download {
     package: Arc<SyncPackage>,
     restore: Restore,
-    /// Who was asked for a region. Only that peer can answer for it.
+    /// Who is to answer for a region.
     in_flight: BTreeMap<StateRegion, ValidatorIndex>,
+    /// All who were ever asked for a region and have not answered: whoever is far away answers when
+    /// another has been asked.
+    asked: BTreeSet<(StateRegion, ValidatorIndex)>,
+    /// How often nothing came in time, since something last came.
     stalls: u32,
 }
 
@@ -213,8 +226,15 @@ impl StateSync {
                 }
                 download.in_flight.clear();
                 download.restore.forget_gaps();
-                self.deadline = now.plus_us(self.patience_us);
-                self.request_chunks()
+                let is_last = download.package.is_last();
+                let patience = self.patience_us << download.stalls.min(MAX_DOUBLINGS);
+                self.deadline = now.plus_us(patience);
+                let mut requests = self.request_chunks();
+                if !is_last {
+                    // Perhaps there is another by now, which somebody has.
+                    requests.extend(self.offer_requests(height));
+                }
+                requests
             }
         }
     }
@@ -224,8 +244,12 @@ impl StateSync {
         self.phase = Phase::Asking;
         self.gone.clear();
         self.deadline = now.plus_us(self.patience_us);
+        self.offer_requests(height)
+    }
+
+    fn offer_requests(&mut self, above: Height) -> Requests {
         let peers: Vec<ValidatorIndex> = (0..PEERS_ASKED).filter_map(|_| self.peer()).collect();
-        peers.into_iter().map(|to| (to, Message::SyncRequest { above: height })).collect()
+        peers.into_iter().map(|to| (to, Message::SyncRequest { above })).collect()
     }
 
     /// Keeps what has arrived of a state that is no longer wanted.
@@ -263,6 +287,18 @@ impl StateSync {
         }
     }
 
+    /// The same for somebody who does not resume consensus with an earlier state: of that nothing
+    /// but the root matters.
+    pub fn check_for_guest(&mut self, from: ValidatorIndex, package: Arc<SyncPackage>) -> Output {
+        if package.is_last() {
+            return self.check(from, package, 0);
+        }
+        match check_plan(&package) {
+            Ok(()) => Output::VerifySync { from, package },
+            Err(_) => self.lied(from),
+        }
+    }
+
     /// Whether an offer is of use: one that was asked for, or the end of the epoch, after which
     /// nothing else may ever come.
     #[must_use]
@@ -289,7 +325,8 @@ impl StateSync {
         let known = own.and(std::mem::take(&mut self.known));
         let root = package.certificate.checkpoint.state_root;
         let restore = Restore::with_known(self.chain, self.territory.clone(), root, known);
-        let download = Download { package, restore, in_flight: BTreeMap::new(), stalls: 0 };
+        let (in_flight, asked) = (BTreeMap::new(), BTreeSet::new());
+        let download = Download { package, restore, in_flight, asked, stalls: 0 };
         self.phase = Phase::Downloading(Box::new(download));
         self.deadline = now.plus_us(self.patience_us);
         self.goes_on(now, own_height)
@@ -316,12 +353,12 @@ impl StateSync {
         }
     }
 
-    /// Whether a peer was asked for a region of the state at a height, and has not answered.
+    /// Whether a peer was ever asked for a region of the state at a height, and has not answered.
     fn awaits(&self, from: ValidatorIndex, height: Height, region: &StateRegion) -> bool {
         let Phase::Downloading(download) = &self.phase else {
             return false;
         };
-        download.height() == height && download.in_flight.get(region) == Some(&from)
+        download.height() == height && download.asked.contains(&(*region, from))
     }
 
     /// A chunk came that was asked for.
@@ -336,9 +373,11 @@ impl StateSync {
         let Phase::Downloading(download) = &mut self.phase else {
             return Progress::default();
         };
+        download.asked.remove(&(*region, from));
         download.in_flight.remove(region);
         match download.restore.accept_in(region, chunk) {
             Ok(()) => {
+                download.stalls = 0;
                 self.deadline = now.plus_us(self.patience_us);
                 self.goes_on(now, own_height)
             }
@@ -419,6 +458,7 @@ impl StateSync {
                 break;
             };
             download.in_flight.insert(region, to);
+            download.asked.insert((region, to));
             requests.push((to, Message::ChunkRequest { height: download.height(), region }));
         }
         requests

@@ -124,6 +124,7 @@ impl From<SubmitError> for Problem {
                 "pay a higher fee to replace the other, or use the next nonce",
             ),
             SubmitError::Refused(Refused::Full) => Self::unavailable("mempool_full", message),
+            SubmitError::Refused(Refused::Ended) => Self::unavailable("shard_changes", message),
             SubmitError::Busy => Self::unavailable("busy", message),
             SubmitError::Isolated => Self::unavailable("isolated", message),
             SubmitError::Stopped => Self::unavailable("stopped", message),

@@ -159,6 +159,7 @@ impl Epochs {
                 _ = duty.tick(), if follows => self.tick().await,
             }
         }
+        self.parts.stage.part_all();
         self.running.into_values().collect()
     }
 
@@ -189,6 +190,10 @@ impl Epochs {
                 tokio::time::sleep(LINGERS).await;
                 post.put(Happening::Retire);
             });
+        }
+        let is_fetched = !self.running.contains_key(&station);
+        if is_fetched && !self.keep_fetched(station, &closed).await {
+            return;
         }
         let next = closed.plan.epoch;
         if station.shard == BEACON {

@@ -14,11 +14,17 @@ use super::epochs::Told;
 use super::inbox::{Happening, Post};
 use super::relay::Answers;
 use super::seats::Seats;
-use super::stage::Stage;
+use super::stage::{GuestMail, Stage};
 use crate::transport::{Budget, Received, WaitingPlace};
 
 /// How many times a second a validator may ask for announcements, or about lanes that nobody has.
 const MAX_EPOCH_ASKS_PER_SECOND: u64 = 4;
+
+/// How many times a second a validator may ask as a guest for the newest state, of all shards
+/// together: it asks three members of each five times a second at most.
+const MAX_OFFERS_PER_SECOND: u64 = 40;
+/// And for chunks of states: more than it can check.
+const MAX_CHUNKS_PER_SECOND: u64 = 1_000;
 
 /// Decodes what peers send and hands it on. What does not decode, or is for a shard in which the
 /// peer or this node has no seat, is the peer's fault. What is of an epoch that this node does not
@@ -34,6 +40,8 @@ pub(super) struct Router {
     /// Where there are epochs: whoever follows them.
     pub(super) told: Option<mpsc::UnboundedSender<Told>>,
     pub(super) epoch_asks: Mutex<BTreeMap<ValidatorIndex, Budget>>,
+    /// For offers and for chunks.
+    pub(super) guest_asks: Mutex<BTreeMap<ValidatorIndex, [Budget; 2]>>,
 }
 
 /// The way of an answer to a peer.
@@ -91,6 +99,9 @@ impl Router {
                 if !matches!(message, Message::SyncRequest { .. } | Message::ChunkRequest { .. }) {
                     return Err(Misdirected::NoGuest);
                 }
+                if !self.guest_may_ask(from, &message) {
+                    return Err(Misdirected::TooOften);
+                }
                 if let Some(post) = self.hosted(&seats)? {
                     let from = Seats::guest(from);
                     post.put(Happening::Message { from, message, place });
@@ -100,7 +111,7 @@ impl Router {
             Envelope::ToGuest(station, message) => {
                 let Some(seats) = self.seats(from, station)? else { return Ok(()) };
                 let seat = seats.seat(from).ok_or(Misdirected::NoSeat)?;
-                self.stage.tell_guest(station, (seat, message));
+                self.stage.tell_guest(station, GuestMail { from: seat, message, place });
                 Ok(())
             }
             Envelope::Relay(RelayMessage::Ask { lane, number, expected, carries }) => {
@@ -187,6 +198,19 @@ impl Router {
         let budget = asks.entry(from);
         let budget = budget.or_insert_with(|| Budget::new(MAX_EPOCH_ASKS_PER_SECOND, now));
         if budget.try_one(now) { Ok(()) } else { Err(Misdirected::TooOften) }
+    }
+
+    /// Whether a peer asks as a guest no more often than one has to: the core, which has blocks to
+    /// look at, answers it.
+    fn guest_may_ask(&self, from: ValidatorIndex, message: &Message) -> bool {
+        let now = Instant::now();
+        // Nothing that holds it panics halfway through a change.
+        let mut asks = self.guest_asks.lock().unwrap_or_else(PoisonError::into_inner);
+        let [offers, chunks] = asks.entry(from).or_insert_with(|| {
+            [MAX_OFFERS_PER_SECOND, MAX_CHUNKS_PER_SECOND].map(|most| Budget::new(most, now))
+        });
+        let budget = if matches!(message, Message::ChunkRequest { .. }) { chunks } else { offers };
+        budget.try_one(now)
     }
 
     fn tell(&self, told: Told) {

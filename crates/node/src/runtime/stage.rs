@@ -11,10 +11,17 @@ use qcn_types::{Epoch, EpochPlan, ShardId, ValidatorIndex};
 use super::envelope::{Lane, Station};
 use super::inbox::Post;
 use super::seats::Seats;
+use crate::transport::WaitingPlace;
 use crate::view::View;
 
-/// What a guest is told: by which seat, and what.
-pub(super) type GuestMail = (ValidatorIndex, Message);
+/// What a guest is told.
+pub(super) struct GuestMail {
+    /// By which seat.
+    pub(super) from: ValidatorIndex,
+    pub(super) message: Message,
+    /// The place of its frame, kept until it is looked at.
+    pub(super) place: WaitingPlace,
+}
 
 /// Shared by all who look something up. Clones are the same stage.
 #[derive(Clone, Default)]
@@ -59,6 +66,8 @@ impl Stage {
         let mut inner = self.write();
         inner.seats.retain(|station, _| station.epoch >= epoch);
         inner.plans.retain(|number, _| *number >= epoch);
+        // Whoever could still answer them has forgotten these epochs, too.
+        inner.guests.retain(|station, _| station.epoch >= epoch);
     }
 
     /// A shard runs here from now on.
@@ -112,6 +121,11 @@ impl Stage {
     /// A guest of a shard waits for what its members tell it.
     pub(super) fn invite(&self, station: Station, guest: Sender<GuestMail>) {
         self.write().guests.insert(station, guest);
+    }
+
+    /// All guests may go.
+    pub(super) fn part_all(&self) {
+        self.write().guests.clear();
     }
 
     /// The guest has gone.

@@ -69,7 +69,7 @@ impl PeerRole {
 
 /// The protocol name: version, role and chain.
 pub(super) fn protocol_name(chain: ChainId, role: PeerRole) -> Vec<u8> {
-    format!("qcn/2/{}/{chain}", role.name()).into_bytes()
+    format!("qcn/3/{}/{chain}", role.name()).into_bytes()
 }
 
 /// A public key as TLS shows it.

@@ -5,7 +5,7 @@ use qcn_types::{
 };
 
 use super::Shard;
-use crate::Event;
+use crate::{Event, Refused};
 
 /// The most pieces of evidence that wait to be proposed.
 const MAX_PENDING_EVIDENCE: usize = 64;
@@ -30,7 +30,12 @@ impl Shard {
     pub(super) fn submit(&mut self, transaction: Verified<Transaction>) {
         let transaction = transaction.into_inner();
         let id = transaction.body.id();
-        if let Err(refusal) = self.mempool.submit(transaction, &self.ledger) {
+        let taken_in = if self.ending.is_closed() {
+            Err(Refused::Ended)
+        } else {
+            self.mempool.submit(transaction, &self.ledger)
+        };
+        if let Err(refusal) = taken_in {
             self.event(Event::Refused { id, refusal });
         }
         self.say_busy();

@@ -66,7 +66,10 @@ impl Guest {
             }
             let until = wake.map(|wake: Time| Duration::from_micros(wake.since_us(core::now())));
             match mail.recv_timeout(until.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)) {
-                Ok((from, message)) => joiner.handle(core::now(), Input::Message { from, message }),
+                Ok(GuestMail { from, message, place }) => {
+                    joiner.handle(core::now(), Input::Message { from, message });
+                    drop(place);
+                }
                 Err(RecvTimeoutError::Timeout) => joiner.handle(core::now(), Input::Tick),
                 Err(RecvTimeoutError::Disconnected) => return,
             }

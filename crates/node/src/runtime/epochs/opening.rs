@@ -1,8 +1,8 @@
 //! What opens, when, and with what; and what closes for good.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use qcn_shard::{Closed, Opening, Shard};
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use tokio::sync::oneshot;
 
 use super::super::envelope::Station;
-use super::super::folders::{epoch_folder, epochs_folder, log_folder};
+use super::super::folders::{end_folder, epochs_folder, folders_before, log_folder};
 use super::super::inbox::{Checked, Happening, Post};
 use super::super::instance::{Instance, Keeping, Place, Prepared};
 use super::super::machine::Meddler;
@@ -23,7 +23,7 @@ use super::super::{NodeError, facts};
 use super::guests::Guest;
 use super::{Epochs, Teller, hand_in_reports};
 use crate::document::{Overwrite, Readers, write_file};
-use crate::storage::BlockLog;
+use crate::storage::{BlockLog, StorageError, keep_end, read_end};
 use crate::view::SubmitError;
 
 impl Epochs {
@@ -43,13 +43,14 @@ impl Epochs {
         let newest = kept.last().map_or(Epoch(0), |plan| plan.epoch);
         for plan in &kept {
             for shard in self.own_shards(plan) {
+                self.read_origins(plan, shard);
                 let station = Station { shard, epoch: plan.epoch };
                 let log = log_folder(&self.parts.genesis, &self.parts.config.data, station);
                 // What ran in the first epoch is gone once two more have begun.
                 if log.exists() || newest == Epoch(0) {
                     let opening = self.opening(plan, shard).await;
                     match self.open(plan, station, opening).await {
-                        // The end of the epoch before is on no disk here: it is fetched.
+                        // The end of the epoch before is on no disk here any more: it is fetched.
                         Ok(()) | Err(NodeError::NoOpening(_)) => {}
                         Err(error) => return Err(error),
                     }
@@ -57,6 +58,47 @@ impl Epochs {
             }
         }
         Ok(())
+    }
+
+    /// What was fetched of the epoch before by somebody without a seat in it.
+    fn read_origins(&mut self, plan: &EpochPlan, shard: ShardId) {
+        let (Some(plans), Some(epoch)) = (&self.plans, plan.epoch.0.checked_sub(1).map(Epoch))
+        else {
+            return;
+        };
+        for shard in plan.origins(shard) {
+            let station = Station { shard, epoch };
+            let (Some(keys), Some(territory)) = (plans.keys(station), plans.territory(station))
+            else {
+                continue;
+            };
+            let folder = end_folder(&self.parts.genesis, &self.parts.config.data, station);
+            match read_end(&folder, &keys, &territory) {
+                Ok(Some(closed)) => {
+                    self.ends.entry(station).or_insert(closed);
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "a kept end cannot be read: it is fetched"),
+            }
+        }
+    }
+
+    /// Keeps what a guest has fetched. Nothing opens with what is not on the disk: after a restart
+    /// nobody may have it any more.
+    pub(super) async fn keep_fetched(&self, station: Station, closed: &Closed) -> bool {
+        let keys = self.plans.as_ref().and_then(|plans| plans.keys(station));
+        let Some(keys) = keys else { return false };
+        let folder = end_folder(&self.parts.genesis, &self.parts.config.data, station);
+        let closed = closed.clone();
+        let kept = tokio::task::spawn_blocking(move || keep_end(&folder, &keys, &closed)).await;
+        match kept {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "what was fetched of shard {} is not kept", station.shard);
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     fn start_only_epoch(&mut self) -> Result<(), NodeError> {
@@ -93,11 +135,10 @@ impl Epochs {
                 }
                 let opening = self.opening(plan, shard).await;
                 if opening.is_none() && plan.epoch > Epoch(0) {
-                    // Whoever missed more than one epoch goes on in the newest.
-                    if plan.epoch == newest.epoch {
-                        self.fetch_origins(plan, shard);
-                        is_complete = false;
-                    }
+                    // That of the epoch before may be over: then nobody answers, and nothing waits
+                    // for it. Or else it may be one that does not close without this validator.
+                    self.fetch_origins(plan, shard);
+                    is_complete &= plan.epoch != newest.epoch;
                     continue;
                 }
                 if let Err(error) = self.open(plan, station, opening).await {
@@ -185,7 +226,7 @@ impl Epochs {
         opening: Option<Opening>,
     ) -> Result<(), NodeError> {
         let Some(place) = self.place(plan, station, opening) else { return Ok(()) };
-        let is_first_time = self.begin_log(&place, plan)?;
+        self.begin_log(&place, plan)?;
         let keeping = self.keeping(station.shard)?;
         let (genesis, told) = (self.parts.genesis.clone(), self.parts.told.clone());
         let prepared = tokio::task::spawn_blocking(move || {
@@ -198,7 +239,7 @@ impl Epochs {
         // Before the instance: so what was certified before can be told until it has something.
         self.show(station);
         self.host(prepared)?;
-        if is_first_time && station.epoch > Epoch(0) {
+        if station.epoch > Epoch(0) {
             tracing::info!(shard = %station.shard, epoch = station.epoch.0, "opened");
             self.hand_on(plan, station).await;
         }
@@ -229,23 +270,28 @@ impl Epochs {
         })
     }
 
-    /// Makes the log of an epoch in which these keys have signed nothing. Says whether there was
-    /// none.
-    fn begin_log(&self, place: &Place, plan: &EpochPlan) -> Result<bool, NodeError> {
+    /// Makes the log of an epoch in which these keys have signed nothing.
+    ///
+    /// A mark says that there is one, should it get lost. It is made after the log, and before
+    /// anything is signed: without the mark a log that does not even have its own marker of a new
+    /// one is what a crash has left of making it.
+    fn begin_log(&self, place: &Place, plan: &EpochPlan) -> Result<(), NodeError> {
         let station = place.seats.station();
-        if place.log.exists() {
-            return Ok(false);
-        }
         let name = format!("{}-{}.opened", station.epoch.0, station.shard);
         let mark = epochs_folder(&self.parts.config.data).join(name);
+        if mark.exists() {
+            return Ok(());
+        }
         let announced_ms = self.plans.as_ref().and_then(|plans| plans.announced_ms(plan.epoch));
         let is_new = announced_ms.is_some_and(|at| self.beginning.is_before(at));
-        if is_new && !mark.exists() {
-            BlockLog::initialise(&place.log, &place.identity()?)?;
+        if is_new {
+            match BlockLog::initialise(&place.log, &place.identity()?) {
+                Ok(()) | Err(StorageError::NotEmpty { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        // Should the log get lost, the mark says that there was one.
         write_file(&mark, b"", Readers::Everyone, Overwrite::Replace)?;
-        Ok(true)
+        Ok(())
     }
 
     /// What stays of a shard from epoch to epoch.
@@ -383,11 +429,14 @@ impl Epochs {
             .map(|station| station.shard)
             .collect();
         gone.into_iter().for_each(|shard| self.parts.hosting.leave(shard));
+        if self.are_needed_before(before) {
+            return;
+        }
         let kept = self.running.split_off(&Station { shard: ShardId(0), epoch: Epoch(0) });
         let (old, kept) = kept.into_iter().partition(|(station, _)| station.epoch < before);
         self.running = kept;
-        let old: std::collections::BTreeMap<Station, Instance> = old;
-        if old.is_empty() {
+        let old: BTreeMap<Station, Instance> = old;
+        if old.is_empty() && !self.ends.keys().any(|station| station.epoch < before) {
             return;
         }
         self.parts.stage.forget_before(before);
@@ -399,9 +448,16 @@ impl Epochs {
             self.parts.stage.drop_hosted(station);
             instance.tell_to_stop();
             instance.join().await;
-            let (genesis, data) = (&self.parts.genesis, &self.parts.config.data);
-            remove(epoch_folder(genesis, data, station));
         }
+        let data = self.parts.config.data.clone();
+        tokio::task::spawn_blocking(move || remove_before(&data, before));
+    }
+
+    /// Whether a shard of an epoch runs here that has not closed, so that what it opened with may
+    /// be needed by those of its members who have not got it yet.
+    fn are_needed_before(&self, epoch: Epoch) -> bool {
+        let of_epoch = self.running.keys().filter(|station| station.epoch == epoch);
+        of_epoch.into_iter().any(|station| !self.ends.contains_key(station))
     }
 }
 
@@ -411,10 +467,13 @@ fn numbers(plan: &EpochPlan, shard: ShardId) -> impl Iterator<Item = ShardId> {
     std::iter::once(shard).chain(absorbed.map(|(closed, _)| *closed))
 }
 
-/// What is left of an epoch that is over for good. Nobody misses it if it stays.
-fn remove(folder: PathBuf) {
-    if let Err(error) = fs::remove_dir_all(&folder) {
-        tracing::warn!(%error, "{} is needed no more, and cannot be removed", folder.display());
+/// Removes what is left of epochs that are over for good. Nobody misses it if it stays.
+fn remove_before(data: &Path, epoch: Epoch) {
+    let folders = folders_before(data, epoch).unwrap_or_default();
+    for folder in folders {
+        if let Err(error) = fs::remove_dir_all(&folder) {
+            tracing::warn!(%error, "{} is needed no more, and cannot be removed", folder.display());
+        }
     }
 }
 

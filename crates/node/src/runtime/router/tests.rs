@@ -39,6 +39,7 @@ fn router_told(told: Option<mpsc::UnboundedSender<Told>>) -> (Router, Inbox, Arc
         answers: Arc::default(),
         told,
         epoch_asks: Mutex::default(),
+        guest_asks: Mutex::default(),
     };
     (router, inbox, refused)
 }

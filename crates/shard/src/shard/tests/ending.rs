@@ -89,7 +89,7 @@ fn closed(lab: &Lab, index: usize) -> Closed {
 /// Given four validators and a transfer in the same block as the announcement,
 /// when one more transfer is handed in long after the end,
 /// then all have the same final checkpoint that names the plan, the first transfer is executed,
-/// the second is not and waits for the next epoch.
+/// the second is refused, as nothing would come of it here.
 #[test]
 fn all_close_with_one_final_checkpoint() {
     let (mut lab, alice) = ending();
@@ -115,7 +115,10 @@ fn all_close_with_one_final_checkpoint() {
         let times = lab.events[index].iter().filter(|it| matches!(it, Event::Closed { .. }));
         assert_eq!(times.count(), 1);
     }
-    assert_eq!(lab.shards[1].pending().len(), 1);
+    assert!(lab.shards[1].pending().is_empty());
+    let is_refused =
+        |event: &&Event| matches!(event, Event::Refused { refusal: crate::Refused::Ended, .. });
+    assert_eq!(lab.events[1].iter().filter(is_refused).count(), 1);
 }
 
 /// Whoever was away at the end is told, even by those who take no part in rounds any more.
@@ -186,7 +189,8 @@ fn a_validator_cut_off_between_execution_and_certificate_closes() {
     assert_eq!(records.count(), 1, "and it will know after a restart");
 }
 
-/// Nothing that was taken in is lost at the end: it is executed, or waits for the next epoch.
+/// Nothing that was taken in is lost at the end: it is executed, or waits for the next epoch. What
+/// comes later is not taken in.
 #[test]
 fn every_transaction_is_executed_or_waits() {
     let (mut lab, alice) = ending();
@@ -202,7 +206,10 @@ fn every_transaction_is_executed_or_waits() {
         lab.shards[3].pending().iter().map(|transaction| transaction.body.nonce).collect();
     pending.sort_unstable();
     assert!(executed > 0 && executed < 60, "{executed}");
-    assert_eq!(pending, (executed..60).collect::<Vec<u64>>());
+    let is_refused = |event: &&Event| matches!(event, Event::Refused { .. });
+    let taken_in = 60 - lab.events[3].iter().filter(is_refused).count() as u64;
+    assert!(taken_in > executed && taken_in < 60, "{taken_in}");
+    assert_eq!(pending, (executed..taken_in).collect::<Vec<u64>>());
     // What is said to be executed is: blocks behind the announcement carry what is not.
     let mut carried = BTreeMap::new();
     for record in &lab.logs[3] {
@@ -351,6 +358,44 @@ fn a_guest_fetches_the_end_from_strangers() {
     assert_eq!(fetched.certificate.checkpoint, end.certificate.checkpoint);
     assert_eq!(fetched.ledger.state_root(), end.ledger.state_root());
     assert!(lies > 0);
+    // An earlier state with a plan that nobody certified is a lie, and a true one is no end.
+    let checkpoint = Checkpoint { next_epoch: Digest::ZERO, ..end.certificate.checkpoint };
+    let certificate = Certificate { checkpoint, ..end.certificate.clone() };
+    let bare = SyncPackage {
+        commits: Bounded::default(),
+        schedule: qcn_consensus::ScheduleState::default(),
+        plan: Bounded::default(),
+        certificate,
+    };
+    let forged = SyncPackage { plan: Bounded::truncated(vec![plan(&lab)]), ..bare.clone() };
+    for (package, is_lie) in [(forged, true), (bare, false)] {
+        let mut deceived = Joiner::new(now, chain, territory.clone(), 4, guest, digest);
+        while deceived.poll_output().is_some() {}
+        let (from, package) = (ValidatorIndex(1), Arc::new(package));
+        let message = Message::SyncOffer(Arc::clone(&package));
+        deceived.handle(now, Input::Message { from, message });
+        let output = deceived.poll_output().unwrap();
+        assert_eq!(matches!(output, Output::Event(Event::LyingSyncer(_))), is_lie, "{output:?}");
+        // Even if the certificate is true and all chunks come.
+        deceived.handle(now, Input::SyncVerified { from, package, valid: true });
+        while let Some(output) = deceived.poll_output() {
+            let Output::Send { to, message: Message::ChunkRequest { height, region } } = output
+            else {
+                continue;
+            };
+            let chunk = Arc::new(end.ledger.chunk_in(&region).unwrap());
+            let message = Message::Chunk { height, region, chunk };
+            deceived.handle(now, Input::Message { from: to, message });
+        }
+        assert!(deceived.closed().is_none());
+        let opened = Closed { certificate: end.certificate.clone(), ..end.clone() };
+        let mut earlier = opened.clone();
+        earlier.certificate.checkpoint.next_epoch = Digest::ZERO;
+        let (next, shard) = (plan(&lab), ShardId(0));
+        assert!(Opening::after(&next, shard, &[opened]).is_ok());
+        let other = qcn_ledger::OpenError::OtherPlan(shard);
+        assert_eq!(Opening::after(&next, shard, &[earlier]).err(), Some(other));
+    }
     // A plan that nobody certified is waited for in vain.
     let mut astray = Joiner::new(now, chain, territory, 4, guest, Digest([5; 32]));
     let package = SyncPackage::last(end.certificate, plan(&lab));

@@ -41,7 +41,11 @@ fn the_beacon_leads_from_epoch_to_epoch() {
     let network = run(calm(22, 2).validators(5).beacon(beacon), 24);
     assert!(network.epoch().0 >= 5, "{:?}", network.epoch());
     assert!(all_arrived(&network) > 100);
-    for pause in network.pauses() {
+    // Without load a shard makes a checkpoint only every second or so.
+    let under_load = |pause: &&Pause| pause.from < Time(seconds(8));
+    let pauses = network.pauses();
+    assert!(pauses.iter().filter(under_load).count() > 2);
+    for pause in pauses.iter().filter(under_load) {
         assert!(pause.until.since_us(pause.from) < seconds(1), "{pause:?}");
     }
 }
