@@ -71,6 +71,30 @@ fn committees_change_and_newcomers_fetch_the_state() {
     network.until_supply_adds_up();
 }
 
+/// A restart of everybody costs no newcomer what its epoch began with: of the end of the epoch before
+/// nobody who was no member then has a log.
+///
+/// Given seven validators and two shards of four seats each, so that committees change.
+/// When everybody is restarted in the middle of one epoch and of the next,
+/// then all shards go on to later epochs, and payments arrive.
+#[test]
+fn newcomers_outlast_a_restart_of_everybody() {
+    let plan = Plan { validators: 7, shards: 2, seats: 4, port: 24_620, epochs: Some(EPOCHS) };
+    let mut network = Network::start("restarts", plan);
+    let [alice, bob] = [network.account_of(LEFT), network.account_of(RIGHT)];
+    network.pay(&alice, &bob, 1_000);
+    for _ in 0..2 {
+        let reached = network.epoch();
+        network.until_epoch_of_all_up(Epoch(reached.0 + 1));
+        network.restart();
+        network.pay(&bob, &alice, 10);
+    }
+    let reached = network.epoch();
+    network.until_epoch_of_all_up(Epoch(reached.0 + 2));
+    network.pay(&alice, &bob, 10);
+    network.until_supply_adds_up();
+}
+
 /// A shard splits and its halves merge again by a vote of the operators, while accounts of all
 /// parts trade.
 ///
