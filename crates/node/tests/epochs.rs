@@ -95,6 +95,53 @@ fn newcomers_outlast_a_restart_of_everybody() {
     network.until_supply_adds_up();
 }
 
+/// A shard that could not close when its end was announced still can after its newcomers were
+/// restarted: what they had fetched to open is on their disks, and nobody else may have it any more.
+///
+/// Given seven validators and a shard of four, two of which have come new into it.
+/// When the other two are stopped, so that the beacon announces the next epoch and the shard cannot
+/// close, then everybody else is restarted, and the two come back,
+/// then the shard closes, opens the next epoch, and payments are made in it.
+#[test]
+fn a_shard_that_could_not_close_does_after_restarts() {
+    let epochs = EpochsContent { epoch_ms: 6_000, ..EPOCHS };
+    let plan = Plan { validators: 7, shards: 2, seats: 4, port: 24_660, epochs: Some(epochs) };
+    let mut network = Network::start("unclosed", plan);
+    let [alice, bob] = [network.account_of(LEFT), network.account_of(RIGHT)];
+    let mut before = network.committee(LEFT);
+    let (epoch, stopped) = loop {
+        let next = Epoch(network.epoch().0 + 1);
+        network.until_epoch_of_all_up(next);
+        let members = network.committee(LEFT);
+        let (old, new): (Vec<usize>, Vec<usize>) =
+            members.iter().partition(|member| before.contains(member));
+        if new.len() >= 2 {
+            let stopped = old.iter().chain(&new[2..]).copied().collect::<Vec<_>>();
+            break (next, stopped);
+        }
+        before = members;
+    };
+    assert_eq!(stopped.len(), 2);
+    network.until("the shard has reported", |network| {
+        let beacon = network.ask_any("/v1/beacon");
+        let mut shards = beacon["shards"].as_array().unwrap().iter();
+        shards.any(|shard| shard["shard"] == LEFT.0 && shard["epoch"] == epoch.0)
+    });
+    stopped.iter().for_each(|at| network.stop_node(*at));
+    network.until("the next epoch is announced", |network| {
+        network.hosts(BEACON).any(|node| {
+            let mut views = node.views().into_iter();
+            views.any(|view| view.shard() == BEACON && view.keys().committee().epoch() > epoch)
+        })
+    });
+    assert_eq!(network.certified_epoch(LEFT), epoch, "the shard has no quorum");
+    network.restart();
+    let reached = network.epoch();
+    network.until_epoch_of_all_up(Epoch(reached.0 + 2));
+    network.pay(&alice, &bob, 10);
+    network.until_supply_adds_up();
+}
+
 /// A shard splits and its halves merge again by a vote of the operators, while accounts of all
 /// parts trade.
 ///

@@ -242,6 +242,22 @@ impl Network {
         Epoch(epochs.max().flatten().unwrap())
     }
 
+    /// Who has a seat in a shard in the newest epoch that some node is in.
+    pub fn committee(&self, shard: ShardId) -> Vec<usize> {
+        let body = self.ask_any("/v1/shards");
+        let mut shards = body["shards"].as_array().unwrap().iter();
+        let found = shards.find(|one| one["shard"] == shard.0).unwrap();
+        let seats = found["committee"].as_array().unwrap().iter();
+        seats.map(|seat| seat["validator"].as_u64().unwrap() as usize).collect()
+    }
+
+    /// The newest epoch in which a shard has certified anything.
+    pub fn certified_epoch(&self, shard: ShardId) -> Epoch {
+        let views = self.nodes.iter().flatten().flat_map(Node::views);
+        let of_shard = views.filter(|it| it.shard() == shard && it.certified().is_some());
+        of_shard.map(|view| view.keys().committee().epoch()).max().unwrap()
+    }
+
     pub fn node(&self, at: usize) -> &Node {
         self.nodes[at].as_ref().expect("it runs")
     }
