@@ -67,6 +67,8 @@ pub struct ShardedBuilder {
     pub(super) cuts: Vec<([ShardId; 2], u64, u64)>,
     /// A real beacon instead of a script.
     pub(super) beacon: Option<BeaconOptions>,
+    /// What a message between a guest and a member takes, in microseconds.
+    guest_latency_us: u64,
     /// What all validators vote for, and when, in microseconds.
     pub(super) votes: Vec<(u64, Resharding)>,
     /// The numbers of all accounts' keys, once they are drawn.
@@ -94,9 +96,17 @@ impl ShardedBuilder {
             cuts: Vec::new(),
             beacon: None,
             votes: Vec::new(),
+            guest_latency_us: 40_000,
             account_numbers: Vec::new(),
             later_faults_until: 0,
         }
+    }
+
+    /// What a message between a member and somebody who gets a seat takes; 40 ms unless given.
+    #[must_use]
+    pub const fn guest_latency(mut self, microseconds: u64) -> Self {
+        self.guest_latency_us = microseconds;
+        self
     }
 
     /// How many shards there are; 2 unless given.
@@ -278,11 +288,11 @@ impl ShardedBuilder {
             links.cut([one.0 as usize, other.0 as usize], *from, *until);
         }
         Ok(ShardedNetwork {
+            guests: Guests::new(self.guest_latency_us),
             description: self,
             layout,
             places,
             handover,
-            guests: Guests::default(),
             duties: Duties::default(),
             watch: Watch::default(),
             shards,
@@ -353,10 +363,10 @@ impl ShardedBuilder {
         }
         let mut network = ShardedNetwork {
             traffic: Traffic::new(self.seed, self.rate, &shards),
+            guests: Guests::new(self.guest_latency_us),
             description: self,
             layout,
             handover,
-            guests: Guests::default(),
             duties: Duties::default(),
             watch: Watch::default(),
             links: Links::default(),

@@ -10,9 +10,6 @@ use super::Between;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
 
-/// What a message between a guest and a member takes, in microseconds.
-const LATENCY_US: u64 = 40_000;
-
 /// One guest.
 #[derive(Debug)]
 struct Guest {
@@ -40,6 +37,7 @@ pub(super) struct Guests {
     letters: BTreeMap<u32, Letter>,
     next_guest: u32,
     next_letter: u32,
+    latency_us: u64,
 }
 
 /// What a guest has found out.
@@ -56,6 +54,11 @@ const fn index_of(guest: u32) -> ValidatorIndex {
 }
 
 impl Guests {
+    /// No guests, whose messages will take so long.
+    pub(super) fn new(latency_us: u64) -> Self {
+        Self { latency_us, ..Self::default() }
+    }
+
     /// A validator begins to ask the members of an engine for a final state.
     pub(super) fn invite(
         &mut self,
@@ -103,7 +106,7 @@ impl Guests {
         let number = self.next_letter;
         self.next_letter += 1;
         self.letters.insert(number, letter);
-        queue.push(now + LATENCY_US, Between::Letter { number });
+        queue.push(now + self.latency_us, Between::Letter { number });
     }
 
     /// A message arrives. Says for which engine it was, if it was not for the guest.

@@ -19,6 +19,8 @@ const SHARDS_MAX: u64 = 4;
 const EPOCHS_MAX: u64 = 3;
 /// The most faults in one shard.
 const FAULTS_MAX: u64 = 4;
+/// The longest way of a message between a newcomer and a member, in microseconds.
+const GUEST_LATENCY_MAX_US: u64 = 400_000;
 /// When all is calm at the earliest and the latest, in milliseconds.
 const CALM_MS: [u64; 2] = [3_000, 9_000];
 /// How long the run goes on after that, in milliseconds: long enough for clients to hand in
@@ -59,7 +61,9 @@ pub fn random_shards(seed: u64) -> RandomShards {
         .config(config)
         .snapshot_interval(random.between(1, 4))
         .load(per_second, cross_permille, Time::from_ms(calm_ms + 2_000));
-    builder = between(&mut random, builder, shards, calm_ms);
+    // Not drawn from the same numbers, so that what a seed stands for stays as it was.
+    let guests = Random::new(seed, "guests").between(1_000, GUEST_LATENCY_MAX_US);
+    builder = between(&mut random, builder.guest_latency(guests), shards, calm_ms);
     if random.chance(250_000) {
         return with_beacon(random, builder, (shards, validators), calm_ms);
     }
