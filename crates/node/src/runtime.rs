@@ -14,6 +14,7 @@
 mod archive_folder;
 mod archive_writer;
 mod core;
+mod data_folder;
 mod envelope;
 mod epochs;
 mod facts;
@@ -38,6 +39,8 @@ use qcn_types::{BEACON, Epoch, ShardId, ValidatorIndex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use self::data_folder::DataFolder;
+pub use self::data_folder::DataFolderError;
 use self::envelope::Station;
 use self::epochs::{Beginning, Epochs, Plans};
 use self::folders::{archive_folder, epochs_folder};
@@ -95,6 +98,9 @@ pub enum NodeError {
     /// The machine refuses its parameters.
     #[error(transparent)]
     Shard(#[from] qcn_shard::StartError),
+    /// The data folder.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
     /// The block log.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -224,6 +230,8 @@ pub struct Node {
     stage: Stage,
     epochs: JoinHandle<Vec<Instance>>,
     stop_epochs: oneshot::Sender<()>,
+    /// Held until all that is in it is closed.
+    _folder: DataFolder,
 }
 
 impl Node {
@@ -261,6 +269,8 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let own = own_index(genesis, &keys)?;
         check_clients(config, keys.transport.public_key())?;
+        // Before anything is opened, renamed or said to others.
+        let folder = DataFolder::take(&config.data, genesis.chain())?;
         let metrics = Metrics::of_node(genesis.shards().len() > 1 || genesis.beacon().is_some());
         let data = epochs_folder(&config.data);
         let api_config = api_config(genesis, config, own);
@@ -292,6 +302,7 @@ impl Node {
         let follows = plans.is_some();
         let mut epochs = Epochs::new(parts, plans, beginning, meddler);
         epochs.start().await?;
+        folder.claim()?;
         let api = api.serve();
         let (stop_epochs, stopping) = oneshot::channel();
         let epochs = tokio::spawn(epochs.run(hears, stopping));
@@ -317,7 +328,7 @@ impl Node {
                 genesis.shards().len()
             );
         }
-        Ok(Self { transport, api, tasks, stage, epochs, stop_epochs })
+        Ok(Self { transport, api, tasks, stage, epochs, stop_epochs, _folder: folder })
     }
 
     /// What its instances show, in the order of shards and epochs; nothing if its validator has no

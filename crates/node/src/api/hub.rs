@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::hosting::EpochFacts;
 use super::problem::Problem;
-use super::shards::{changing, no_shard, not_hosted};
+use super::shards::{changing, no_shard, not_hosted, opening};
 use super::shared::{Chain, Shared};
 use super::{ApiConfig, Hosted, Metrics, ShardFacts};
 use crate::proof_document::ProofDocument;
@@ -227,7 +227,13 @@ impl Hub {
     pub fn of_shard(self: &Arc<Self>, shard: ShardId) -> Result<Shared, Problem> {
         let shown = self.shown();
         let found = shown.chain(shard).map(|chain| self.about(chain));
-        found.ok_or_else(|| not_hosted(&shown.facts, shard))
+        found.ok_or_else(|| self.not_here(&shown.facts, shard))
+    }
+
+    /// Why a shard does not answer here: it belongs to others, or it has yet to open.
+    pub fn not_here(&self, facts: &Facts, shard: ShardId) -> Problem {
+        let is_own = |one: &ShardFacts| one.seats.iter().any(|it| Some(*it) == self.config.own);
+        if facts.shard(shard).is_some_and(is_own) { opening() } else { not_hosted(facts, shard) }
     }
 
     /// The shard of an address, if this node hosts it.

@@ -301,7 +301,7 @@ pub async fn elsewhere(
         let message = "nothing is served here";
         return Problem::new(StatusCode::NOT_FOUND, "no_such_path", message, remedy);
     }
-    not_hosted(&shown.facts, number)
+    hub.not_here(&shown.facts, number)
 }
 
 /// This node hosts no shard at all.
@@ -316,6 +316,11 @@ pub fn no_shard(facts: &Facts) -> Problem {
 pub fn changing() -> Problem {
     let message = "the shard of this address is about to split or to merge";
     Problem::unavailable("shard_changes", message)
+}
+
+/// This node has a seat in the shard, which has not opened here yet.
+pub fn opening() -> Problem {
+    Problem::unavailable("shard_changes", "this shard is about to open here")
 }
 
 /// This node does not host this shard.
