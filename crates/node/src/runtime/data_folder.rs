@@ -125,6 +125,7 @@ mod tests {
     #[test]
     fn a_file_is_no_folder() {
         let folder = TestFolder::new();
+        fs::create_dir_all(folder.path()).unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "text").unwrap();
         let refused = DataFolder::take(&file, ChainId::default()).unwrap_err().to_string();
