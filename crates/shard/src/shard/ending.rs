@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use qcn_ledger::Ledger;
 use qcn_types::{
-    Announcement, BEACON, BlockRef, Bounded, Certificate, EpochPlan, Round, Time, Transaction,
-    ValidatorIndex, Verified, VerifiedBlock,
+    Announcement, BEACON, BlockRef, Bounded, Certificate, Committee, EpochPlan, Round, Time,
+    Transaction, ValidatorIndex, Verified, VerifiedBlock,
 };
 
 use super::{PATIENCE_ROUNDS, Shard};
@@ -23,6 +23,12 @@ use crate::{Event, Message, Output, Record, SyncPackage};
 
 /// How often a member that is still in the rounds of a closed epoch is told that it is over.
 const TOLD_AGAIN_US: u64 = 1_000_000;
+
+/// The most who are told of the end without a seat here: a committee has no more members.
+const MAX_GUESTS: usize = qcn_types::MAX_MEMBERS;
+
+/// Whoever asked so long ago waits no more.
+const GUEST_WAITS_US: u64 = 30_000_000;
 
 /// How far the end of the epoch has come.
 #[derive(Debug, Default)]
@@ -37,6 +43,8 @@ pub(super) struct Ending {
     retired: bool,
     /// When each member was last told that the epoch is over.
     told: BTreeMap<ValidatorIndex, Time>,
+    /// When those without a seat last asked for a state.
+    guests: BTreeMap<ValidatorIndex, Time>,
 }
 
 /// A shard whose epoch is over.
@@ -93,6 +101,21 @@ impl Ending {
         {
             *due = block.reference().round.plus(PATIENCE_ROUNDS);
         }
+    }
+
+    /// Somebody without a seat asks for a state, and most likely waits for the final one.
+    pub(super) fn note_guest(&mut self, from: ValidatorIndex, now: Time, committee: &Committee) {
+        let has_room = self.guests.len() < MAX_GUESTS || self.guests.contains_key(&from);
+        if has_room && !self.is_closed() && !committee.contains(from) {
+            self.guests.insert(from, now);
+        }
+    }
+
+    /// Who has asked lately: they are told of the end at once.
+    fn waiting_guests(&mut self, now: Time) -> Vec<ValidatorIndex> {
+        let guests = std::mem::take(&mut self.guests).into_iter();
+        let waits = guests.filter(|(_, asked)| now.since_us(*asked) <= GUEST_WAITS_US);
+        waits.map(|(guest, _)| guest).collect()
     }
 
     /// The commit with the announcement was executed.
@@ -236,6 +259,10 @@ impl Shard {
 
     fn finish(&mut self, package: Arc<SyncPackage>, plan: Arc<EpochPlan>) {
         self.snapshots.last(Arc::clone(&package), self.ledger.clone(), self.machine.floor());
+        for to in self.ending.waiting_guests(self.now) {
+            let message = Message::SyncOffer(Arc::clone(&package));
+            self.outputs.push_back(Output::Send { to, message });
+        }
         self.ending.package = Some(package);
         self.event(Event::Closed { plan });
     }

@@ -17,6 +17,7 @@ impl Shard {
                 self.feed(qcn_consensus::Input::Message { from, message });
             }
             Message::SyncRequest { above } => {
+                self.ending.note_guest(from, self.now, self.config.keys.committee());
                 if let Some(package) = self.snapshots.newest_above(above) {
                     let message = Message::SyncOffer(Arc::clone(package));
                     self.outputs.push_back(Output::Send { to: from, message });
