@@ -24,7 +24,7 @@ pub fn keep_end(folder: &Path, keys: &CommitteeKeys, closed: &Closed) -> Result<
         ledger: Box::new(closed.ledger.clone()),
         floor: Round::GENESIS,
     };
-    snapshot::write(&RealDisk::lock(folder)?, identity(keys)?, &snapshot).map(|_| ())
+    snapshot::write(&RealDisk::lock(folder)?, identity(keys)?, &snapshot, || false).map(|_| ())
 }
 
 /// The end of an epoch that was kept, if it is there and intact.

@@ -86,6 +86,10 @@ pub enum StorageError {
         /// The validator.
         own: qcn_types::ValidatorIndex,
     },
+    /// A snapshot that nobody waits for made way for one that somebody waits for. Nothing is left of
+    /// it, and the writer goes on.
+    #[error("the snapshot was abandoned for one that is waited for")]
+    Abandoned,
     /// The writer has stopped: [`super::LogEvent::Failed`] said why.
     #[error("the writer of the block log has stopped")]
     Stopped,

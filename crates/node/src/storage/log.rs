@@ -231,12 +231,13 @@ impl BlockLog {
         Ok(())
     }
 
-    /// What another thread needs to write a snapshot beside the log.
-    pub(super) fn snapshot_writer(
+    /// What another thread needs to write a snapshot beside the log, unless it is told to abandon it.
+    pub(super) fn snapshot_writer<F: Fn() -> bool + Send>(
         &self,
-    ) -> impl FnMut(&Snapshot) -> Result<SnapshotEntry, StorageError> + Send + use<> {
+        is_abandoned: F,
+    ) -> impl FnMut(&Snapshot) -> Result<SnapshotEntry, StorageError> + Send + use<F> {
         let (disk, identity) = (Arc::clone(&self.disk), self.identity);
-        move |snapshot| snapshot::write(&*disk, identity, snapshot)
+        move |snapshot| snapshot::write(&*disk, identity, snapshot, &is_abandoned)
     }
 
     /// A sync has failed, so the next opening must not trust what it finds. The disk may refuse

@@ -1,6 +1,7 @@
 //! The bounded queue between those who append and the writer's thread.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ pub(super) struct Queue {
     work: Condvar,
     /// There is room for a record.
     room: Condvar,
+    /// The snapshot that is being written is not worth finishing. Nothing else is read by it, so
+    /// its order with other memory does not matter.
+    is_abandoned: AtomicBool,
 }
 
 impl Queue {
@@ -71,6 +75,21 @@ impl Queue {
             self.work.notify_one();
         }
         ticket
+    }
+
+    /// Another snapshot is about to be written, and is wanted.
+    pub(super) fn begin_snapshot(&self) {
+        self.is_abandoned.store(false, Ordering::Relaxed);
+    }
+
+    /// The snapshot that is being written is to make way. It may have been written by now.
+    pub(super) fn abandon_snapshot(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the snapshot that is being written is to make way.
+    pub(super) fn is_snapshot_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
     }
 
     /// A snapshot was written, or was not.

@@ -23,7 +23,7 @@ use super::{FORMAT_VERSION, StoreIdentity, frame};
 const MAGIC: [u8; 8] = *b"qcn snap";
 
 /// Written at once.
-const WRITE_BYTES: usize = 1024 * 1024;
+pub(super) const WRITE_BYTES: usize = 1024 * 1024;
 
 /// The kinds of frames in the file.
 mod kind {
@@ -80,19 +80,21 @@ pub(super) fn height_of(name: &str) -> Option<Height> {
 
 // ----- writing -----
 
-/// Writes a snapshot durably.
+/// Writes a snapshot durably, unless it is abandoned meanwhile.
 ///
 /// # Errors
-/// If the disk does; nothing of it is left then, as far as the disk allows.
+/// [`StorageError::Abandoned`]; the disk's. Nothing of it is left then, as far as the disk allows.
 pub(super) fn write(
     disk: &dyn Disk,
     identity: StoreIdentity,
     snapshot: &Snapshot,
+    is_abandoned: impl Fn() -> bool,
 ) -> Result<SnapshotEntry, StorageError> {
     let entry = snapshot.entry();
     let name = file_name(entry.height);
     let unfinished = format!("{name}{UNFINISHED}");
-    let written = write_unfinished(disk, &unfinished, identity, snapshot).and_then(|file| {
+    let written = write_unfinished(disk, &unfinished, identity, snapshot, is_abandoned);
+    let written = written.and_then(|file| {
         drop(file);
         disk.rename(&unfinished, &name).map_err(name_failed(disk, &name, "rename to its name"))
     });
@@ -110,6 +112,7 @@ fn write_unfinished(
     name: &str,
     identity: StoreIdentity,
     snapshot: &Snapshot,
+    is_abandoned: impl Fn() -> bool,
 ) -> Result<Box<dyn DiskFile>, StorageError> {
     let SnapshotEntry { height, floor } = snapshot.entry();
     let salt = random_salt();
@@ -125,12 +128,14 @@ fn write_unfinished(
         buffer.clear();
         Ok::<(), StorageError>(())
     };
+    let go_on = || if is_abandoned() { Err(StorageError::Abandoned) } else { Ok(()) };
     let package = encode(&*snapshot.package);
     frame::push(&mut buffer, salt, (0, 0, kind::PACKAGE), |buffer| {
         buffer.extend_from_slice(&package);
     });
     let mut place = 0;
     for chunk in snapshot.ledger.chunks() {
+        go_on()?;
         place += 1;
         frame::push(&mut buffer, salt, (place, 0, kind::CHUNK), |buffer| {
             buffer.extend_from_slice(&encode(&chunk))
@@ -141,6 +146,8 @@ fn write_unfinished(
     }
     frame::push(&mut buffer, salt, (place + 1, 0, kind::END), |_| {});
     flush(&mut file, &mut buffer)?;
+    // The sync may take as long as all of the above.
+    go_on()?;
     file.sync().map_err(new_sync_failed(disk, name, written as usize))?;
     Ok(file)
 }

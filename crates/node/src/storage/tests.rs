@@ -1,5 +1,6 @@
 //! The store through its public face, on a real disk.
 
+mod abandoned;
 mod crashes;
 mod kill;
 mod refusals;

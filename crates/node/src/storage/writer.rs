@@ -2,7 +2,9 @@
 //!
 //! While a sync is under way, records gather in the queue; the next sync serves all of them.
 //! Snapshots are written by a thread of their own, beside the log, so that own blocks do not
-//! wait for a large state; of the snapshots that wait, the newest is enough.
+//! wait for a large state; of the snapshots that wait, the newest is enough. One that is being
+//! written without a ticket is abandoned for one with a ticket: a newer one replaces it, and
+//! whoever waits for that, as a new epoch does, shall not wait for two.
 
 use std::mem;
 use std::sync::Arc;
@@ -139,7 +141,8 @@ impl Drop for EndOnExit {
 
 fn spawn_snapshots(log: &BlockLog, queue: Arc<Queue>) -> (SyncSender<Snapshot>, JoinHandle<()>) {
     let (jobs, received) = sync_channel::<Snapshot>(1);
-    let mut write = log.snapshot_writer();
+    let shared = Arc::clone(&queue);
+    let mut write = log.snapshot_writer(move || shared.is_snapshot_abandoned());
     let run = move || {
         let end = EndOnExit(queue);
         for snapshot in received {
@@ -299,11 +302,16 @@ impl<F: Fn(LogEvent)> Writer<F> {
 
     // ----- snapshots -----
 
-    /// A snapshot is to be written. It takes the place of one that waits: the newest is enough.
+    /// A snapshot is to be written. It takes the place of one that waits: the newest is enough. If
+    /// somebody waits for it and nobody for the one that is being written, that makes way.
     fn offer_snapshot(&mut self, snapshot: Snapshot, ticket: Option<Ticket>) {
         let replaced = self.waiting.take();
         let mut tickets = replaced.map_or_else(Vec::new, |job| job.tickets);
         tickets.extend(ticket);
+        let is_unwanted = |running: &Job| running.tickets.is_empty() && !tickets.is_empty();
+        if self.running.as_ref().is_some_and(is_unwanted) {
+            self.queue.abandon_snapshot();
+        }
         self.waiting = Some(Job { snapshot, tickets, retry: None });
     }
 
@@ -314,6 +322,7 @@ impl<F: Fn(LogEvent)> Writer<F> {
             return;
         }
         if let Some(job) = self.waiting.take_if(is_due) {
+            self.queue.begin_snapshot();
             // It cannot be gone: a panic there ends in an error here first.
             let _ = self.jobs.send(job.snapshot.clone());
             self.running = Some(job);
@@ -337,6 +346,10 @@ impl<F: Fn(LogEvent)> Writer<F> {
                 self.uncommitted.extend(job.tickets);
                 self.commit()?;
                 self.persist(BlockLog::prune)
+            }
+            Err(StorageError::Abandoned) => {
+                assert!(job.tickets.is_empty(), "a snapshot that is waited for is never abandoned");
+                Ok(())
             }
             Err(error) if error.is_full() => {
                 if self.snapshot_full.replace(error.clone()).is_none() {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use qcn_crypto::SeededRandomness;
@@ -52,6 +53,22 @@ struct Inner {
     capacity_bytes: usize,
     syncs_fail: bool,
     refusals: Vec<(Deed, String, io::ErrorKind)>,
+    /// The next write to the file of this name says that it begins, and waits.
+    hold: Option<(String, Sender<()>, Receiver<()>)>,
+}
+
+/// A write that a test holds up, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    begun: Receiver<()>,
+    _goes_on: Sender<()>,
+}
+
+impl Hold {
+    /// Waits until the write is under way.
+    pub(crate) fn until_begun(&self) {
+        self.begun.recv().unwrap();
+    }
 }
 
 /// The disk. Clones are the same disk.
@@ -79,6 +96,7 @@ impl MemoryDisk {
             capacity_bytes: usize::MAX,
             syncs_fail: false,
             refusals: Vec::new(),
+            hold: None,
         })))
     }
 
@@ -104,6 +122,13 @@ impl MemoryDisk {
     /// Refuses nothing any more.
     pub(crate) fn mend(&self) {
         self.0.lock().unwrap().refusals.clear();
+    }
+
+    /// Holds up the next write to a file of this name; everything else goes on meanwhile.
+    pub(crate) fn hold_write(&self, name: &str) -> Hold {
+        let ((begins, begun), (goes_on, waits)) = (channel(), channel());
+        self.0.lock().unwrap().hold = Some((name.to_owned(), begins, waits));
+        Hold { begun, _goes_on: goes_on }
     }
 
     pub(crate) fn used_bytes(&self) -> usize {
@@ -156,6 +181,18 @@ impl MemoryDisk {
         }
         inner.fuse -= 1;
         act(&mut inner)
+    }
+
+    fn wait_if_held(&self, content: usize) {
+        let mut inner = self.0.lock().unwrap();
+        let Inner { hold, names, .. } = &mut *inner;
+        let held = hold.take_if(|(name, ..)| names.get(name) == Some(&content));
+        // The disk is free for others while this one waits.
+        drop(inner);
+        if let Some((_, begins, waits)) = held {
+            begins.send(()).unwrap();
+            waits.recv().unwrap_err();
+        }
     }
 }
 
@@ -289,6 +326,7 @@ impl Disk for MemoryDisk {
 impl DiskFile for MemoryFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
+        self.disk.wait_if_held(self.content);
         self.disk.with(|inner| {
             let length = inner.contents[self.content].written.len();
             let growth = (offset + bytes.len()).saturating_sub(length);

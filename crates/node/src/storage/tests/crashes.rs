@@ -133,7 +133,7 @@ impl Life {
             return Ok(());
         }
         self.model.snapshots = height;
-        let entry = log.snapshot_writer()(&SNAPSHOTS[height as usize])?;
+        let entry = log.snapshot_writer(|| false)(&SNAPSHOTS[height as usize])?;
         log.stage_snapshot(entry);
         self.commit(log)?;
         self.model.acknowledged_height = height;
