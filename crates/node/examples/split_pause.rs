@@ -329,14 +329,12 @@ impl Payer {
     }
 }
 
-/// Hands in a transfer to all shards of the newest epoch of a node. Those refuse it that are not the
-/// sender's, and whatever else it is refused for, it is handed in again later.
+/// Hands in a transfer to all shards that a node runs, in the epoch that ends and in the next: some
+/// open later than others, and what a shard has not executed at its end it hands on. Those refuse it
+/// that are not the sender's.
 fn hand_in(node: &Node, transaction: Transaction) {
-    let epoch = |view: &View| view.keys().committee().epoch();
     let mut views = node.views();
     views.retain(|view| view.shard() != BEACON);
-    let newest = views.iter().map(epoch).max();
-    views.retain(|view| Some(epoch(view)) == newest);
     // It may take as long as the node is busy with the end of an epoch.
     tokio::spawn(async move {
         for view in views {
