@@ -7,6 +7,7 @@ mod node;
 mod query;
 mod server;
 mod transfer;
+mod vote;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
