@@ -234,8 +234,8 @@ fn the_examples_name_the_port_of_a_devnet() {
     };
     let devnet = help(&["devnet"]);
     let (_, port) = devnet.split_once("--port").unwrap();
-    let (_, port) = port.split_once("[default: ").unwrap();
-    let port = port.split(']').next().unwrap();
+    let (port, _) = port.split_once(" if not given").unwrap();
+    let port = port.split_whitespace().last().unwrap();
     let examples = help(&["light", "verify"]);
     let addresses: Vec<_> = examples.split("http://127.0.0.1:").skip(1).collect();
     assert!(!addresses.is_empty());

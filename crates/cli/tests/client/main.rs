@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod devnet;
 mod load;
 mod node;
 mod query;
