@@ -184,12 +184,12 @@ fn text(bytes: &[u8]) -> &str {
 #[test]
 fn a_valid_proof_is_told_with_what_it_shows() {
     let document = NETWORK.proof.to_string();
-    let output = check("valid.json", &document, &[]);
+    let output = check("told.json", &document, &[]);
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{shown}{}", text(&output.stderr));
     assert!(shown.starts_with("valid proof of account\n"), "{shown}");
     assert!(shown.contains("balance           700\n"), "{shown}");
-    let output = check("valid.json", &document, &["--json"]);
+    let output = check("told.json", &document, &["--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["valid"], &report["kind"]), (&json!(true), &json!("account")));
     assert_eq!(report["claims"], NETWORK.proof["claims"]);

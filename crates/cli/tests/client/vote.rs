@@ -32,16 +32,20 @@ fn network(name: &str) -> (Folder, Server) {
     (folder, node)
 }
 
+fn vote<'a>(what: &[&'a str], config: &'a str) -> Vec<&'a str> {
+    [&["vote"][..], what, &["--config", config]].concat()
+}
+
 #[test]
 fn votes_that_cannot_come_about_are_refused() {
     let (folder, _node) = network("vote");
     let config = folder.path("net/v0/node.toml");
-    for (vote, parts) in [
+    for (what, parts) in [
         (["split", "--shard", "7"], ["no such shard", "has 0, 1, 2"]),
         (["merge", "--shard", "0"], ["its other half, 1*, is split", "first"]),
         (["merge", "--shard", "4294967295"], ["no such shard", "has 0, 1, 2"]),
     ] {
-        let (_, said) = qcn_ends(2, &[&["vote"][..], &vote, &["--config", &config]].concat());
+        let (_, said) = qcn_ends(2, &vote(&what, &config));
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
     }
     let weight =
@@ -59,16 +63,15 @@ fn votes_that_cannot_come_about_are_refused() {
 fn a_shard_is_split_or_merged() {
     let (folder, _node) = network("vote-both");
     let config = folder.path("net/v0/node.toml");
-    let vote = |what: &[&str]| [&["vote"][..], what, &["--config", &config]].concat();
-    let (_, said) = qcn_ends(0, &vote(&["merge", "--shard", "1"]));
+    let (_, said) = qcn_ends(0, &vote(&["merge", "--shard", "1"], &config));
     assert_eq!(said, "", "a node has told that this may be");
     for shard in ["1", "2"] {
-        let (_, said) = qcn_ends(2, &vote(&["split", "--shard", shard]));
+        let (_, said) = qcn_ends(2, &vote(&["split", "--shard", shard], &config));
         assert!(said.contains("`qcn vote withdraw --merge 1 --config"), "{said}");
     }
-    qcn_ends(0, &vote(&["split", "--shard", "0"]));
-    qcn_ends(0, &vote(&["withdraw", "--merge", "1"]));
-    qcn_ends(0, &vote(&["split", "--shard", "2"]));
+    qcn_ends(0, &vote(&["split", "--shard", "0"], &config));
+    qcn_ends(0, &vote(&["withdraw", "--merge", "1"], &config));
+    qcn_ends(0, &vote(&["split", "--shard", "2"], &config));
 }
 
 /// Without a node that runs a vote on a shard is cast with a warning, and a validator is refused
