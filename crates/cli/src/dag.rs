@@ -6,7 +6,8 @@ mod document;
 mod draw;
 mod graph;
 
-use std::io::{Read as _, Write as _, stdin, stdout};
+use std::fs::File;
+use std::io::{self, Read, Write as _, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +17,8 @@ use clap::{Args, Subcommand};
 pub use decide::{Decisions, SlotOutcome, decide};
 pub use draw::draw;
 pub use graph::Graph;
+
+use crate::output::unreadable;
 
 /// Longest document that is read.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
@@ -109,20 +112,19 @@ pub fn run(command: DagCommand) -> anyhow::Result<ExitCode> {
 
 fn read(path: &Path) -> anyhow::Result<Graph> {
     let name = name_of(path);
-    let bytes = read_bytes(path).with_context(|| format!("cannot read {name}"))?;
+    let bytes = match is_standard_input(path) {
+        true => read_bytes(stdin().lock()).with_context(|| format!("cannot read {name}")),
+        false => File::open(path).and_then(read_bytes).map_err(|error| unreadable(path, &error)),
+    }?;
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
+        bail!("cannot read {name}: it is longer than {MAX_DOCUMENT_BYTES} bytes; leave rounds out");
+    }
     Graph::parse(&bytes).with_context(|| name)
 }
 
-fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read_bytes(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    if is_standard_input(path) {
-        stdin().lock().take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes)?;
-    } else {
-        std::fs::File::open(path)?.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes)?;
-    }
-    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
-        bail!("it is longer than {MAX_DOCUMENT_BYTES} bytes; leave rounds out");
-    }
+    source.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

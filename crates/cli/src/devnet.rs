@@ -2,21 +2,26 @@
 
 mod live;
 mod load;
+mod present;
 mod processes;
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use qcn_crypto::Scheme;
+use qcn_node::api::ApiError;
 use qcn_node::config::{LogConfig, LogFormat, LogLevel};
 use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
 use qcn_node::genesis::{EpochsContent, ShardsContent};
-use qcn_node::runtime::Node;
+use qcn_node::runtime::{DataFolderError, Node, NodeError};
+use qcn_node::transport::TransportError;
+use tokio::task::JoinSet;
 
 use crate::node::{async_runtime, start_log, until_told_to_stop};
 use live::Live;
@@ -59,24 +64,27 @@ pub struct DevnetArgs {
     /// and 0 with one, if not given.
     #[arg(long, value_name = "S")]
     epoch_seconds: Option<f64>,
-    /// A shard that executes more transactions per second for two epochs is split.
-    #[arg(long, value_name = "TPS", default_value_t = 2_000)]
-    split_above: u64,
-    /// Two halves that together execute less for two epochs are merged; 0 never does so.
-    #[arg(long, value_name = "TPS", default_value_t = 0)]
-    merge_below: u64,
+    /// A shard that executes more transactions per second for two epochs is split; 2000 if not
+    /// given.
+    #[arg(long, value_name = "TPS")]
+    split_above: Option<u64>,
+    /// Two halves that together execute less for two epochs are merged; 0, or nothing, never does
+    /// so.
+    #[arg(long, value_name = "TPS")]
+    merge_below: Option<u64>,
     /// Their weights, by commas; 1000 each if not given.
     #[arg(long, value_name = "W,...", value_delimiter = ',', conflicts_with = "validators")]
     weights: Vec<u64>,
-    /// How many accounts of a new network have money, besides those of its own load.
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    accounts: usize,
-    /// The scheme of their keys.
-    #[arg(long, value_name = "SCHEME", default_value = "falcon-512")]
-    scheme: Scheme,
-    /// The port of a new network's first validator; the next ones follow.
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    port: u16,
+    /// How many accounts of a new network have money, besides those of its own load; 64 if not
+    /// given.
+    #[arg(long, value_name = "N")]
+    accounts: Option<usize>,
+    /// The scheme of their keys; falcon-512 if not given.
+    #[arg(long, value_name = "SCHEME")]
+    scheme: Option<Scheme>,
+    /// The port of a new network's first validator; the next ones follow. 8080 if not given.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
     /// Transfers per second to send, from accounts that only this load uses; 0 sends none.
     #[arg(long, value_name = "TPS", default_value_t = 5.0)]
     load: f64,
@@ -99,6 +107,18 @@ pub struct DevnetArgs {
 
 /// How many validators serve each shard, unless told: the fewest that tolerate a fault.
 const USUAL_SEATS: u16 = 4;
+
+/// Above which load a shard is split, unless told.
+const USUAL_SPLIT_ABOVE: u64 = 2_000;
+
+/// How many accounts have money, unless told.
+const USUAL_ACCOUNTS: usize = 64;
+
+/// The scheme of their keys, unless told.
+const USUAL_SCHEME: Scheme = Scheme::Falcon512;
+
+/// The port of the first validator, unless told.
+const USUAL_PORT: u16 = 8080;
 
 /// How long an epoch lasts, unless told.
 const USUAL_EPOCH_SECONDS: f64 = 60.0;
@@ -135,24 +155,7 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
         Devnet::delete(&args.dir)?;
     }
     if let Some(devnet) = Devnet::open(&args.dir)? {
-        let has = devnet.genesis().validators().len();
-        let asked =
-            if args.weights.is_empty() { args.validators } else { Some(args.weights.len()) };
-        if let Some(asked) = asked.filter(|asked| *asked != has) {
-            bail!(
-                "{} holds a network of {has} validators, {asked} are asked for: leave the number \
-                 out to go on with that network, or add --reset to start anew",
-                args.dir.display(),
-            );
-        }
-        let shards = devnet.genesis().shards().len();
-        if let Some(asked) = args.shards.filter(|asked| usize::from(*asked) != shards) {
-            bail!(
-                "{} holds a network of {shards} shards, {asked} are asked for: leave the number \
-                 out to go on with that network, or add --reset to start anew",
-                args.dir.display(),
-            );
-        }
+        present::check(args, &devnet)?;
         return Ok(devnet);
     }
     let weights = match args.weights.as_slice() {
@@ -169,10 +172,10 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
     let plan = DevnetPlan {
         shards,
         weights,
-        accounts: args.accounts,
-        account_scheme: args.scheme,
+        accounts: args.accounts.unwrap_or(USUAL_ACCOUNTS),
+        account_scheme: args.scheme.unwrap_or(USUAL_SCHEME),
         balance: BALANCE,
-        first_port: args.port,
+        first_port: args.port.unwrap_or(USUAL_PORT),
     };
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}")
         .context("the progress bar's template")?;
@@ -188,16 +191,22 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
 /// How the epochs of a new network follow each other, if they do.
 fn epochs(args: &DevnetArgs) -> anyhow::Result<Option<EpochsContent>> {
     let usual = if args.shards.unwrap_or(1) > 1 { USUAL_EPOCH_SECONDS } else { 0.0 };
-    let seconds = args.epoch_seconds.unwrap_or(usual);
+    let epoch_ms = epoch_ms(args.epoch_seconds.unwrap_or(usual))?;
+    Ok((epoch_ms > 0).then_some(EpochsContent {
+        epoch_ms,
+        shards_max: MAX_DEVNET_SHARDS.max(args.shards.unwrap_or(1)),
+        split_above: args.split_above.unwrap_or(USUAL_SPLIT_ABOVE),
+        merge_below: args.merge_below.unwrap_or(0),
+    }))
+}
+
+/// How long an epoch is; 0 for none.
+fn epoch_ms(seconds: f64) -> anyhow::Result<u64> {
     if !(0.0..=MAX_EPOCH_SECONDS).contains(&seconds) {
         bail!("--epoch-seconds {seconds}: give 0 to {MAX_EPOCH_SECONDS}");
     }
-    Ok((seconds > 0.0).then_some(EpochsContent {
-        epoch_ms: ((seconds * 1_000.0) as u64).max(MIN_EPOCH_MS),
-        shards_max: MAX_DEVNET_SHARDS.max(args.shards.unwrap_or(1)),
-        split_above: args.split_above,
-        merge_below: args.merge_below,
-    }))
+    let is_asked_for = seconds > 0.0;
+    Ok(if is_asked_for { ((seconds * 1_000.0) as u64).max(MIN_EPOCH_MS) } else { 0 })
 }
 
 fn in_process(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
@@ -207,16 +216,34 @@ fn in_process(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
         for config_file in devnet.config_files() {
             let (genesis, config, keys) = read_node(&config_file)?;
             let started = Node::start(&genesis, &config, keys).await;
-            nodes.push(started.with_context(|| format!("starting {}", config_file.display()))?);
+            nodes.push(started.map_err(|error| not_started(&config_file, error))?);
         }
         let urls: Vec<String> =
             nodes.iter().map(|node| format!("http://{}", node.api_address())).collect();
         follow(args, devnet, urls).await?;
-        for node in nodes {
-            node.stop().await;
+        let mut stopping: JoinSet<()> = nodes.into_iter().map(Node::stop).collect();
+        while let Some(stopped) = stopping.join_next().await {
+            stopped.context("stopping a validator")?;
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Why a validator does not start, and whether that may be for another run of the same network.
+fn not_started(config_file: &Path, error: NodeError) -> anyhow::Error {
+    let is_used = match &error {
+        NodeError::Transport(TransportError::Listen { error, .. }) => {
+            error.kind() == ErrorKind::AddrInUse
+        }
+        NodeError::Api(ApiError::Listen { .. }) => true,
+        NodeError::DataFolder(DataFolderError::InUse { .. }) => true,
+        _ => false,
+    };
+    let file = config_file.display();
+    match is_used {
+        true => anyhow!("starting {file}: {error}. Does this devnet run already?"),
+        false => anyhow::Error::new(error).context(format!("starting {file}")),
+    }
 }
 
 /// Shows the network and sends it load, until it is told to stop or the time is up.
@@ -235,6 +262,7 @@ async fn follow(args: &DevnetArgs, devnet: &Devnet, urls: Vec<String>) -> anyhow
         told = until_told_to_stop() => told?,
         () = until => {}
     }
+    crate::note("stopping the validators");
     stop.store(true, Ordering::Relaxed);
     tokio::task::spawn_blocking(move || live.finish()).await?
 }

@@ -115,8 +115,17 @@ pub fn main() -> ExitCode {
         if is_closed_pipe(&error) {
             return ExitCode::SUCCESS;
         }
-        note(&format!("error: {error:#}"));
+        note(&format!("error: {}", told_once(&error)));
         ExitCode::from(EXIT_BAD_INPUT)
+    })
+}
+
+/// An error with its causes. Many name their cause already, and it is not told again.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        first if told.is_empty() => first,
+        again if told.contains(&again) => told,
+        cause => format!("{told}: {cause}"),
     })
 }
 
@@ -147,6 +156,15 @@ mod tests {
         for one in command.get_subcommands() {
             without_examples(one, &format!("{name} {}", one.get_name()), found);
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let inner = || io::Error::other("no such thing");
+        let naming = anyhow::Error::new(inner()).context("refused: no such thing");
+        assert_eq!(told_once(&naming), "refused: no such thing");
+        let other = anyhow::Error::new(inner()).context("starting v0");
+        assert_eq!(told_once(&other), "starting v0: no such thing");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, stdin};
+use std::io::{self, Read, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::{Args, Subcommand};
 use qcn_node::genesis::Genesis;
 use qcn_node::proof_document::{
@@ -15,6 +15,7 @@ use qcn_node::proof_document::{
 use serde_json::{Value, json};
 
 use crate::key::print;
+use crate::output::unreadable;
 
 /// Check proofs from a network without trusting anybody in it.
 #[derive(Debug, Subcommand)]
@@ -68,7 +69,7 @@ fn run_verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let trusted = Trusted::of(&Genesis::read(&args.genesis)?)?;
     let text = read_document(&args.file)?;
     let document = ProofDocument::parse(&text)
-        .with_context(|| format!("{}: {NOT_A_PROOF_REMEDY}", name_of(&args.file)))?;
+        .map_err(|error| anyhow!("{}: {error}; {NOT_A_PROOF_REMEDY}", name_of(&args.file)))?;
     let verdict = trusted.verify(&document);
     if args.json {
         print(&format!("{}\n", report(&verdict)))?;
@@ -83,18 +84,21 @@ fn name_of(path: &Path) -> String {
 }
 
 fn read_document(path: &Path) -> anyhow::Result<String> {
-    if path == Path::new("-") {
-        return read_bounded(stdin().lock()).context("cannot read standard input");
-    }
-    let shown = path.display();
-    let file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
-    read_bounded(file).with_context(|| format!("cannot read {shown}"))
+    let text = match path == Path::new("-") {
+        true => read_bounded(stdin().lock()).context("cannot read standard input"),
+        false => File::open(path).and_then(read_bounded).map_err(|error| unreadable(path, &error)),
+    }?;
+    let name = name_of(path);
+    ensure!(
+        text.len() <= MAX_DOCUMENT_BYTES,
+        "{name}: a proof has at most {MAX_DOCUMENT_BYTES} bytes; {NOT_A_PROOF_REMEDY}"
+    );
+    Ok(text)
 }
 
-fn read_bounded(source: impl Read) -> anyhow::Result<String> {
+fn read_bounded(source: impl Read) -> io::Result<String> {
     let mut text = String::new();
     source.take(MAX_DOCUMENT_BYTES as u64 + 1).read_to_string(&mut text)?;
-    ensure!(text.len() <= MAX_DOCUMENT_BYTES, "a proof has at most {MAX_DOCUMENT_BYTES} bytes");
     Ok(text)
 }
 

@@ -1,13 +1,14 @@
 //! What the commands that talk to a node print: text, tables, and times for people.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 /// Writes to standard output. A reader that has seen enough and went away is no error.
 pub fn print(text: &str) -> anyhow::Result<()> {
-    let mut output = std::io::stdout().lock();
+    let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
@@ -17,6 +18,15 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Writes one line to standard output.
 pub fn print_line(line: &str) -> anyhow::Result<()> {
     print(&format!("{line}\n"))
+}
+
+/// Why a file cannot be read, and what to do.
+pub fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
+    let shown = path.display();
+    if path.is_dir() {
+        return anyhow!("cannot read {shown}: it is a folder; name a file in it");
+    }
+    anyhow!("cannot read {shown}: {error}; check the path and the rights of this user")
 }
 
 /// Text of a node or a file, without what could steer the terminal.

@@ -1,5 +1,6 @@
 //! `qcn query`: what a node knows, as tables for people or as the node's own JSON.
 
+mod seatless;
 mod tables;
 
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use qcn_types::Address;
 use serde::de::DeserializeOwned;
 
 use crate::account_key::{parse_address, parse_digest};
-use crate::client::{Client, NodeArgs};
+use crate::client::{Client, ClientError, NodeArgs};
 use crate::output::{harmless, print};
 
 /// Exit code of a transaction that the node does not know, and of a supply that does not add up.
@@ -162,7 +163,7 @@ fn parse_height(text: &str) -> Result<String, String> {
 pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
     let asking = Asking { client: args.asking.node.client()?, json: args.asking.json };
     match &args.question {
-        Question::Status => asking.show("/v1/status", tables::status),
+        Question::Status => asking.show_status(),
         Question::Validators => asking.show("/v1/validators", tables::validators),
         Question::Peers => asking.show("/v1/peers", tables::peers),
         Question::Checkpoint { height } => {
@@ -217,10 +218,31 @@ impl Asking {
         table: fn(&T) -> Shown,
     ) -> anyhow::Result<ExitCode> {
         let text = self.client.get_text(path)?;
-        let answer = self.client.parse(path, &text)?;
+        self.show_text(path, &text, table)
+    }
+
+    fn show_text<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        text: &str,
+        table: fn(&T) -> Shown,
+    ) -> anyhow::Result<ExitCode> {
+        let answer = self.client.parse(path, text)?;
         let Shown { text: table, is_yes } = table(&answer);
         print(&if self.json { text.trim_end().to_owned() + "\n" } else { table })?;
         Ok(if is_yes { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NO) })
+    }
+
+    /// Asks where the node stands. One whose validator has no seat stands somewhere, too.
+    fn show_status(&self) -> anyhow::Result<ExitCode> {
+        match self.client.get_text("/v1/status") {
+            Err(ClientError::Refused { refusal, .. }) if refusal.code == seatless::CODE => {
+                let standing = seatless::Standing::ask(&self.client)?;
+                print(&if self.json { standing.json() } else { standing.table() })?;
+                Ok(ExitCode::SUCCESS)
+            }
+            text => self.show_text("/v1/status", &text?, tables::status),
+        }
     }
 
     /// Asks for a proof, shows what it claims, and writes it down.

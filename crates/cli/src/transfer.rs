@@ -60,7 +60,7 @@ pub struct TransferArgs {
     to: Option<Address>,
     /// How much, in the smallest unit.
     #[arg(long, value_name = "N", required_unless_present = "submit",
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = parse_amount)]
     amount: Option<u64>,
     /// Submit a transaction that --out wrote, instead of signing one.
     #[arg(long, value_name = "FILE",
@@ -90,7 +90,7 @@ struct SendArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     from: Option<Address>,
     /// The fee.
-    #[arg(long, value_name = "N", default_value_t = qcn_ledger::MIN_FEE.0)]
+    #[arg(long, value_name = "N", default_value_t = qcn_ledger::MIN_FEE.0, value_parser = parse_units)]
     fee: u64,
     /// The number of the transaction; the account's next one if not given.
     #[arg(long, value_name = "N")]
@@ -154,6 +154,18 @@ pub fn run_rotate(args: &RotateArgs) -> anyhow::Result<ExitCode> {
         let possession = prove_possession(&new_key, chain, Role::Account)?;
         Ok(Action::RotateKey { key: new_key.public_key().clone(), possession })
     })
+}
+
+fn parse_units(text: &str) -> Result<u64, String> {
+    let wrong = || format!("give a whole number of units from 0 to {}, such as 100", u64::MAX);
+    text.parse().map_err(|_| wrong())
+}
+
+fn parse_amount(text: &str) -> Result<u64, String> {
+    match parse_units(text)? {
+        0 => Err("give 1 unit at least".to_owned()),
+        amount => Ok(amount),
+    }
 }
 
 /// A transaction and the network that it is signed for.

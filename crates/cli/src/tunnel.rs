@@ -49,7 +49,7 @@ pub struct TunnelArgs {
     #[arg(long, value_name = "FILE")]
     genesis: PathBuf,
     /// Where the node listens for other validators, over UDP.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
     to: String,
     /// The local port whose connections are forwarded.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
@@ -111,6 +111,18 @@ async fn forward(args: &TunnelArgs, tunnel: &Tunnel) -> anyhow::Result<ExitCode>
     unprinted.into_inner().map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
+fn parse_endpoint(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let has_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_plain = !host.is_empty() && (!host.contains(':') || host.ends_with(']'));
+    if has_port && is_plain {
+        return Ok(text.to_owned());
+    }
+    Err("write HOST:PORT with the UDP port of the node, such as alice.example:7400 or \
+         [2001:db8::1]:7400"
+        .to_owned())
+}
+
 /// The validator of that name, or else of that index.
 fn find(asked: &str, validators: &[KnownValidator]) -> anyhow::Result<ValidatorIndex> {
     if let Some(named) = validators.iter().find(|one| one.name == asked) {
@@ -167,6 +179,16 @@ mod tests {
     use qcn_crypto::{Scheme, SigningKey};
 
     use super::*;
+
+    #[test]
+    fn a_place_is_a_host_and_a_port() {
+        for right in ["alice.example:7400", "192.0.2.7:1", "[2001:db8::1]:7400"] {
+            assert_eq!(parse_endpoint(right).as_deref(), Ok(right));
+        }
+        for wrong in ["alice.example", "alice:", ":7400", "alice:0", "a:70000", "2001:db8::1", ""] {
+            assert!(parse_endpoint(wrong).is_err_and(|said| said.contains("HOST:PORT")), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_validator_is_found_by_name_and_then_by_index() {

@@ -1,5 +1,8 @@
 //! `qcn vote`: what operators decide together about their network.
 
+mod check;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,6 +21,9 @@ pub const EXAMPLES: &str = "\
 A vote is written into the data folder of a node, which casts it in the beacon, in every epoch, until
 it has come about or is too old. It takes more than two thirds of the weight, so the operators of
 other nodes have to vote the same. What is decided holds from the next epoch on.
+
+What cannot come about is refused: a validator that the genesis does not name, and, if a node of
+those named answers, a shard that there is not or a merge without the other half.
 
 Examples:
   qcn vote split --shard 0 --config v0/node.toml
@@ -135,6 +141,9 @@ pub fn run(command: &VoteCommand) -> anyhow::Result<ExitCode> {
 struct Voter {
     config_file: PathBuf,
     data: PathBuf,
+    genesis: Genesis,
+    /// Where its API is from this machine.
+    api: String,
 }
 
 fn cast(vote: Vote, args: &CastArgs) -> anyhow::Result<ExitCode> {
@@ -143,6 +152,8 @@ fn cast(vote: Vote, args: &CastArgs) -> anyhow::Result<ExitCode> {
     }
     let lasts = Duration::from_secs_f64(args.hours * 3_600.0);
     let voters = nodes(&args.whose)?;
+    let warning = check::vote(&vote, &voters)?;
+    let mut all = Vec::with_capacity(voters.len());
     for voter in &voters {
         let mut votes = Votes::read(&voter.data)?;
         if !votes.cast(vote, lasts) {
@@ -151,7 +162,13 @@ fn cast(vote: Vote, args: &CastArgs) -> anyhow::Result<ExitCode> {
                 voter.config_file.display()
             );
         }
+        all.push(votes);
+    }
+    for (votes, voter) in all.iter().zip(&voters) {
         votes.write(&voter.data)?;
+    }
+    if let Some(warning) = warning {
+        crate::note(&format!("warning: {warning}"));
     }
     show(&voters, args.json)
 }
@@ -224,5 +241,16 @@ fn voter(config_file: &Path) -> anyhow::Result<Voter> {
             config.genesis.display()
         );
     }
-    Ok(Voter { config_file: config_file.to_owned(), data: config.data })
+    let api = format!("http://{}", reached_at(config.api.listen));
+    Ok(Voter { config_file: config_file.to_owned(), data: config.data, genesis, api })
+}
+
+/// Where this machine reaches what listens at an address.
+fn reached_at(listen: SocketAddr) -> SocketAddr {
+    let host = match listen.ip() {
+        IpAddr::V4(host) if host.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        host => host,
+    };
+    SocketAddr::new(host, listen.port())
 }

@@ -58,7 +58,7 @@ fn bad_input_is_refused_with_a_remedy() {
     let few = written("few.json", r#"{"validators":[{"weight":1},{"weight":2}]}"#);
     for (file, arguments, remedy) in [
         (&*empty, &["--shards", "1"][..], "the file is empty; give a list"),
-        ("no-such-file", &["--shards", "1"], "cannot read no-such-file"),
+        ("no-such-file", &["--shards", "1"], "check the path and the rights"),
         (&few, &["--shards", "1", "--seats", "3"], "give 2 or fewer"),
         (&few, &["--shards", "1", "--seats", "0"], "give 4 or more"),
         (&few, &["--shards", "0"], "0 is not in 1..=4096"),

@@ -116,7 +116,14 @@ impl PassphraseSource {
 /// # Errors
 /// [`KeyFileError`], naming the file and the remedy.
 pub fn read(path: &Path) -> Result<KeyFile, KeyFileError> {
-    let bytes = read_private(path, MAX_KEY_FILE_BYTES as u64, 0o077)?;
+    let bytes_max = MAX_KEY_FILE_BYTES as u64;
+    let private = read_private(path, bytes_max, 0o077);
+    if matches!(private, Err(KeyFileError::ReadableByOthers { .. })) {
+        // What is no key needs no other permissions, and nobody has to make a new one for it.
+        let bytes = read_private(path, bytes_max, 0)?;
+        KeyFile::parse(&bytes).map_err(|cause| keystore_error(path, cause))?;
+    }
+    let bytes = private?;
     KeyFile::parse(&bytes).map_err(|cause| keystore_error(path, cause))
 }
 

@@ -282,8 +282,12 @@ impl ProofDocument {
     /// # Errors
     /// [`ProofDocumentError::NotADocument`].
     pub fn parse(json: &str) -> Result<Self, ProofDocumentError> {
-        serde_json::from_str(json)
-            .map_err(|error| ProofDocumentError::NotADocument(error.to_string()))
+        serde_json::from_str(json).map_err(|error| {
+            ProofDocumentError::NotADocument(match error.is_eof() {
+                true => format!("it is empty or cut off ({error})"),
+                false => error.to_string(),
+            })
+        })
     }
 
     fn bare(keys: &CommitteeKeys, kind: ProofKind, claims: &Claims) -> Self {

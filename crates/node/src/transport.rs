@@ -227,7 +227,10 @@ pub enum TransportError {
     #[error("the operating system gave no entropy; check that /dev/urandom can be read")]
     Entropy,
     /// The socket could not be opened.
-    #[error("cannot listen on {address}: {error}")]
+    #[error(
+        "cannot listen on {address}: {error}; stop what listens there, or choose another address \
+         or port as `listen` under [network]"
+    )]
     Listen {
         /// Where.
         address: SocketAddr,

@@ -5,6 +5,7 @@
 //! what has come about or is too old. It needs more than two thirds of the beacon's weight, so the
 //! other operators have to say the same.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -119,22 +120,37 @@ impl Votes {
         self.votes.len() < before
     }
 
-    /// Takes out what a new plan has brought about, and what is too old. Says whether something was.
-    pub(crate) fn tidy(&mut self, plan: Option<&EpochPlan>) -> bool {
+    /// Takes out what is settled and what is too old. Says whether something was.
+    pub(crate) fn tidy(&mut self, is_settled: impl Fn(&Vote) -> bool) -> bool {
         let (before, now) = (self.votes.len(), now_unix_ms());
-        let is_done = |vote: &Vote| {
-            let plan = plan.filter(|plan| !plan.reshardings.is_empty());
-            plan.is_some_and(|plan| {
-                plan.reshardings.iter().any(|done| is_brought_about(vote, done))
-            })
-        };
-        self.votes.retain(|cast| cast.until_unix_ms > now && !is_done(&cast.vote));
+        self.votes.retain(|cast| cast.until_unix_ms > now && !is_settled(&cast.vote));
         self.votes.len() < before
     }
 
     /// What the beacon is told, where its layout and the number of the next new shard are these.
     pub(crate) fn reports(&self, layout: &Layout, next_shard: ShardId) -> Vec<Report> {
         self.votes.iter().filter_map(|cast| report(&cast.vote, layout, next_shard)).collect()
+    }
+}
+
+impl Vote {
+    /// Whether it has come about with a new plan. A removal is not told from one by proven
+    /// misbehaviour here: [`Self::is_about_nobody`] settles it.
+    pub(crate) fn is_brought_about(&self, plan: &EpochPlan) -> bool {
+        match self {
+            Self::Weight { validator, weight } => plan
+                .validators
+                .iter()
+                .any(|planned| planned.number == *validator && planned.weight.0 == *weight),
+            Self::Split { .. } | Self::Merge { .. } => {
+                plan.reshardings.iter().any(|done| is_done(self, done))
+            }
+        }
+    }
+
+    /// Whether it is about a validator that is not registered: numbers are never given again.
+    pub(crate) fn is_about_nobody(&self, register: &BTreeSet<u32>) -> bool {
+        matches!(self, Self::Weight { validator, .. } if !register.contains(validator))
     }
 }
 
@@ -145,7 +161,7 @@ fn is_same_matter(one: &Vote, other: &Vote) -> bool {
     }
 }
 
-fn is_brought_about(vote: &Vote, done: &Resharding) -> bool {
+fn is_done(vote: &Vote, done: &Resharding) -> bool {
     match (vote, done) {
         (Vote::Split { shard }, Resharding::Split { shard: split, .. }) => *shard == split.0,
         (Vote::Merge { shard }, Resharding::Merge { into, closed }) => {
@@ -185,6 +201,8 @@ fn now_unix_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use qcn_types::{Bounded, PlannedValidator};
+
     use super::*;
     use crate::testing::TestFolder;
 
@@ -229,13 +247,47 @@ mod tests {
         let mut read = Votes::read(data).unwrap();
         assert_eq!(read, votes);
 
-        assert!(read.tidy(None), "one is too old");
-        assert!(!read.tidy(None));
+        assert!(read.tidy(|_| false), "one is too old");
+        assert!(!read.tidy(|_| false));
         assert!(read.withdraw(&Vote::Weight { validator: 1, weight: 9 }));
         assert!(!read.withdraw(&Vote::Merge { shard: 4 }));
         assert_eq!(read.votes.len(), 1);
         std::fs::write(Votes::file(data), r#"{"format":"qcn-votes/1","votes":[{"for":"war"}]}"#)
             .unwrap();
         assert!(Votes::read(data).unwrap_err().to_string().contains("votes.json"));
+    }
+
+    /// Given votes for a weight, a removal and a split.
+    /// When a plan has that weight and the register the validator no more, then the first two are
+    /// settled; a plan with another weight settles nothing.
+    #[test]
+    fn what_has_come_about_is_voted_for_no_more() {
+        let plan = |weight| EpochPlan {
+            epoch: qcn_types::Epoch(1),
+            seed: qcn_crypto::Digest::ZERO,
+            layout: Layout::even(1).unwrap(),
+            reshardings: Bounded::default(),
+            heirs: Bounded::default(),
+            validators: Bounded::new(vec![PlannedValidator {
+                number: 2,
+                key: qcn_crypto::SigningKey::generate(qcn_crypto::Scheme::MlDsa44)
+                    .unwrap()
+                    .public_key()
+                    .clone(),
+                weight: Weight(weight),
+            }])
+            .unwrap(),
+            committees: Bounded::default(),
+        };
+        let mut votes = Votes::default();
+        votes.cast(Vote::Weight { validator: 2, weight: 500 }, DAY);
+        votes.cast(Vote::Weight { validator: 3, weight: 0 }, DAY);
+        votes.cast(Vote::Split { shard: 0 }, DAY);
+        assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(1_000))));
+        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500))));
+        assert_eq!(votes.votes.len(), 2, "number 3 may be out for misbehaviour, and come back");
+        assert!(!votes.tidy(|vote| vote.is_about_nobody(&BTreeSet::from([2, 3]))));
+        assert!(votes.tidy(|vote| vote.is_about_nobody(&BTreeSet::from([2]))));
+        assert_eq!(votes.votes.len(), 1);
     }
 }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use qcn_node::devnet::Devnet;
-use qcn_types::ValidatorIndex;
 use serde_json::{Value, json};
 
 use super::DevnetArgs;
@@ -40,16 +39,9 @@ impl Live {
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let names = devnet.genesis().validators().iter().map(|it| it.name.clone());
-        let genesis = devnet.genesis();
-        let hosts = |at: usize| {
-            let validator = ValidatorIndex(u16::try_from(at).unwrap_or(u16::MAX));
-            let seated = genesis.shards().iter().filter(|shard| shard.seat_of(validator).is_some());
-            seated.map(|shard| shard.id.0).collect()
-        };
         let seats: Vec<Seat> = names
             .zip(&urls)
-            .enumerate()
-            .map(|(at, (name, url))| Seat::new(name, url, hosts(at)))
+            .map(|(name, url)| Seat::new(name, url))
             .collect::<anyhow::Result<_>>()?;
         let load = match args.load {
             0.0 => None,
@@ -91,24 +83,22 @@ impl Live {
 struct Seat {
     name: String,
     client: Client,
-    /// The shards in which it has a seat.
-    shards: Vec<u32>,
     status: Option<Value>,
-    /// What it says of all shards, where there are several.
+    /// What it says of all shards, where there are several or may come to be.
     all_shards: Option<Value>,
     /// When the last answers came, and the round and height they gave.
     samples: VecDeque<(Instant, u64, u64)>,
 }
 
 impl Seat {
-    fn new(name: String, url: &str, shards: Vec<u32>) -> anyhow::Result<Self> {
+    fn new(name: String, url: &str) -> anyhow::Result<Self> {
         let url = url.parse().map_err(|error: String| anyhow!(error))?;
         let (client, samples) = (Client::new(url), VecDeque::new());
-        Ok(Self { name, client, shards, status: None, all_shards: None, samples })
+        Ok(Self { name, client, status: None, all_shards: None, samples })
     }
 
-    fn ask(&mut self, of_several: bool) {
-        if of_several {
+    fn ask(&mut self, of_all: bool) {
+        if of_all {
             self.all_shards = self.client.get::<Value>("/v1/shards").ok();
         }
         self.status = self.client.get::<Value>("/v1/status").ok();
@@ -135,8 +125,14 @@ impl Seat {
         (rate(first.1, last.1), rate(first.2, last.2))
     }
 
+    /// What it says of each shard.
+    fn shards(&self) -> Option<&Vec<Value>> {
+        self.all_shards.as_ref()?["shards"].as_array()
+    }
+
     fn line(&self) -> String {
-        if self.shards.is_empty() {
+        let is_hosted = |shard: &Value| shard["hosted"] == true;
+        if self.shards().is_some_and(|shards| !shards.iter().any(is_hosted)) {
             return "has no seat in any shard".to_owned();
         }
         let Some(status) = &self.status else {
@@ -170,10 +166,12 @@ struct Screen {
     shards: Vec<ShardLine>,
     bars: Vec<ProgressBar>,
     load_bar: Option<ProgressBar>,
+    /// Whether there are several shards, or may come to be.
+    of_all: bool,
     json: bool,
     plain_due: Instant,
-    // Keeps the lines in order.
-    _lines: MultiProgress,
+    lines: MultiProgress,
+    style: ProgressStyle,
 }
 
 impl Screen {
@@ -187,11 +185,7 @@ impl Screen {
         let lines = MultiProgress::new();
         let style = ProgressStyle::with_template("{prefix:>8}  {msg}")
             .context("the template of the live view")?;
-        let line = |name: &str| {
-            let bar = lines.add(ProgressBar::new_spinner().with_style(style.clone()));
-            bar.set_prefix(name.to_owned());
-            bar
-        };
+        let line = |name: &str| lines.add(new_line(name, &style));
         if !args.json {
             print_committees(devnet);
             println!("its keys are not encrypted: for trying things out only");
@@ -204,26 +198,50 @@ impl Screen {
             println!("Ctrl-C stops it; the same command goes on with it\n");
         }
         let bars: Vec<ProgressBar> = seats.iter().map(|seat| line(&seat.name)).collect();
-        let ids = devnet.genesis().shards().iter().map(|shard| shard.id.0);
-        let ids = ids.filter(|_| devnet.genesis().shards().len() > 1);
-        let shards = ids.map(|id| ShardLine { id, bar: line(&format!("shard {id}")) }).collect();
         let load_bar = figures.is_some().then(|| line("load"));
-        let plain_due = Instant::now();
-        Ok(Self {
+        let genesis = devnet.genesis();
+        let ids: Vec<u32> = genesis.shards().iter().map(|shard| shard.id.0).collect();
+        let mut screen = Self {
             seats,
             figures,
-            shards,
+            shards: Vec::new(),
             bars,
             load_bar,
+            of_all: ids.len() > 1 || genesis.beacon().is_some(),
             json: args.json,
-            plain_due,
-            _lines: lines,
-        })
+            plain_due: Instant::now(),
+            lines,
+            style,
+        };
+        screen.show_shards(&ids);
+        Ok(screen)
+    }
+
+    /// Shows a line for each of these shards, if they are several, and none for others.
+    fn show_shards(&mut self, ids: &[u32]) {
+        let ids = if ids.len() > 1 { ids } else { &[] };
+        for gone in self.shards.extract_if(.., |shard| !ids.contains(&shard.id)) {
+            self.lines.remove(&gone.bar);
+        }
+        for id in ids {
+            if self.shards.iter().any(|shard| shard.id == *id) {
+                continue;
+            }
+            let bar = new_line(&format!("shard {id}"), &self.style);
+            let bar = match &self.load_bar {
+                Some(load) => self.lines.insert_before(load, bar),
+                None => self.lines.add(bar),
+            };
+            self.shards.push(ShardLine { id: *id, bar });
+        }
     }
 
     fn refresh(&mut self) {
-        let of_several = !self.shards.is_empty();
-        self.seats.iter_mut().for_each(|seat| seat.ask(of_several));
+        let of_all = self.of_all;
+        self.seats.iter_mut().for_each(|seat| seat.ask(of_all));
+        if let Some(ids) = newest_layout(&self.seats) {
+            self.show_shards(&ids);
+        }
         if self.json {
             return self.print_json();
         }
@@ -276,6 +294,20 @@ impl Screen {
     }
 }
 
+fn new_line(name: &str, style: &ProgressStyle) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_style(style.clone());
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+/// The shards of the newest epoch that a validator tells of.
+fn newest_layout(seats: &[Seat]) -> Option<Vec<u32>> {
+    let epoch = |seat: &&Seat| seat.all_shards.as_ref().and_then(|all| all["epoch"].as_u64());
+    let newest = seats.iter().filter(|seat| seat.shards().is_some()).max_by_key(epoch)?;
+    let number = |shard: &Value| u32::try_from(shard["shard"].as_u64()?).ok();
+    Some(newest.shards()?.iter().filter_map(number).collect())
+}
+
 /// One shard, as the first validator says that hosts it.
 struct ShardLine {
     id: u32,
@@ -284,7 +316,8 @@ struct ShardLine {
 
 impl ShardLine {
     fn line(&self, seats: &[Seat]) -> String {
-        let hosts = |seat: &&Seat| seat.shards.contains(&self.id) && seat.all_shards.is_some();
+        let is_it = |shard: &Value| shard["shard"] == self.id && shard["hosted"] == true;
+        let hosts = |seat: &&Seat| seat.shards().is_some_and(|shards| shards.iter().any(is_it));
         let Some(all) = seats.iter().find(hosts).and_then(|seat| seat.all_shards.as_ref()) else {
             return "no answer".to_owned();
         };
@@ -345,5 +378,28 @@ fn print_committees(devnet: &Devnet) {
                 devnet.folder().display(),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Given two validators, of which the second knows of a split and the first does not yet.
+    /// Then the shards are those that the second tells of.
+    #[test]
+    fn the_shards_of_the_newest_epoch_are_shown() {
+        let mut seats: Vec<Seat> = ["v0", "v1"]
+            .map(|name| Seat::new(name.to_owned(), "http://127.0.0.1:1").unwrap())
+            .into();
+        assert_eq!(newest_layout(&seats), None);
+        let all = |epoch: u64, shards: &[u32]| {
+            let of = |shard: &u32| json!({ "shard": shard, "hosted": true });
+            json!({ "epoch": epoch, "shards": shards.iter().map(of).collect::<Vec<_>>() })
+        };
+        seats[0].all_shards = Some(all(3, &[0]));
+        assert_eq!(newest_layout(&seats), Some(vec![0]));
+        seats[1].all_shards = Some(all(4, &[0, 1]));
+        assert_eq!(newest_layout(&seats), Some(vec![0, 1]));
     }
 }

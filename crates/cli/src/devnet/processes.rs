@@ -1,5 +1,6 @@
 //! A devnet whose validators are processes of their own.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn run(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("finding the program itself")?;
     let mut children = Children(Vec::new());
+    let mut logs = Vec::new();
     let mut urls = Vec::new();
     for config_file in devnet.config_files() {
         let config = NodeConfig::read(&config_file)?;
@@ -34,13 +36,14 @@ pub(super) fn run(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
         children.0.push(child);
+        logs.push(log_path);
         urls.push(format!("http://{}", config.api.listen));
     }
     let runtime = async_runtime()?;
     let followed = runtime.block_on(async {
         tokio::select! {
             followed = follow(args, devnet, urls) => followed,
-            died = children.first_death() => died,
+            died = children.first_death(&logs) => died,
         }
     });
     runtime.block_on(children.stop());
@@ -52,13 +55,14 @@ struct Children(Vec<Child>);
 
 impl Children {
     /// Returns once a process has ended, which none does by itself.
-    async fn first_death(&mut self) -> anyhow::Result<()> {
+    async fn first_death(&mut self, logs: &[PathBuf]) -> anyhow::Result<()> {
         let mut interval = tokio::time::interval(Duration::from_millis(200));
         loop {
             interval.tick().await;
             for (at, child) in self.0.iter_mut().enumerate() {
                 if let Some(status) = child.try_wait().context("looking at a process")? {
-                    bail!("validator v{at} ended with {status}: see v{at}/node.log");
+                    let log = logs[at].display();
+                    bail!("validator v{at} ended with {status}: see {log}");
                 }
             }
         }

@@ -51,7 +51,8 @@ pub async fn watch(views: impl Fn() -> Vec<View>) -> Stopped {
 pub fn refusal(data: &Path) -> Option<String> {
     let mark = mark_file(data);
     let reason = match std::fs::read(&mark) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        // Without a folder there is no mark: what is wrong with it is for the start to say.
+        Err(error) if is_absence(error.kind()) => return None,
         Err(error) => error.to_string(),
         Ok(bytes) => {
             let bytes = &bytes[..bytes.len().min(MAX_REASON_BYTES)];
@@ -63,6 +64,10 @@ pub fn refusal(data: &Path) -> Option<String> {
          data folder away, report what happened, and start it with an empty one",
         mark.display()
     ))
+}
+
+const fn is_absence(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 impl Stopped {

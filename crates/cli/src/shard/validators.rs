@@ -36,7 +36,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Validator>> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes))
-        .with_context(|| format!("cannot read {name}"))?;
+        .map_err(|error| crate::output::unreadable(path, &error))?;
     ensure!(
         bytes.len() as u64 <= MAX_DOCUMENT_BYTES,
         "{name}: it is longer than {MAX_DOCUMENT_BYTES} bytes; give names and weights only"

@@ -7,6 +7,8 @@ use qcn_sim::report;
 use qcn_sim::result::RunResult;
 use qcn_sim::scenario::{BUILTIN, Scenario, builtin};
 
+use crate::output::unreadable;
+
 /// The longest scenario file or result that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -15,6 +17,9 @@ pub fn scenario(place: &str) -> anyhow::Result<Scenario> {
     let path = Path::new(place);
     if path.is_file() {
         return Ok(Scenario::parse(place, &text(path)?)?);
+    }
+    if path.is_dir() {
+        bail!("`{place}` is a folder; give a scenario file in it, or see `qcn sim list` for names");
     }
     match builtin(place) {
         Some(known) => Ok(Scenario::parse(known.name, known.text)?),
@@ -31,11 +36,11 @@ pub fn scenario(place: &str) -> anyhow::Result<Scenario> {
 /// A file's text.
 pub fn text(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.len();
+    let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
     if size > FILE_BYTES_MAX {
         bail!("{shown} has {size} bytes; a file may have at most {FILE_BYTES_MAX}");
     }
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     String::from_utf8(bytes).map_err(|_| anyhow!("{shown} is not UTF-8 text; save it as UTF-8"))
 }
 

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+mod devnet;
 mod load;
 mod node;
 mod query;
 mod server;
 mod transfer;
+mod vote;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

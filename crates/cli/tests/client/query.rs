@@ -103,6 +103,33 @@ fn every_question_has_a_table_and_the_answer_as_it_came() {
     }
 }
 
+/// Given a node whose validator has no seat in any shard, in a network with epochs and in one
+/// without.
+/// Then its status is told, as a table and as JSON; what is about a shard is refused in one line.
+#[test]
+fn a_node_without_a_seat_has_a_status() {
+    for has_epochs in [true, false] {
+        let node = Server::new(move |request| match request.path.as_str() {
+            "/v1/shards/4294967295/status" if has_epochs => Answer::ok(STATUS),
+            "/v1/shards" => Answer::ok(r#"{"epoch":7,"shards":[],"lanes":[]}"#),
+            "/v1/peers" => Answer::ok(answer("/v1/peers").unwrap()),
+            "/openapi.json" => Answer::ok(r#"{"info":{"version":"0.1.0"}}"#),
+            "/v1/shards/4294967295/status" => Answer::refused(404, "not_found", "none", ""),
+            _ => Answer::refused(421, "no_shard_here", "no seat in any shard", "ask v1"),
+        });
+        let status = ["query", "status", "--node", &node.url];
+        let (table, _) = qcn_ends(0, &status);
+        assert!(table.contains("no seat in this epoch") && table.contains("1 connected"));
+        assert_eq!(table.contains("final height 29"), has_epochs, "{table}");
+        let (text, _) = qcn_ends(0, &[&status[..], &["--json"]].concat());
+        let body: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&body["epoch"], &body["peers_connected"]), (&7.into(), &1.into()), "{text}");
+        assert!(text.contains("\"stopped\":null"), "the image's health check looks for it: {text}");
+        let (_, said) = qcn_ends(2, &["query", "supply", "--node", &node.url]);
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
 #[test]
 fn a_proof_is_written_as_it_came() {
     let (node, folder) = (node(), Folder::new("proof"));

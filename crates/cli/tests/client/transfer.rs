@@ -139,10 +139,11 @@ fn bad_input_is_refused_before_anything_is_signed() {
     let stranger = setting.folder.account("stranger").0;
     let [key, to, url] = [&setting.key, &setting.to, &setting.node.url];
     let other_chain = "4".repeat(64);
-    let rows: [(&[&str], &str); 8] = [
+    let rows: [(&[&str], &str); 9] = [
         (&["--key", "/nowhere/a.key", "--to", to, "--amount", "5"], "/nowhere/a.key"),
         (&["--key", key, "--to", "12", "--amount", "5"], "64 hex digits"),
         (&["--key", key, "--to", to, "--amount", "0"], "--amount"),
+        (&["--key", key, "--to", to, "--amount", "1.5"], "give a whole number of units"),
         (&["--key", key, "--to", to], "--amount"),
         (&["--key", &stranger, "--to", to, "--amount", "5"], "does not exist"),
         (&["--key", &stranger, "--from", to, "--to", to, "--amount", "5"], "may not sign"),

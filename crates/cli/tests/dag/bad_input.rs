@@ -195,12 +195,13 @@ fn a_dag_that_does_not_fit_into_memory() {
 
 #[test]
 fn files_are_named() {
-    for (file, problem) in [("/nowhere/dag.json", "No such file"), ("/", "Is a directory")] {
+    for (file, problem) in [("/nowhere/dag.json", "No such file"), ("/", "it is a folder")] {
         let output = qcn(&["decide", file], "");
         assert_eq!(output.status.code(), Some(2));
         let message = text(&output.stderr);
         assert!(message.starts_with(&format!("error: cannot read {file}: ")), "{message}");
         assert!(message.contains(problem), "{message}");
+        assert!(message.contains("; "), "a remedy follows: {message}");
     }
     let output =
         qcn(&["draw", "-", "--out", "/nowhere/dag.svg"], &document(COMMITTEE, "{}", BLOCKS));

@@ -109,6 +109,10 @@ fn what_cannot_be_done_is_said_with_its_remedy() {
     fs::set_permissions(folder.0.join("alice.key"), fs::Permissions::from_mode(0o644)).unwrap();
     let said = folder.refused("key show alice.key");
     assert!(said.contains("run `chmod 600 alice.key`"), "{said}");
+    // What is no key is not told to have other permissions.
+    fs::set_permissions(folder.0.join("pass"), fs::Permissions::from_mode(0o644)).unwrap();
+    let said = folder.refused("key show pass");
+    assert!(said.contains("pass: this is no whole key file") && !said.contains("chmod"), "{said}");
 }
 
 #[test]

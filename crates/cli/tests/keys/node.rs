@@ -82,6 +82,27 @@ fn a_check_and_a_mark_refuse_what_cannot_be() {
     assert!(said.contains("is not that of any validator in the genesis"), "{said}");
 }
 
+/// A data folder that cannot be is bad input, and no sign that the validator has stopped for good.
+#[test]
+fn a_data_folder_that_cannot_be_is_refused_with_the_cause() {
+    let folder = network();
+    folder.private("afile", "mine");
+    for data in ["afile", "/proc/nope"] {
+        folder.ok(&format!(
+            "node new --genesis genesis.json --listen 127.0.0.1:0 --passphrase-file pass --keys \
+             alice --data {data} --out alice/node.toml --force"
+        ));
+        let said = folder.refused("node --config alice/node.toml");
+        assert!(
+            said.contains(data) && said.contains("cannot be used as the data folder"),
+            "{said}"
+        );
+        let said = folder.refused("node --config alice/node.toml --init");
+        assert!(said.contains(data) && said.contains("cannot create the folder"), "{said}");
+    }
+    assert_eq!(folder.read("afile"), "mine");
+}
+
 /// Given the transport key of the node itself among its clients, or one twice, then no
 /// configuration is written, and one that says so is refused.
 #[test]

@@ -1,8 +1,9 @@
 //! Accounts and the supply, out of the newest certified state.
 
 use axum::Json;
+use axum::http::StatusCode;
 use qcn_ledger::Account;
-use qcn_types::{Address, Amount};
+use qcn_types::{Address, Amount, BEACON};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -111,12 +112,16 @@ pub fn account_document(shared: &Shared, address: Address) -> Result<ProofDocume
 
 /// Where all units of the currency are, at the newest certified height.
 #[utoipa::path(get, path = "/v1/supply", tag = "accounts", responses(
-    (status = 200, body = SupplyBody), (status = 503, body = ProblemBody)))]
+    (status = 200, body = SupplyBody), (status = 404, body = ProblemBody),
+    (status = 503, body = ProblemBody)))]
 pub async fn supply(OfShard(shared): OfShard) -> Result<Json<SupplyBody>, Problem> {
     supply_body(&shared).map(Json)
 }
 
 pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
+    if shared.view.shard() == BEACON {
+        return Err(no_accounts());
+    }
     let state = certified(shared)?;
     let (supply, shown) = (state.ledger.supply(), shared.hub().shown());
     Ok(SupplyBody {
@@ -129,6 +134,12 @@ pub fn supply_body(shared: &Shared) -> Result<SupplyBody, Problem> {
         shard: shared.view.shard().0,
         all: if shown.facts.has_several_shards() { total_body(&shown) } else { None },
     })
+}
+
+fn no_accounts() -> Problem {
+    let remedy = "see /v1/supply for the shards of this node, and /v1/beacon for the beacon";
+    let message = "this is the beacon, which has no accounts and so no supply";
+    Problem::new(StatusCode::NOT_FOUND, "no_accounts", message, remedy)
 }
 
 fn certified(shared: &Chain) -> Result<CertifiedState, Problem> {

@@ -290,11 +290,12 @@ fn certificate_body(certificate: &Certificate, keys: &CommitteeKeys) -> Certific
 }
 
 fn height_named(shared: &Shared, name: &str) -> Result<Height, Problem> {
-    match name {
-        "latest" => Ok(shared.archive.last_height()),
-        "certified" => Ok(shared.archive.certified_height()),
-        digits => number(digits).map(Height),
-    }
+    let (newest, none_yet) = match name {
+        "latest" => (shared.archive.last_height(), "there is no checkpoint yet"),
+        "certified" => (shared.archive.certified_height(), "no checkpoint is certified yet"),
+        digits => return number(digits).map(Height),
+    };
+    if newest == Height(0) { Err(Problem::no_checkpoint(none_yet)) } else { Ok(newest) }
 }
 
 /// A proof that a checkpoint is final.

@@ -63,6 +63,19 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_certified", message, remedy)
     }
 
+    /// There will be one.
+    pub fn no_checkpoint(message: &str) -> Self {
+        let remedy = "try again in a moment";
+        Self::new(StatusCode::NOT_FOUND, "no_checkpoint", message, remedy)
+    }
+
+    /// A transaction that waits has no proof.
+    pub fn not_executed() -> Self {
+        let message = "this transaction waits here and is not executed yet, so nothing proves it";
+        let remedy = "try again in a moment; /v1/transactions/{id} says where it stands";
+        Self::new(StatusCode::NOT_FOUND, "not_executed", message, remedy)
+    }
+
     pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         let remedy = "try again in a moment, or ask another node";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message, remedy)

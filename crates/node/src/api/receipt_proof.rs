@@ -11,6 +11,7 @@ use qcn_types::{LaneEnd, ShardId, TransactionId};
 use super::bodies::{Segment, digest};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{OfShard, Shared, ask};
+use super::transactions::not_known;
 use crate::proof_document::ProofDocument;
 use crate::view::CertifiedState;
 
@@ -33,7 +34,7 @@ fn receipt_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument,
     // What an archive cannot read is said by that of the path.
     let shared = found.as_ref().unwrap_or(shared);
     let record = shared.archive.transaction(id)?;
-    let record = record.ok_or_else(|| Problem::not_found("this transaction"))?;
+    let record = record.ok_or_else(|| not_known(shared, id))?;
     let Outcome::Sent(to) = record.outcome else {
         return Err(nothing_sent(id));
     };

@@ -1,5 +1,6 @@
 //! All shards of the network: who serves them, where they stand, what is between them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,12 +16,16 @@ use super::hub::{Facts, Shown};
 use super::problem::Problem;
 use super::shared::{Chain, Hub, shard_named};
 
+/// So many validators are named to who asks a node without a seat.
+const NAMED_MAX: usize = 8;
+
 /// All shards.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShardsBody {
     /// The epoch; a shard opens it in its own time.
     pub epoch: u64,
-    /// When it began, as this node saw it; nothing in a network without epochs.
+    /// When it began, as this node saw it; nothing in a network without epochs, and before the
+    /// beacon's first certificate.
     pub began_unix_ms: Option<u64>,
     /// What is different from the layout of the epoch before.
     pub reshardings: Vec<ReshardingBody>,
@@ -166,12 +171,22 @@ pub fn shards_body(hub: &Hub) -> ShardsBody {
     let pairs = pairs.filter(|(from, to)| from != to);
     ShardsBody {
         epoch: shown.facts.epoch.0,
-        began_unix_ms: shown.facts.began_unix_ms,
+        began_unix_ms: began_unix_ms(&shown),
         reshardings: shown.facts.reshardings.iter().map(Into::into).collect(),
         lanes: pairs.filter_map(|(from, to)| lane_body(&shown, from, to)).collect(),
         shards: facts.iter().map(|shard| shard_body(hub, &shown, shard)).collect(),
         supply: total_body(&shown),
     }
+}
+
+/// No announcement says when the first epoch began: the beacon's state does.
+fn began_unix_ms(shown: &Shown) -> Option<u64> {
+    let announced = shown.facts.began_unix_ms.filter(|at| *at > 0);
+    announced.or_else(|| {
+        let state = shown.beacon.as_ref()?.certified()?;
+        let beacon = state.ledger.beacon()?;
+        (beacon.plan().epoch == shown.facts.epoch).then(|| beacon.started_ms())?
+    })
 }
 
 /// What is known of the shards without asking any; of one shard its view has it all.
@@ -306,9 +321,14 @@ pub async fn elsewhere(
 
 /// This node hosts no shard at all.
 pub fn no_shard(facts: &Facts) -> Problem {
-    let hosts: Vec<String> = facts.shards.iter().map(|one| hosts_of(facts, one)).collect();
-    let remedy = format!("ask one that has: {}", hosts.join("; "));
-    let message = "the validator of this node has no seat in any shard";
+    let members = facts.shards.iter().flat_map(|shard| shard.committee.members());
+    let names: BTreeSet<&str> = members.map(|member| member.name.as_str()).collect();
+    let named: Vec<&str> = names.into_iter().take(NAMED_MAX).collect();
+    let remedy = format!(
+        "ask the node of one that has, such as {}; /v1/shards says who serves which shard",
+        named.join(", ")
+    );
+    let message = "the validator of this node has no seat in any shard in this epoch";
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "no_shard_here", message, remedy)
 }
 

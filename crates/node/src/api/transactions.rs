@@ -204,11 +204,20 @@ pub fn transaction_document(shared: &Shared, id: TransactionId) -> Result<ProofD
     // What an archive cannot read is said by that of the path.
     let shared = found.unwrap_or(shared);
     if shared.archive.transaction(id)?.is_none() {
-        return Err(Problem::not_found("this transaction"));
+        return Err(not_known(shared, id));
     }
     let proven = shared.archive.transaction_proof(id)?;
     let proven = proven.ok_or_else(|| Problem::not_certified("this transaction"))?;
     let epoch = proven.certificate.checkpoint.epoch;
     let document = ProofDocument::transaction(&shared.keys_of(epoch)?, proven);
     Ok(shared.hub().led_to(document, epoch))
+}
+
+/// Why there is no proof of a transaction that no shard of this node has executed.
+pub fn not_known(shared: &Shared, id: TransactionId) -> Problem {
+    let is_pending = |one: &Shared| one.submitted(id) == Some(Submitted::Pending);
+    match shared.hub().shared().iter().any(is_pending) {
+        true => Problem::not_executed(),
+        false => Problem::not_found("this transaction"),
+    }
 }

@@ -141,6 +141,8 @@ fn the_beacon_is_no_shard_of_accounts() {
     assert_eq!(node.ask("/v1/status")["shard"], 0);
     let own = node.ask(&format!("/v1/shards/{BEACON}/status"));
     assert_eq!((&own["shard"], &own["committee"]["size"]), (&json!(BEACON.0), &json!(6)));
+    let supply = node.get(&format!("/v1/shards/{BEACON}/supply"));
+    assert_eq!(supply.code(), (404, "no_accounts".to_owned()));
     let search = node.ask("/v1/search?q=founder");
     assert_eq!(search["results"], json!([]));
     let account = format!("/v1/shards/{BEACON}/accounts/{}", address(0));

@@ -279,6 +279,10 @@ fn a_node_without_a_certificate_says_so() {
     assert_eq!(node.ask("/v1/checkpoints"), json!({"checkpoints": []}));
     assert_eq!(node.ask("/v1/blocks"), json!({"blocks": [], "slots": []}));
     assert_eq!(node.ask("/v1/transactions"), json!({"transactions": [], "next": null}));
-    assert_eq!(node.get("/v1/checkpoints/latest").code().0, 404);
+    for name in ["latest", "certified", "certified/proof"] {
+        let answer = node.get(&format!("/v1/checkpoints/{name}"));
+        assert_eq!(answer.code(), (404, "no_checkpoint".to_owned()), "{name}");
+        assert!(answer.text.contains("yet") && answer.text.contains("try again"), "{name}");
+    }
     assert_eq!(node.get("/ready").status, 503);
 }

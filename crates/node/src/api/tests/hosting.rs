@@ -78,6 +78,10 @@ fn an_instance_takes_the_place_of_the_one_before() {
     assert_eq!(node.post_json("/v1/transactions", &body).status, 202);
     let path = format!("/v1/transactions/{}", transfer.body.id());
     assert_eq!(node.ask(&path)["status"], "pending");
+    for proof in ["proof", "receipt-proof"] {
+        let answer = node.get(&format!("{path}/{proof}"));
+        assert_eq!(answer.code(), (404, "not_executed".to_owned()), "{proof}");
+    }
 
     hosting(node).set_epoch(facts(Layout::whole(SHARD_0), Vec::new()));
     let told = ("epoch".to_owned(), json!({ "epoch": 1, "reshardings": [] }));

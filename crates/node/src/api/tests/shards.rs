@@ -128,6 +128,7 @@ fn a_node_without_a_seat_answers_all_the_same() {
     let answer = node.get("/v1/status");
     assert_eq!(answer.code(), (421, "no_shard_here".to_owned()));
     assert!(answer.text.contains("other-4"), "{}", answer.text);
+    assert!(!answer.text.contains("for validators"), "clients cannot use it: {}", answer.text);
 }
 
 /// What several shards and the node count stands in one text, each family once.

@@ -10,7 +10,7 @@ use qcn_types::{Epoch, EpochPlan, Evidence, Layout, Report, ReportedOffence, Sha
 use super::super::envelope::Station;
 use crate::document::DocumentError;
 use crate::reveals::Reveals;
-use crate::votes::Votes;
+use crate::votes::{Vote, Votes};
 
 /// In an epoch each shard's checkpoint is reported so many times, about: load is measured between
 /// the first and the last of them.
@@ -43,6 +43,8 @@ pub(super) struct Known {
     epoch_ms: u64,
     layout: Layout,
     next_shard: ShardId,
+    /// The numbers of all validators.
+    register: BTreeSet<u32>,
 }
 
 impl Known {
@@ -64,6 +66,7 @@ impl Known {
             epoch_ms: state.parameters().epoch_ms,
             layout: state.plan().layout.clone(),
             next_shard: state.next_shard(),
+            register: state.register().map(|it| it.number).collect(),
         })
     }
 
@@ -111,19 +114,20 @@ impl Duties {
         reports.extend(next.map(Report::Anchor));
         let offences = std::mem::take(&mut self.offences).into_iter();
         reports.extend(offences.map(|offence| Report::Offence(Box::new(offence))));
-        reports.extend(self.votes(None).reports(&known.layout, known.next_shard));
+        let votes = self.votes(|vote| vote.is_about_nobody(&known.register));
+        reports.extend(votes.reports(&known.layout, known.next_shard));
         reports
     }
 
     /// A plan is announced: what it brings about is voted for no more.
     pub(super) fn planned(&mut self, plan: &EpochPlan) {
-        self.votes(Some(plan));
+        self.votes(|vote| vote.is_brought_about(plan));
     }
 
-    /// What the operator votes for.
-    fn votes(&mut self, plan: Option<&EpochPlan>) -> Votes {
+    /// What the operator votes for, without what is settled.
+    fn votes(&mut self, is_settled: impl Fn(&Vote) -> bool) -> Votes {
         let read = Votes::read(&self.data).and_then(|mut votes| {
-            if votes.tidy(plan) {
+            if votes.tidy(is_settled) {
                 votes.write(&self.data)?;
             }
             Ok(votes)
