@@ -358,7 +358,31 @@ fn a_guest_fetches_the_end_from_strangers() {
     assert_eq!(fetched.certificate.checkpoint, end.certificate.checkpoint);
     assert_eq!(fetched.ledger.state_root(), end.ledger.state_root());
     assert!(lies > 0);
-    // An earlier state with a plan that nobody certified is a lie, and a true one is no end.
+    // A plan that nobody certified is waited for in vain.
+    let mut astray = Joiner::new(now, chain, territory, 4, guest, Digest([5; 32]));
+    let package = SyncPackage::last(end.certificate, plan(&lab));
+    let message = Message::SyncOffer(Arc::new(package));
+    while astray.poll_output().is_some() {}
+    astray.handle(now, Input::Message { from: ValidatorIndex(1), message });
+    let asked = std::iter::from_fn(|| astray.poll_output());
+    assert!(!asked.into_iter().any(|output| matches!(output, Output::VerifySync { .. })));
+}
+
+/// A certified earlier state is no end, whatever plan is beside it.
+///
+/// Given somebody who waits for the end of an epoch.
+/// When a member offers an earlier state with the plan, then it is called a liar; when it offers that
+/// state as it is, and all chunks come, or the certificate of the first is taken for true,
+/// then the epoch has not ended for the guest, and nothing opens with such an end.
+#[test]
+fn an_earlier_state_is_no_end() {
+    let (mut lab, _) = ending();
+    let now = Time::from_ms(4_000);
+    lab.run_until(now);
+    let end = closed(&lab, 1);
+    let guest = ValidatorIndex(u16::MAX);
+    let (chain, territory) = (lab.committee_keys.chain(), Territory::whole(ShardId(0)));
+    let digest = end.plan.digest();
     let checkpoint = Checkpoint { next_epoch: Digest::ZERO, ..end.certificate.checkpoint };
     let certificate = Certificate { checkpoint, ..end.certificate.clone() };
     let bare = SyncPackage {
@@ -396,14 +420,6 @@ fn a_guest_fetches_the_end_from_strangers() {
         let other = qcn_ledger::OpenError::OtherPlan(shard);
         assert_eq!(Opening::after(&next, shard, &[earlier]).err(), Some(other));
     }
-    // A plan that nobody certified is waited for in vain.
-    let mut astray = Joiner::new(now, chain, territory, 4, guest, Digest([5; 32]));
-    let package = SyncPackage::last(end.certificate, plan(&lab));
-    let message = Message::SyncOffer(Arc::new(package));
-    while astray.poll_output().is_some() {}
-    astray.handle(now, Input::Message { from: ValidatorIndex(1), message });
-    let asked = std::iter::from_fn(|| astray.poll_output());
-    assert!(!asked.into_iter().any(|output| matches!(output, Output::VerifySync { .. })));
 }
 
 /// Most of the state is with a newcomer before the epoch ends.
