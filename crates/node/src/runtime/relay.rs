@@ -4,8 +4,8 @@
 //! and from those of the epoch before. It asks the own instance of the destination how far the lane
 //! is expected to be, counting what is on its way, and the source for what is certified beyond
 //! that: the own instance, if there is one at that moment, else another validator that has a seat
-//! there, over the network. What it gets is checked against the source's
-//! committee beside the core, and handed to the destination. When it does so, [`pace`] decides.
+//! there, over the network. What it gets is checked against the source's committee beside the core, and
+//! handed to the destination. When it does so, [`pace`] decides.
 //!
 //! **Invariants**
 //! - a lane has one question under way and one delivery being checked;
@@ -136,10 +136,10 @@ impl Relayer {
     /// Waits until it is time to look again.
     async fn rest(&mut self) {
         let now = self.now_us();
+        self.find_source();
         if !self.pace.is_first(now) || self.lane.from.epoch < self.lane.to.epoch {
             return tokio::time::sleep(PATIENT_LOOK_INTERVAL).await;
         }
-        self.find_source();
         match &mut self.here {
             Some(Here(_, news)) => {
                 let until_due = self.pace.rests_until().saturating_sub(now);
