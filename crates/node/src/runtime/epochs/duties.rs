@@ -52,6 +52,11 @@ impl Known {
     pub(super) fn of(beacon: &Shard, own: u32) -> Option<Self> {
         let state = beacon.ledger().beacon()?;
         let epoch = state.plan().epoch;
+        // The state after an epoch's last execution has the next plan. What is reported on it before
+        // that is announced here would count there: a vote that the plan has brought about, say.
+        if beacon.checkpoint().epoch != epoch {
+            return None;
+        }
         let validator = state.validator(own).filter(|it| !it.is_isolated());
         let anchor = validator.map(|it| it.identity.anchor);
         let reported = state.plan().layout.shards().iter().filter_map(|(_, shard)| {
