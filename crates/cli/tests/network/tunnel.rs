@@ -200,7 +200,8 @@ fn a_tunnel_refuses_what_cannot_be_meant() {
     for (more, parts) in [
         (["--listen", "0.0.0.0:0"], ["can be reached from other machines", "--allow-remote"]),
         (["--validator", "eve"], ["no validator \"eve\"", "v0, v1, v2, v3"]),
-        (["--to", "nowhere"], ["nowhere cannot be found", "--to"]),
+        (["--to", "nowhere"], ["--to", "write HOST:PORT"]),
+        (["--to", "nowhere.invalid:7400"], ["nowhere.invalid:7400 cannot be found", "--to"]),
         (["--key", "/nowhere.key"], ["/nowhere.key", "check the path"]),
     ] {
         let line = arguments(&network, 0, "client.key");
