@@ -400,7 +400,8 @@ fn an_earlier_state_is_no_end() {
         deceived.handle(now, Input::Message { from, message });
         let output = deceived.poll_output().unwrap();
         assert_eq!(matches!(output, Output::Event(Event::LyingSyncer(_))), is_lie, "{output:?}");
-        // Even if the certificate is true and all chunks come.
+        // Even if it comes from another, the certificate is true and all chunks come.
+        let from = ValidatorIndex(2);
         deceived.handle(now, Input::SyncVerified { from, package, valid: true });
         while let Some(output) = deceived.poll_output() {
             let Output::Send { to, message: Message::ChunkRequest { height, region } } = output
