@@ -114,7 +114,15 @@ pub fn run_until_stopped(
         tracing::warn!("{warning}");
     }
     async_runtime()?.block_on(async {
-        let node = start.await?;
+        // A validator that is not admitted yet waits in there.
+        let node = tokio::select! {
+            started = start => started?,
+            told = until_told_to_stop() => {
+                told?;
+                tracing::info!("stopped before it was up");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
         tracing::info!(
             api = %node.api_address(),
             network = %node.transport_address(),

@@ -11,6 +11,7 @@
 //! archive, the pool that checks signatures (shared by all nodes of a process), and the async
 //! runtime for sockets, clients and relayers.
 
+mod admission;
 mod archive_folder;
 mod archive_writer;
 mod core;
@@ -24,6 +25,7 @@ mod inbox;
 mod instance;
 mod machine;
 mod relay;
+mod roster;
 mod router;
 mod seats;
 mod stage;
@@ -52,7 +54,7 @@ use self::stage::Stage;
 use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::config::NodeConfig;
 use crate::document::DocumentError;
-use crate::genesis::Genesis;
+use crate::genesis::{Genesis, GenesisValidator};
 use crate::proof_document::AnnouncementBoard;
 use crate::storage::{BlockLog, StorageError, StoreIdentity};
 use crate::transport::{Class, Limits, TransportConfig};
@@ -74,7 +76,7 @@ pub struct NodeKeys {
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The consensus key is not in the genesis.
+    /// The consensus key is not in the genesis, and there is no beacon that could admit it.
     #[error(
         "the consensus key {0} is not that of any validator in the genesis: check that \
          `consensus_key` and `genesis` in the configuration belong together"
@@ -130,14 +132,14 @@ pub enum NodeError {
     System(#[from] std::io::Error),
 }
 
-/// Checks that the keys are those of a validator in the genesis, and that no client has one of
-/// them; starts nothing.
+/// Checks that the keys are those of a validator in the genesis, or that others can be admitted, and
+/// that no client has one of them; starts nothing.
 ///
 /// # Errors
 /// [`NodeError`] as [`Node::start`] would give it.
 pub fn check(genesis: &Genesis, config: &NodeConfig, keys: &NodeKeys) -> Result<(), NodeError> {
     genesis.shard_keys()?;
-    own_index(genesis, keys)?;
+    founder(genesis, keys)?;
     check_clients(config, keys.transport.public_key())
 }
 
@@ -166,8 +168,8 @@ pub fn initialise(
     config: &NodeConfig,
     keys: &NodeKeys,
 ) -> Result<(), NodeError> {
-    let own = own_index(genesis, keys)?;
-    let stations = first_stations(genesis, own);
+    let own = founder(genesis, keys)?;
+    let stations = own.map(|own| first_stations(genesis, own)).unwrap_or_default();
     for (station, _) in &stations {
         let history = archive_folder(genesis, &config.data, station.shard);
         if history.exists() {
@@ -175,7 +177,8 @@ pub fn initialise(
         }
     }
     let key = keys.consensus.public_key().digest();
-    for (log, identity) in first_logs(genesis, &config.data, own, key) {
+    let logs = own.map(|own| first_logs(genesis, &config.data, own, key));
+    for (log, identity) in logs.into_iter().flatten() {
         BlockLog::initialise(&log, &identity)?;
     }
     mark_began(genesis, &config.data).map_err(NodeError::Document)
@@ -267,18 +270,20 @@ impl Node {
         keys: NodeKeys,
         meddler: Option<Box<dyn Meddler>>,
     ) -> Result<Self, NodeError> {
-        let own = own_index(genesis, &keys)?;
+        let founder = founder(genesis, &keys)?;
         check_clients(config, keys.transport.public_key())?;
         // Before anything is opened, renamed or said to others.
         let folder = DataFolder::take(&config.data, genesis.chain())?;
         let metrics = Metrics::of_node(genesis.shards().len() > 1 || genesis.beacon().is_some());
         let data = epochs_folder(&config.data);
-        let api_config = api_config(genesis, config, own);
-        let plans = Plans::open(genesis, data.clone(), api_config.announcements.clone());
+        let announcements = AnnouncementBoard::default();
+        let mut plans = Plans::open(genesis, data.clone(), announcements.clone());
         let beginning = match &plans {
             Some(_) => Beginning::read_or_begin(&data).map_err(NodeError::Document)?,
             None => Beginning::of_one_epoch(),
         };
+        let own = own_number(genesis, config, &keys, founder, plans.as_mut()).await?;
+        let api_config = api_config(genesis, config, own, announcements);
         let api = Api::bind(api_config, metrics.clone()).await?;
         let streams = api.client_streams();
         let transport = transport_config(genesis, config, own, keys.transport, streams);
@@ -291,7 +296,8 @@ impl Node {
             genesis: genesis.clone(),
             config: config.clone(),
             own,
-            signing: keys.consensus,
+            consensus: vec![keys.consensus],
+            next_transport: None,
             transport: transport.clone(),
             stage: stage.clone(),
             answers: Arc::clone(&answers),
@@ -372,19 +378,50 @@ impl Node {
     }
 }
 
-/// Which validator of the genesis the keys are of.
-fn own_index(genesis: &Genesis, keys: &NodeKeys) -> Result<ValidatorIndex, NodeError> {
+/// Which validator of the genesis the keys are of. Where there is a beacon it may be none: one that
+/// is admitted later, or whose keys were replaced.
+fn founder(genesis: &Genesis, keys: &NodeKeys) -> Result<Option<ValidatorIndex>, NodeError> {
     let consensus = keys.consensus.public_key();
-    let validators = genesis.validators();
+    let (validators, has_beacon) = (genesis.validators(), genesis.beacon().is_some());
     let position = validators.iter().position(|validator| validator.consensus_key == *consensus);
     let Some(position) = position else {
+        if has_beacon {
+            return Ok(None);
+        }
         return Err(NodeError::NotAValidator(consensus.digest().to_string()));
     };
     let validator = &validators[position];
-    if validator.transport_key != *keys.transport.public_key() {
+    if !has_beacon && validator.transport_key != *keys.transport.public_key() {
         return Err(NodeError::WrongTransportKey(validator.name.clone()));
     }
-    Ok(ValidatorIndex(position as u16))
+    Ok(Some(ValidatorIndex(position as u16)))
+}
+
+/// The number of the validator, by the newest plan that names its key or by the genesis; else it
+/// waits until it is given one.
+async fn own_number(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    keys: &NodeKeys,
+    founder: Option<ValidatorIndex>,
+    plans: Option<&mut Plans>,
+) -> Result<ValidatorIndex, NodeError> {
+    let consensus = keys.consensus.public_key();
+    let Some(plans) = plans else {
+        return founder.ok_or_else(|| NodeError::NotAValidator(consensus.digest().to_string()));
+    };
+    let number = admission::number_of(plans, consensus).or(founder);
+    if let Some(number) = number {
+        // Another key than that of the genesis has to be one that the register has by now.
+        let named = genesis.validators().get(number.position());
+        let is_first = plans.newest().epoch == Epoch(0);
+        let is_other = |it: &&GenesisValidator| it.transport_key != *keys.transport.public_key();
+        return match named.filter(is_other) {
+            Some(named) if is_first => Err(NodeError::WrongTransportKey(named.name.clone())),
+            _ => Ok(number),
+        };
+    }
+    admission::wait(genesis, config, consensus, &keys.transport, plans).await
 }
 
 fn transport_config(
@@ -394,13 +431,22 @@ fn transport_config(
     key: SigningKey,
     streams: mpsc::Sender<ClientStream>,
 ) -> TransportConfig {
+    let mut validators = known_validators(genesis);
+    // The register has another key or another validator than the genesis, or both have the same.
+    validators.retain(|known| known.index != own);
+    validators.push(KnownValidator {
+        index: own,
+        name: String::new(),
+        key: key.public_key().clone(),
+        address: None,
+    });
     TransportConfig {
         chain: genesis.chain(),
         own,
         key,
         listen: config.network.listen,
         advertise: config.network.advertise.clone(),
-        validators: known_validators(genesis),
+        validators,
         seeds: config.network.seeds.clone(),
         clients: Some(ClientAccess { keys: config.network.clients.clone(), streams }),
         limits: Limits::for_committee(genesis.validators().len()),
@@ -410,7 +456,7 @@ fn transport_config(
 /// The validators of a genesis, as a transport knows them.
 #[must_use]
 pub fn known_validators(genesis: &Genesis) -> Vec<KnownValidator> {
-    let known = |(index, validator): (usize, &crate::genesis::GenesisValidator)| KnownValidator {
+    let known = |(index, validator): (usize, &GenesisValidator)| KnownValidator {
         index: ValidatorIndex(index as u16),
         name: validator.name.clone(),
         key: validator.transport_key.clone(),
@@ -423,7 +469,12 @@ fn account_schemes(genesis: &Genesis) -> Vec<Scheme> {
     genesis.content().schemes.of(Role::Account).iter().copied().collect()
 }
 
-fn api_config(genesis: &Genesis, config: &NodeConfig, own: ValidatorIndex) -> ApiConfig {
+fn api_config(
+    genesis: &Genesis,
+    config: &NodeConfig,
+    own: ValidatorIndex,
+    announcements: AnnouncementBoard,
+) -> ApiConfig {
     let validators = genesis.validators();
     ApiConfig {
         listen: config.api.listen,
@@ -441,7 +492,7 @@ fn api_config(genesis: &Genesis, config: &NodeConfig, own: ValidatorIndex) -> Ap
             .map(|validator| validator.transport_key.to_string())
             .collect(),
         own: Some(own),
-        announcements: AnnouncementBoard::default(),
+        announcements,
         layout: Some(Arc::clone(genesis.layout())),
         shards: genesis.shards().iter().map(|it| facts::of_shard(genesis, it)).collect(),
     }

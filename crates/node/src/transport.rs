@@ -49,6 +49,7 @@ mod dial;
 mod hosts;
 mod limits;
 mod link;
+mod members;
 mod peer;
 mod places;
 mod queue;
@@ -108,10 +109,10 @@ pub struct TransportConfig {
     pub limits: Limits,
 }
 
-/// A validator, as the genesis names it.
-#[derive(Clone, Debug)]
+/// A validator, as the genesis or the register of the beacon names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KnownValidator {
-    /// Its place in the committee.
+    /// Its number.
     pub index: ValidatorIndex,
     /// Its name.
     pub name: String,
@@ -302,14 +303,14 @@ impl Transport {
 
     /// Sends a frame to a validator as soon as it can take it. Never waits.
     pub fn send(&self, to: ValidatorIndex, class: Class, frame: Bytes) {
-        if let Some(peer) = self.shared.peers.get(&to) {
-            self.enqueue(peer, class, frame);
+        if let Some(peer) = self.shared.peer(to) {
+            self.enqueue(&peer, class, frame);
         }
     }
 
     /// Sends a frame to all other validators. Never waits.
     pub fn broadcast(&self, class: Class, frame: &Bytes) {
-        for peer in self.shared.peers.values() {
+        for peer in self.shared.peers().values() {
             self.enqueue(peer, class, frame.clone());
         }
     }
@@ -324,7 +325,7 @@ impl Transport {
 
     /// The machine refused a message of this validator.
     pub fn note_refused(&self, from: ValidatorIndex) {
-        if let Some(peer) = self.shared.peers.get(&from) {
+        if let Some(peer) = self.shared.peer(from) {
             peer.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -337,7 +338,7 @@ impl Transport {
     /// The other validators, in the order of their indices.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerStatus> {
-        self.shared.peers.values().map(|peer| self.status(peer)).collect()
+        self.shared.peers().values().map(|peer| self.status(peer)).collect()
     }
 
     fn status(&self, peer: &Peer) -> PeerStatus {
@@ -491,7 +492,7 @@ fn share(
         let validator = known.index;
         let key = VerifyingKey::decode(&known.key)
             .map_err(|error| TransportError::Key { validator, error })?;
-        if verifying.insert(validator, key).is_some() {
+        if verifying.insert(validator, vec![key]).is_some() {
             return Err(TransportError::NamedTwice(validator));
         }
         if validator != config.own {
@@ -503,11 +504,12 @@ fn share(
     let shared = Shared {
         chain: config.chain,
         own: config.own,
-        key: config.key.clone(),
+        key: Mutex::new(config.key.clone()),
         limits: config.limits.clone(),
         incarnation: randomness.next_u64(),
         advertise: config.advertise.clone().or(certain.then(|| local_address.to_string())),
-        peers,
+        peers: Mutex::new(Arc::new(peers)),
+        peers_changed: watch::Sender::new(0),
         keys,
         clients: Clients::new(config.clients.clone()),
         handshakes,
@@ -551,14 +553,13 @@ impl Mesh {
         let mut tasks = JoinSet::new();
         let (shared, transport) = (self.shared.clone(), self.quic.clone());
         let dialler = dial::Dialler { shared, endpoint: endpoint.clone(), transport };
-        for peer in self.shared.peers.values() {
-            tasks.spawn(dialler.clone().keep(peer.clone()));
-        }
         for seed in &self.seeds {
             tasks.spawn(dialler.clone().seek(seed.clone()));
         }
-        drop(dialler);
-        accept::accept(self.shared.clone(), endpoint, self.server.clone()).await;
+        tokio::select! {
+            () = accept::accept(self.shared.clone(), endpoint, self.server.clone()) => {}
+            () = dialler.keep_all() => {}
+        }
         tasks.shutdown().await;
     }
 
@@ -566,7 +567,8 @@ impl Mesh {
         let mut backoff = self.shared.backoff();
         loop {
             tokio::time::sleep(backoff.next()).await;
-            match listen(self.address, &self.shared.key, self.server.clone()) {
+            let key = lock(&self.shared.key).clone();
+            match listen(self.address, &key, self.server.clone()) {
                 Ok(endpoint) => return endpoint,
                 Err(error) => error!(%error, "the socket could not be opened again"),
             }

@@ -44,11 +44,11 @@ use super::inbox::{Happening, Post};
 use super::instance::{Instance, Keeping};
 use super::machine::Meddler;
 use super::relay::Answers;
+use super::roster::{Registered, Roster};
 use super::stage::Stage;
 use crate::api::{Hosting, Metrics};
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
-use crate::reveals::Reveals;
 use crate::transport::{Class, Transport};
 
 /// How often a validator looks whether there is something to report or to open.
@@ -87,7 +87,10 @@ pub(super) struct Parts {
     pub(super) genesis: Genesis,
     pub(super) config: NodeConfig,
     pub(super) own: ValidatorIndex,
-    pub(super) signing: SigningKey,
+    /// Of these an epoch's plan names the one that signs in it.
+    pub(super) consensus: Vec<SigningKey>,
+    /// The next one is shown to others once the register names it.
+    pub(super) next_transport: Option<SigningKey>,
     pub(super) transport: Transport,
     pub(super) stage: Stage,
     pub(super) answers: Arc<Answers>,
@@ -111,6 +114,9 @@ pub(super) struct Epochs {
     told: Option<Epoch>,
     /// The epoch that clients are told of.
     shown: Option<Epoch>,
+    roster: Roster,
+    /// The epochs for which there is no key, which was said.
+    keyless: BTreeSet<Epoch>,
     duties: Duties,
     ticks: u64,
     /// For the first instance that starts. Behind a lock only because it cannot be shared.
@@ -124,9 +130,10 @@ impl Epochs {
         beginning: Beginning,
         meddler: Option<Box<dyn Meddler>>,
     ) -> Self {
-        let name = &parts.genesis.validators()[parts.own.position()].name;
-        let reveals = Reveals::new(&parts.signing, name);
-        let duties = Duties::new(reveals, parts.config.data.clone());
+        let founder = parts.genesis.validators().get(parts.own.position());
+        let name = founder.map_or("", |founder| &founder.name);
+        let duties = Duties::new(parts.consensus.clone(), name, parts.config.data.clone());
+        let roster = Roster::new(&parts.genesis);
         Self {
             parts,
             plans,
@@ -137,6 +144,8 @@ impl Epochs {
             guests: BTreeSet::new(),
             told: None,
             shown: None,
+            roster,
+            keyless: BTreeSet::new(),
             duties,
             ticks: 0,
             meddler: Mutex::new(meddler),
@@ -197,6 +206,8 @@ impl Epochs {
         }
         let next = closed.plan.epoch;
         if station.shard == BEACON {
+            // Who is admitted has to be let in at once, to fetch what it begins with.
+            self.know(closed.ledger.beacon().map(Registered::of));
             let plan = closed.plan.as_ref().clone();
             let announcement = Announcement { certificate: closed.certificate.clone(), plan };
             self.announced(announcement);
@@ -264,9 +275,12 @@ impl Epochs {
     // ----- other validators -----
 
     fn ask_somebody(&self) {
-        let validators = self.parts.genesis.validators().len() as u64;
-        let turn = (self.ticks / ASKS_EVERY + u64::from(self.parts.own.0)) % validators;
-        self.ask_for_epochs(ValidatorIndex(turn as u16));
+        let others = self.parts.transport.peers();
+        let others: Vec<_> = others.iter().filter(|peer| peer.connected).collect();
+        let turn = (self.ticks / ASKS_EVERY) as usize + self.parts.own.position();
+        if let Some(other) = turn.checked_rem(others.len()).and_then(|turn| others.get(turn)) {
+            self.ask_for_epochs(ValidatorIndex(other.index));
+        }
     }
 
     fn ask_for_epochs(&self, who: ValidatorIndex) {
@@ -298,6 +312,33 @@ impl Epochs {
         }
     }
 
+    // ----- who the validators are -----
+
+    /// Links to whom the register names, and shows the key that it names.
+    fn know(&mut self, registered: Option<Registered>) {
+        if !registered.is_some_and(|registered| self.roster.update(registered)) {
+            return;
+        }
+        let (own, transport) = (self.parts.own, &self.parts.transport);
+        transport.set_validators(&self.roster.all());
+        let named = self.roster.get(own).map(|known| &known.key);
+        let next = self.parts.next_transport.take_if(|next| named == Some(next.public_key()));
+        let Some(next) = next else { return };
+        match transport.set_key(next) {
+            Ok(()) => tracing::info!("the next transport key is shown from now on"),
+            Err(error) => tracing::error!(%error, "the next transport key cannot be used"),
+        }
+    }
+
+    /// Looks at the register of the newest beacon that runs here.
+    async fn look_at_register(&mut self) {
+        let mut beacons = self.running.iter().rev();
+        let beacon = beacons.find(|(station, _)| station.shard == BEACON);
+        let Some(post) = beacon.map(|(_, one)| one.post().clone()) else { return };
+        let registered = post.ask(|beacon| beacon.ledger().beacon().map(Registered::of)).await;
+        self.know(registered.flatten());
+    }
+
     // ----- duties -----
 
     async fn tick(&mut self) {
@@ -305,6 +346,9 @@ impl Epochs {
         self.duties.tick();
         if self.ticks.is_multiple_of(ASKS_EVERY) {
             self.ask_somebody();
+        }
+        if self.ticks % ASKS_EVERY == 1 {
+            self.look_at_register().await;
         }
         // Again and again: whoever came up anew has forgotten what it was told.
         self.tell_shards();

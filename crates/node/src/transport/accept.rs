@@ -138,7 +138,7 @@ async fn serve(shared: Arc<Shared>, incoming: Incoming, mut server: ServerConfig
     if let Some(client) = client {
         return clients::serve(&shared, connection, client).await;
     }
-    let Some(peer) = peer.and_then(|index| shared.peers.get(&index)).cloned() else {
+    let Some(peer) = peer.and_then(|index| shared.peer(index)) else {
         // The verifier has refused it already, so this is not reached.
         shared.counting.one(Count::UnknownKey);
         return CloseCode::Violation.close(&connection);

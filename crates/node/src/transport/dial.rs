@@ -103,7 +103,7 @@ impl Dialler {
             if self.shared.is_complete() {
                 complete_at = Instant::now();
             }
-            let peer = owner.and_then(|owner| self.shared.peers.get(&owner));
+            let peer = owner.and_then(|owner| self.shared.peer(owner));
             let found = peer.is_some_and(|peer| peer.is_connected());
             let wanted = self.shared.lacks_addresses() || complete_at.elapsed() >= GOOD_AFTER;
             if wanted && !found {
@@ -131,7 +131,7 @@ impl Dialler {
     ) -> Result<Link, NotDialled> {
         let mut outcome = NotDialled::Failed;
         let found = self.resolve(address).await;
-        if let Some(peer) = expected.and_then(|index| self.shared.peers.get(&index)) {
+        if let Some(peer) = expected.and_then(|index| self.shared.peer(index)) {
             *lock(&peer.resolved) = found.iter().map(SocketAddr::ip).collect();
         }
         for resolved in found {
@@ -185,11 +185,11 @@ impl Dialler {
             Err(_) => return Err(NotDialled::Failed),
         };
         let peer = self.shared.keys.peer_of(&connection);
-        let Some(peer) = peer.and_then(|index| self.shared.peers.get(&index)) else {
+        let Some(peer) = peer.and_then(|index| self.shared.peer(index)) else {
             CloseCode::Violation.close(&connection);
             return Err(NotDialled::Failed);
         };
-        match confirm(&self.shared, peer, connection).await {
+        match confirm(&self.shared, &peer, connection).await {
             Ok(link) => {
                 self.shared.counting.one(Count::HandshakeDialled);
                 Ok(link)

@@ -41,13 +41,14 @@ impl KnownHosts {
 
 fn look_up(shared: &Shared) -> BTreeMap<IpAddr, usize> {
     let mut validators = BTreeMap::new();
-    for peer in shared.peers.values() {
+    let peers = shared.peers();
+    for peer in peers.values() {
         for host in hosts_of(shared, peer) {
             *validators.entry(host).or_default() += 1;
         }
     }
     if let Some(own) = shared.advertise.as_deref().and_then(host) {
-        validators.insert(own, shared.peers.len());
+        validators.insert(own, peers.len());
     }
     validators
 }

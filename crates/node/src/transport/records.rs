@@ -94,9 +94,12 @@ pub(super) enum Offered {
 /// The newest record of each validator.
 pub(super) struct RecordStore {
     chain: ChainId,
-    keys: BTreeMap<ValidatorIndex, VerifyingKey>,
+    keys: RecordKeys,
     records: BTreeMap<ValidatorIndex, Kept>,
 }
+
+/// With which keys each validator may sign its records.
+pub(super) type RecordKeys = BTreeMap<ValidatorIndex, Vec<VerifyingKey>>;
 
 struct Kept {
     record: PeerRecord,
@@ -104,8 +107,15 @@ struct Kept {
 }
 
 impl RecordStore {
-    pub(super) fn new(chain: ChainId, keys: BTreeMap<ValidatorIndex, VerifyingKey>) -> Self {
+    pub(super) fn new(chain: ChainId, keys: RecordKeys) -> Self {
         Self { chain, keys, records: BTreeMap::new() }
+    }
+
+    /// From now on these keys count. Records that none of them has signed are forgotten.
+    pub(super) fn replace_keys(&mut self, keys: RecordKeys) {
+        self.keys = keys;
+        let genuine = std::mem::take(&mut self.records).into_iter();
+        self.records = genuine.filter(|(_, kept)| self.is_genuine(&kept.record)).collect();
     }
 
     /// Takes in a record if it is newer and genuine.
@@ -137,8 +147,9 @@ impl RecordStore {
     pub(super) fn is_genuine(&self, record: &PeerRecord) -> bool {
         let message = signed_part(record.validator, record.sequence, &record.address);
         record.address().is_some()
-            && self.keys.get(&record.validator).is_some_and(|key| {
-                key.verify(&context(self.chain), &message, &record.signature).is_ok()
+            && self.keys.get(&record.validator).is_some_and(|keys| {
+                let context = context(self.chain);
+                keys.iter().any(|key| key.verify(&context, &message, &record.signature).is_ok())
             })
     }
 

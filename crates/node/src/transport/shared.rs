@@ -21,17 +21,24 @@ use super::wire::Fault;
 
 const FORGED: Result<(), Fault> = Err(Fault::Violation("a record that is not genuine"));
 
+/// The other validators.
+pub(super) type Peers = BTreeMap<ValidatorIndex, Arc<Peer>>;
+
 /// One transport, as its tasks see it. It owns no task: so tasks may own it.
 pub(super) struct Shared {
     pub(super) chain: ChainId,
     pub(super) own: ValidatorIndex,
-    pub(super) key: SigningKey,
+    /// The own transport key, which may be replaced.
+    pub(super) key: Mutex<SigningKey>,
     pub(super) limits: Limits,
     /// Names this run of the process towards its peers.
     pub(super) incarnation: u64,
     /// Where others are told to reach this validator.
     pub(super) advertise: Option<String>,
-    pub(super) peers: BTreeMap<ValidatorIndex, Arc<Peer>>,
+    /// All other validators. The map is replaced as a whole.
+    pub(super) peers: Mutex<Arc<Peers>>,
+    /// Changes whenever the map was replaced.
+    pub(super) peers_changed: watch::Sender<u64>,
     pub(super) keys: Arc<KeySet>,
     pub(super) clients: Clients,
     pub(super) handshakes: Handshakes,
@@ -46,6 +53,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// All other validators.
+    pub(super) fn peers(&self) -> Arc<Peers> {
+        lock(&self.peers).clone()
+    }
+
+    /// Another validator.
+    pub(super) fn peer(&self, index: ValidatorIndex) -> Option<Arc<Peer>> {
+        lock(&self.peers).get(&index).cloned()
+    }
+
     /// A number that nobody can guess, and never 0.
     pub(super) fn random_name(&self) -> u64 {
         lock(&self.randomness).next_u64().max(1)
@@ -68,7 +85,8 @@ impl Shared {
     pub(super) fn renew_own_record(&self, above: u64) {
         let Some(address) = &self.advertise else { return };
         let sequence = unix_ms().max(above.saturating_add(1));
-        match PeerRecord::sign(self.chain, &self.key, self.own, sequence, address) {
+        let key = lock(&self.key).clone();
+        match PeerRecord::sign(self.chain, &key, self.own, sequence, address) {
             Ok(record) => {
                 lock(&self.records).insert(Instant::now(), record);
                 self.records_changed.send_modify(|version| *version += 1);
@@ -110,7 +128,7 @@ impl Shared {
             Offered::Kept => {
                 self.counting.one(Count::RecordAccepted);
                 self.records_changed.send_modify(|version| *version += 1);
-                if let Some(peer) = self.peers.get(&validator) {
+                if let Some(peer) = self.peer(validator) {
                     peer.wake.notify_one();
                 }
             }
@@ -138,12 +156,12 @@ impl Shared {
 
     /// Whether all others are connected.
     pub(super) fn is_complete(&self) -> bool {
-        self.peers.values().all(|peer| peer.is_connected())
+        self.peers().values().all(|peer| peer.is_connected())
     }
 
     /// Whether a validator is neither connected nor known by an address.
     pub(super) fn lacks_addresses(&self) -> bool {
-        self.peers.values().any(|peer| !peer.is_connected() && self.addresses(peer).is_empty())
+        self.peers().values().any(|peer| !peer.is_connected() && self.addresses(peer).is_empty())
     }
 
     /// A connection came up, or went down.

@@ -2,6 +2,7 @@
 
 mod clients;
 mod hostile;
+mod members;
 mod mesh;
 mod refused;
 mod stranger;

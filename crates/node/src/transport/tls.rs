@@ -11,7 +11,7 @@
 //! - no tickets, no resumption, no early data: every connection is authenticated anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::signature::{ML_DSA_65_SIGNING, PqdsaKeyPair};
 use qcn_crypto::{ChainId, PublicKey, Scheme, SigningKey};
@@ -93,7 +93,7 @@ fn shown(connection: &quinn::Connection) -> Option<CertificateDer<'static>> {
 pub(super) struct KeySet {
     /// None on the side of a client.
     own: Option<ValidatorIndex>,
-    by_spki: BTreeMap<Vec<u8>, ValidatorIndex>,
+    by_spki: RwLock<BTreeMap<Vec<u8>, ValidatorIndex>>,
     clients: BTreeSet<ClientKey>,
 }
 
@@ -114,12 +114,19 @@ impl KeySet {
                 return Err(TransportError::SharedKey { first, second: validator.index });
             }
         }
+        let by_spki = RwLock::new(by_spki);
         Ok(Self { own, by_spki, clients: clients.iter().copied().collect() })
+    }
+
+    /// From now on these keys count, and no others. A validator may have several.
+    pub(super) fn replace(&self, keys: impl Iterator<Item = (ValidatorIndex, PublicKey)>) {
+        let keys = keys.map(|(validator, key)| (spki(&key), validator)).collect();
+        *self.by_spki.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Whose key this is.
     fn owner(&self, spki: &[u8]) -> Option<ValidatorIndex> {
-        self.by_spki.get(spki).copied()
+        self.by_spki.read().unwrap_or_else(PoisonError::into_inner).get(spki).copied()
     }
 
     /// Which allowed client has this key.
@@ -150,7 +157,7 @@ pub(super) fn post_quantum_provider() -> CryptoProvider {
 /// Makes the TLS side of connections.
 pub(super) struct Handshakes {
     provider: Arc<CryptoProvider>,
-    identity: Arc<CertifiedKey>,
+    identity: Mutex<Arc<CertifiedKey>>,
     chain: ChainId,
     keys: Arc<KeySet>,
     counting: Arc<Counting>,
@@ -180,8 +187,14 @@ impl Handshakes {
         counting: Arc<Counting>,
     ) -> Result<Self, TransportError> {
         let provider = Arc::new(post_quantum_provider());
-        let identity = Arc::new(identity(key)?);
+        let identity = Mutex::new(Arc::new(identity(key)?));
         Ok(Self { provider, identity, chain, keys, counting })
+    }
+
+    /// Shows another own key from now on.
+    pub(super) fn show(&self, key: &SigningKey) -> Result<(), TransportError> {
+        *lock(&self.identity) = Arc::new(identity(key)?);
+        Ok(())
     }
 
     /// For one incoming connection, whose key is judged by the role that it comes in.
@@ -189,7 +202,7 @@ impl Handshakes {
         let verifier = self.verifier(None, None);
         let protocols = PeerRole::ALL.map(|role| protocol_name(self.chain, role));
         let resolver = RoleNoted {
-            identity: self.identity.clone(),
+            identity: lock(&self.identity).clone(),
             protocols: protocols.clone(),
             role: verifier.role.clone(),
         };
@@ -211,7 +224,7 @@ impl Handshakes {
         // Only validators are dialled.
         let verifier = self.verifier(Some(PeerRole::Validator), expected);
         let refused = verifier.refused.clone();
-        let resolver = AlwaysResolvesClientRawPublicKeys::new(self.identity.clone());
+        let resolver = AlwaysResolvesClientRawPublicKeys::new(lock(&self.identity).clone());
         let mut config = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])?
             .dangerous()

@@ -109,6 +109,7 @@ pub(super) enum CloseCode {
     FrameTooSlow = 5,
     Violation = 6,
     TooMany = 7,
+    NotAValidator = 8,
 }
 
 impl CloseCode {

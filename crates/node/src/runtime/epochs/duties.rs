@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use qcn_crypto::Digest;
+use qcn_crypto::{Digest, SigningKey};
 use qcn_shard::Shard;
 use qcn_types::{Epoch, EpochPlan, Evidence, Layout, Report, ReportedOffence, ShardId};
 
@@ -85,7 +85,8 @@ impl Known {
 }
 
 impl Duties {
-    pub(super) fn new(reveals: Reveals, data: PathBuf) -> Self {
+    pub(super) fn new(keys: Vec<SigningKey>, name: &str, data: PathBuf) -> Self {
+        let reveals = Reveals::new(&keys[0], name);
         let (offences, reported) = (Vec::new(), BTreeSet::new());
         Self { reveals, offences, reported, ticks: 0, data, bad_votes: None }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use qcn_crypto::SigningKey;
 use qcn_shard::{Closed, Opening, Shard};
 use qcn_types::{
     BEACON, Checkpoint, CommitteeKeys, Epoch, EpochPlan, LaneId, ShardId, Transaction,
@@ -116,7 +117,8 @@ impl Epochs {
             // The logs first: they hold the locks of the folders, and say so best.
             prepared.push(Prepared::open(&genesis, place, keeping, None)?);
         }
-        prepared.into_iter().try_for_each(|one| self.host(one))
+        let signing = self.parts.consensus[0].clone();
+        prepared.into_iter().try_for_each(|one| self.host(one, signing.clone()))
     }
 
     /// Opens what can be opened, and fetches what is missing for the rest.
@@ -226,6 +228,7 @@ impl Epochs {
         opening: Option<Opening>,
     ) -> Result<(), NodeError> {
         let Some(place) = self.place(plan, station, opening) else { return Ok(()) };
+        let Some(signing) = self.signing_key(&place) else { return Ok(()) };
         self.begin_log(&place, plan)?;
         let keeping = self.keeping(station.shard)?;
         let (genesis, told) = (self.parts.genesis.clone(), self.parts.told.clone());
@@ -238,7 +241,7 @@ impl Epochs {
         }
         // Before the instance: so what was certified before can be told until it has something.
         self.show(station);
-        self.host(prepared)?;
+        self.host(prepared, signing)?;
         if station.epoch > Epoch(0) {
             tracing::info!(shard = %station.shard, epoch = station.epoch.0, "opened");
             self.hand_on(plan, station).await;
@@ -268,6 +271,23 @@ impl Epochs {
             opening,
             log: log_folder(genesis, &self.parts.config.data, station),
         })
+    }
+
+    /// The key with which the own seat signs. Nothing if it is not at hand, which is said once.
+    fn signing_key(&mut self, place: &Place) -> Option<SigningKey> {
+        let key = place.keys.committee().member(place.own).map(|member| &member.key)?;
+        let found = self.parts.consensus.iter().find(|own| own.public_key() == key).cloned();
+        let epoch = place.seats.station().epoch;
+        if found.is_none() && self.keyless.insert(epoch) {
+            tracing::error!(
+                epoch = epoch.0,
+                "the register has the consensus key {} for this validator, which is neither \
+                 `consensus_key` nor `next_consensus_key` of the configuration: it signs nothing in \
+                 this epoch",
+                key.digest()
+            );
+        }
+        found
     }
 
     /// Makes the log of an epoch in which these keys have signed nothing.
@@ -306,9 +326,8 @@ impl Epochs {
     }
 
     /// Runs an instance, with relayers of all lanes into it, and shows it to clients.
-    fn host(&mut self, prepared: Prepared) -> Result<(), NodeError> {
+    fn host(&mut self, prepared: Prepared, signing: SigningKey) -> Result<(), NodeError> {
         let hosted = prepared.hosted();
-        let signing = self.parts.signing.clone();
         let meddler = self.take_meddler();
         let mut instance = prepared.start(&self.parts.transport, signing, meddler)?;
         let station = instance.seats().station();

@@ -15,7 +15,7 @@ fn record(signer: u8, validator: u16, sequence: u64, address: &str) -> PeerRecor
 
 fn store() -> RecordStore {
     let verifying = |index: u8| VerifyingKey::decode(key(index).public_key()).unwrap();
-    let keys = (0..2).map(|index| (ValidatorIndex(index.into()), verifying(index))).collect();
+    let keys = (0..2).map(|index| (ValidatorIndex(index.into()), vec![verifying(index)])).collect();
     RecordStore::new(CHAIN, keys)
 }
 

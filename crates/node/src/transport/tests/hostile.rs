@@ -173,7 +173,7 @@ async fn a_peer_that_never_reads_holds_up_nobody() {
         assert_eq!(honest.next().await.frame, large);
     }
     let stalled = &victim.transport.peers()[0];
-    let queued = victim.transport.shared.peers[&v(1)].lane(Class::Blocks).queue.bytes();
+    let queued = victim.transport.shared.peers()[&v(1)].lane(Class::Blocks).queue.bytes();
     assert!(queued <= 8 << 20, "{queued} bytes wait");
     assert!(stalled.frames_dropped >= FRAMES - 40, "{stalled:?}");
     assert_eq!(victim.transport.peers()[1].frames_dropped, 0);
