@@ -796,7 +796,7 @@ impl Machine {
         }
         let readiness = self.readiness();
         if let Readiness::Now(round) = readiness {
-            let late: Vec<ValidatorIndex> = self.absent_leaders(round.previous()).collect();
+            let late: Vec<ValidatorIndex> = self.awaited_leaders(round.previous()).collect();
             for against in late {
                 let suspicion = Suspicion::LateLeader(round.previous());
                 self.outputs.push_back(Output::Suspicion { against, suspicion });
@@ -808,7 +808,7 @@ impl Machine {
 
     fn readiness(&self) -> Readiness {
         let below = self.proposer.round().previous();
-        let all_here = self.absent_leaders(below).next().is_none()
+        let all_here = self.awaited_leaders(below).next().is_none()
             && self.may_leave_out(below) == *self.schedule.isolated();
         self.proposer.readiness(self.now, &self.config, all_here, self.is_busy())
     }
@@ -826,12 +826,18 @@ impl Machine {
         if enough { *isolated } else { AuthorSet::EMPTY }
     }
 
-    fn absent_leaders(&self, round: Round) -> impl Iterator<Item = ValidatorIndex> + '_ {
-        let present = self.dag.layer(round).map_or(AuthorSet::EMPTY, |layer| *layer.present());
-        self.rule
-            .leaders_of(round)
-            .map(|slot| slot.author)
-            .filter(move |author| round > Round::GENESIS && !present.contains(*author))
+    /// Leaders of the round below the own one whose blocks are not here and may still come. Who has
+    /// a block above and none in that round has passed it: an honest author goes upwards only. So
+    /// has this validator, which proposes in its own round only.
+    fn awaited_leaders(&self, round: Round) -> impl Iterator<Item = ValidatorIndex> + '_ {
+        let mut gone = AuthorSet::from_iter([self.own]);
+        let mut at = round;
+        while at <= self.dag.highest_round() {
+            gone = self.dag.layer(at).map_or(gone, |layer| gone.union(layer.present()));
+            at = at.next();
+        }
+        let leaders = self.rule.leaders_of(round).map(|slot| slot.author);
+        leaders.filter(move |author| round > Round::GENESIS && !gone.contains(*author))
     }
 
     fn compose(

@@ -166,11 +166,15 @@ pub fn read_all(
 }
 
 /// Which accounts are followed to the end: as many of each node as keep their events below
-/// `events_per_second`, and at least one.
+/// `events_per_second`, and at least one. They lie evenly among all: accounts take turns, so the
+/// first ones would all send at the same time.
 pub fn sample(schedule: &Schedule, events_per_second: f64, accounts_max: usize) -> Vec<bool> {
     let rate = schedule.tps / schedule.accounts as f64;
+    let of_node = schedule.accounts.div_ceil(schedule.nodes);
     let fitting = (events_per_second / rate).clamp(1.0, accounts_max as f64) as usize;
-    (0..schedule.accounts).map(|account| account / schedule.nodes < fitting).collect()
+    let fitting = fitting.min(of_node);
+    let is_sampled = |account: usize| account / schedule.nodes * fitting % of_node < fitting;
+    (0..schedule.accounts).map(is_sampled).collect()
 }
 
 /// A moment of the plan in microseconds.
@@ -192,5 +196,20 @@ mod tests {
         assert_eq!(sampled(8, 10.0), 8);
         assert_eq!(sampled(100, 10_000.0), 8);
         assert_eq!(sampled(8, 100_000.0), 4);
+    }
+
+    /// Given a thousand accounts of which few are followed, they are spread over all turns, and each
+    /// node has as many.
+    #[test]
+    fn the_sample_lies_evenly_among_all_accounts() {
+        let schedule = Schedule { accounts: 1_000, nodes: 4, tps: 50.0, total: None };
+        let sampled = sample(&schedule, 200.0, 16);
+        for part in sampled.chunks(250) {
+            let found = part.iter().filter(|is| **is).count();
+            assert!((12..=20).contains(&found), "{found} of a quarter of the accounts");
+        }
+        for node in 0..4 {
+            assert_eq!(sampled.iter().skip(node).step_by(4).filter(|is| **is).count(), 16);
+        }
     }
 }

@@ -29,6 +29,10 @@ pub const MAX_BATCH: usize = 2_000;
 /// How many batches are read and decoded at once: they may be long, and connections are many.
 pub const MAX_BATCHES_AT_ONCE: usize = 8;
 
+/// The longest batch, in bytes, that is decoded where it arrives: handing it to another thread takes
+/// longer than decoding it.
+const MAX_DECODED_AT_ONCE: usize = 16 * 1024;
+
 /// A turn to read a batch, which is waited for before its body is read.
 pub struct BatchTurn(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
@@ -137,7 +141,11 @@ pub async fn submit_batch(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SubmittedBatchBody>, Problem> {
     let body = whole_body(body, shared.hub().config.limits.batch_body_bytes)?;
-    let transactions = ask(Arc::clone(&shared), move |_| batch(&body, kind)).await?;
+    let transactions = if body.len() <= MAX_DECODED_AT_ONCE {
+        batch(&body, kind)?
+    } else {
+        ask(Arc::clone(&shared), move |_| batch(&body, kind)).await?
+    };
     let results = submit_all(&shared, transactions).await?;
     let body = |result| match result {
         Ok(TransactionId(id)) => BatchResultBody::Taken { id: id.to_string() },

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use qcn_crypto::Scheme;
 use qcn_types::{CommitteeKeys, Transaction, Verified};
 use rayon::prelude::*;
 use tokio::sync::mpsc;
@@ -11,6 +12,10 @@ use crate::view::{Submission, SubmitError};
 
 /// The most client submissions whose signatures are checked at once, for each instance.
 const MAX_CHECKED_AT_ONCE: usize = 64;
+
+/// So many signatures of schemes that are quick to check are checked where they arrive: handing them
+/// to another thread takes longer.
+const FEW: usize = 4;
 
 pub(super) struct SubmissionCheck {
     pub(super) keys: CommitteeKeys,
@@ -25,6 +30,11 @@ pub(super) async fn take_in_submissions(
     let check = Arc::new(check);
     let places = Arc::new(tokio::sync::Semaphore::new(MAX_CHECKED_AT_ONCE));
     while let Some(Submission { transactions, reply }) = waiting.recv().await {
+        if transactions.len() <= FEW && transactions.iter().all(is_quick) {
+            let checked = transactions.into_iter().map(|one| check.check(one)).collect();
+            check.post.put(Happening::Submitted(Checked { transactions: checked, reply }));
+            continue;
+        }
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
@@ -35,6 +45,11 @@ pub(super) async fn take_in_submissions(
             drop(place);
         });
     }
+}
+
+/// Whether a signature takes some ten microseconds to check, and not a large part of a millisecond.
+pub(super) fn is_quick(transaction: &Transaction) -> bool {
+    transaction.key.scheme() != Scheme::SlhDsaSha2_128s
 }
 
 /// Does work for clients beside that for validators: on threads of its own, half as many, so that

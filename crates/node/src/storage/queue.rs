@@ -14,6 +14,9 @@ use super::{StorageError, Ticket};
 /// queue costs little memory.
 pub(super) const MAX_QUEUED_RECORDS: usize = 1024;
 
+/// So many records are written although nobody waits for one of them.
+const MANY_RECORDS: usize = 64;
+
 /// A record that waits to be written.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -36,6 +39,8 @@ pub(super) struct Work {
 struct State {
     entries: VecDeque<Entry>,
     snapshot: Option<Result<SnapshotEntry, StorageError>>,
+    /// Whether the writer is not to wait for more.
+    is_urgent: bool,
     tickets: u64,
     is_closing: bool,
     has_stopped: bool,
@@ -72,7 +77,11 @@ impl Queue {
         let ticket = Ticket(state.tickets);
         if !state.has_stopped {
             state.entries.push_back(Entry { record, ticket: wants_ticket.then_some(ticket) });
-            self.work.notify_one();
+            // What nobody waits for goes with the next record that somebody waits for.
+            if wants_ticket || state.entries.len() >= MANY_RECORDS {
+                state.is_urgent = true;
+                self.work.notify_one();
+            }
         }
         ticket
     }
@@ -112,21 +121,16 @@ impl Queue {
         self.room.notify_all();
     }
 
-    /// Waits until there is something to do, or for so long.
-    pub(super) fn take(&self, patience: Option<Duration>) -> Work {
-        let is_idle = |state: &mut State| {
-            state.entries.is_empty() && state.snapshot.is_none() && !state.is_closing
-        };
+    /// Waits until there is something to do at once, or for so long.
+    pub(super) fn take(&self, patience: Duration) -> Work {
+        let is_idle =
+            |state: &mut State| !state.is_urgent && state.snapshot.is_none() && !state.is_closing;
         let state = self.lock();
-        let mut state = match patience {
-            None => self.work.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                self.work
-                    .wait_timeout_while(state, patience, is_idle)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
+        let (mut state, _) = self
+            .work
+            .wait_timeout_while(state, patience, is_idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.is_urgent = false;
         let work = Work {
             entries: std::mem::take(&mut state.entries),
             snapshot: state.snapshot.take(),

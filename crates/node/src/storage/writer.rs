@@ -215,11 +215,12 @@ impl<F: Fn(LogEvent)> Writer<F> {
     }
 
     /// How long the queue may stay empty before there is something to do.
-    fn patience(&self) -> Option<Duration> {
-        let sync = self.log.has_unsynced().then(|| self.synced + SYNC_PERIOD);
+    fn patience(&self) -> Duration {
+        let now = Instant::now();
+        let sync = if self.log.has_unsynced() { self.synced } else { now } + SYNC_PERIOD;
         let snapshot = self.waiting.as_ref().and_then(|job| job.retry).map(|(time, _)| time);
-        let next = sync.into_iter().chain(snapshot.filter(|_| self.running.is_none())).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        let next = snapshot.filter(|_| self.running.is_none()).map_or(sync, |at| at.min(sync));
+        next.saturating_duration_since(now)
     }
 
     fn append_all(&mut self, entries: impl IntoIterator<Item = Entry>) -> Result<(), StorageError> {

@@ -68,6 +68,32 @@ fn leaders_are_waited_for() {
     assert!(waited > 1, "validator 3 leads now and then");
 }
 
+/// A leader that has gone past its slot does not come back to it, so nobody waits for its block, and
+/// it is not called late.
+///
+/// Given a leader without a block in its round, for which the next round waits,
+/// when its block of that next round arrives, then the round is proposed in at once.
+#[test]
+fn who_has_passed_its_slot_is_not_waited_for() {
+    let mut hands = Hands::signing(4);
+    hands.handle(Input::Busy(true));
+    let mut below = origin(4);
+    for round in 1..12 {
+        hands.tick(10);
+        if hands.signed_rounds() != [round] {
+            hands.receive_full(3, &block(3, round, &below));
+            let outputs = hands.drain();
+            let signed = outputs.iter().any(|output| matches!(output, Output::Sign(_)));
+            let late = outputs.iter().any(|output| matches!(output, Output::Suspicion { .. }));
+            assert!(signed && !late, "{outputs:?}");
+            return;
+        }
+        below = hands.grow(&[1, 2], round, round, &below);
+        below.push(hands.machine.proposer.last());
+    }
+    panic!("validator 3 leads now and then");
+}
+
 /// After a jump to a later state nothing is signed until there are parents again: a block without
 /// them would be the proof of the validator's own guilt.
 ///
