@@ -69,6 +69,10 @@ pub struct NodeKeys {
     pub consensus: SigningKey,
     /// Authenticates connections.
     pub transport: SigningKey,
+    /// Signs blocks from the epoch on in which the register has it.
+    pub next_consensus: Option<SigningKey>,
+    /// Authenticates connections from the epoch on in which the register has it.
+    pub next_transport: Option<SigningKey>,
 }
 
 /// Why a node does not start.

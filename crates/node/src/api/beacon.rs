@@ -106,6 +106,8 @@ pub struct RegisteredBody {
     pub scheme: String,
     /// Authenticates links, in hexadecimal.
     pub transport_key: String,
+    /// Replaces the other two, in hexadecimal; nothing if they cannot be replaced.
+    pub recovery_key: Option<String>,
     /// How often it has replaced its keys.
     pub rotations: u64,
     /// Whether another key of it takes over at the end of the epoch.
@@ -258,6 +260,7 @@ fn registered_body(one: &RegisteredValidator, plan: &EpochPlan) -> RegisteredBod
         consensus_key: identity.consensus.to_string(),
         scheme: identity.consensus.scheme().to_string(),
         transport_key: identity.transport.to_string(),
+        recovery_key: identity.recovery.as_ref().map(ToString::to_string),
         rotations: one.rotations,
         keys_change: one.next.consensus.is_some() || one.next.transport.is_some(),
     }

@@ -48,7 +48,6 @@ use super::stage::Stage;
 use crate::api::{Hosting, Metrics};
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
-use crate::reveals::Reveals;
 use crate::transport::{Class, Transport};
 
 /// How often a validator looks whether there is something to report or to open.
@@ -124,9 +123,7 @@ impl Epochs {
         beginning: Beginning,
         meddler: Option<Box<dyn Meddler>>,
     ) -> Self {
-        let name = &parts.genesis.validators()[parts.own.position()].name;
-        let reveals = Reveals::new(&parts.signing, name);
-        let duties = Duties::new(reveals, parts.config.data.clone());
+        let duties = Duties::new(vec![parts.signing.clone()], parts.config.data.clone());
         Self {
             parts,
             plans,
