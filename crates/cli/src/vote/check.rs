@@ -106,9 +106,9 @@ fn against_present(
     voters: &[Voter],
     beacon: &Beacon,
 ) -> anyhow::Result<Vec<String>> {
+    let genesis = voters.first().map(|voter| &voter.genesis);
     match &ballot.vote {
         Vote::Weight { validator, .. } => {
-            let genesis = voters.first().map(|voter| &voter.genesis);
             beacon.validator(*validator, genesis)?;
         }
         Vote::Split { shard } => split(*shard, beacon)?,
@@ -116,7 +116,9 @@ fn against_present(
         Vote::Admit { .. } => {
             return ballot.registration().map_or(Ok(Vec::new()), |it| admission(it, beacon));
         }
-        Vote::Rotate { .. } => ballot.rotation().map_or(Ok(()), |it| rotation(it, beacon))?,
+        Vote::Rotate { .. } => {
+            ballot.rotation().map_or(Ok(()), |it| rotation(it, genesis, beacon))?;
+        }
         Vote::Leave => {
             let warnings = voters.iter().map(|voter| leaving(voter, beacon));
             return Ok(warnings
@@ -180,8 +182,8 @@ fn admission(registration: &Registration, beacon: &Beacon) -> anyhow::Result<Vec
     Ok(warning.into_iter().collect())
 }
 
-fn rotation(body: &RotationBody, beacon: &Beacon) -> anyhow::Result<()> {
-    let one = beacon.validator(body.number, None)?;
+fn rotation(body: &RotationBody, genesis: Option<&Genesis>, beacon: &Beacon) -> anyhow::Result<()> {
+    let one = beacon.validator(body.number, genesis)?;
     match &one.recovery_key {
         None => bail!("validator {} has no recovery key, so its keys stay", body.number),
         Some(key) => ensure!(

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use qcn_crypto::hash_chain_link;
-use qcn_types::{Registration, ValidatorIndex};
+use qcn_types::{Bounded, Payload, Registration, ValidatorIndex};
 
 use super::*;
 use crate::membership::{NewValidator, NewValidatorKeys};
@@ -187,6 +187,67 @@ fn the_chain_of_the_registered_key_is_revealed() {
     assert_eq!(reveals(&mut scene, &both, present), Some(present));
     assert_eq!(reveals(&mut scene, &both, next), Some(next));
     assert_eq!(reveals(&mut scene, &both[..1], next), None);
+}
+
+/// Given five members of the beacon, of which four vote to admit somebody, one has alice's new
+/// keys, and one wants to leave.
+/// When the beacon executes what they report, then the next epoch has the newcomer with the weight
+/// that was voted for, alice's new key and chain, and the leaver no more; and all votes are gone.
+#[test]
+fn what_is_reported_makes_the_next_epoch() {
+    let mut ledger = GENESIS.beacon().unwrap().ledger.clone();
+    let mut scenes: Vec<Scene> = (0..5).map(Scene::new).collect();
+    let ((file, admit), (rotation, rotate)) = (newcomer(), rotation());
+    for scene in &scenes[..4] {
+        file.keep(scene.folder.path()).unwrap();
+        scene.vote(admit);
+    }
+    rotation.keep(scenes[1].folder.path()).unwrap();
+    scenes[1].vote(rotate);
+    scenes[4].vote(Vote::Leave);
+    let execute = |ledger: &mut qcn_ledger::Ledger, scenes: &mut [Scene], time_ms| {
+        let said: Vec<(ValidatorIndex, Payload)> = scenes
+            .iter_mut()
+            .map(|scene| {
+                scene.duties.tick();
+                let reports = Bounded::truncated(scene.duties.reports(&scene.known));
+                let own = ValidatorIndex(scene.known.own as u16);
+                (own, Payload { reports, ..Payload::default() })
+            })
+            .collect();
+        ledger.execute_commit(said.iter().map(|(author, payload)| (*author, payload)), time_ms);
+        let state = ledger.beacon().unwrap();
+        for scene in scenes {
+            scene.known = Known::from_state(state, scene.known.own);
+        }
+        said.iter().map(|(_, payload)| payload.reports.len()).sum::<usize>()
+    };
+    assert!(execute(&mut ledger, &mut scenes, 1) > 0);
+    for time_ms in 2..6 {
+        execute(&mut ledger, &mut scenes, time_ms);
+    }
+    assert_eq!(execute(&mut ledger, &mut scenes, 6), 0, "everything is said");
+    assert_eq!(scenes[1].votes(), [admit], "the rotation was taken");
+
+    let checkpoint = |shard| {
+        let checkpoint = qcn_types::Checkpoint { shard, ..Default::default() };
+        let attestations = Bounded::default();
+        Report::Checkpoint(qcn_types::Certificate { checkpoint, attestations })
+    };
+    let reports = Bounded::truncated([ShardId(0), ShardId(1)].map(checkpoint).to_vec());
+    let payload = Payload { reports, ..Payload::default() };
+    ledger.execute_commit([(ValidatorIndex(0), &payload)], 60_001);
+    let state = ledger.beacon().unwrap();
+    assert_eq!(state.plan().epoch, Epoch(1));
+    let register: Vec<(u32, u64)> = state.register().map(|it| (it.number, it.weight.0)).collect();
+    assert_eq!(register, [(0, 1_000), (1, 1_000), (2, 1_000), (3, 1_000), (5, 600)]);
+    let alice = &state.validator(0).unwrap().identity;
+    assert_eq!(Some(&alice.consensus), rotation.rotation().body.consensus.as_ref());
+    assert_eq!(Some(alice.anchor), rotation.rotation().body.anchor);
+    for scene in &mut scenes {
+        scene.known = Known::from_state(state, scene.known.own);
+        assert_eq!((scene.rounds(1), scene.votes()), (vec![], vec![]));
+    }
 }
 
 /// A key that takes over and that the node does not have is missed once; with it nothing is.
