@@ -171,15 +171,19 @@ impl Votes {
 }
 
 impl Vote {
-    /// Whether it has come about with a new plan. A removal is not told from one by proven
-    /// misbehaviour here: [`Self::is_settled`] tells it.
-    pub(crate) fn is_brought_about(&self, plan: &EpochPlan) -> bool {
+    /// Whether it has come about with a new plan, for the validator `own` that casts it. A removal
+    /// is not told from one by proven misbehaviour here: [`Self::is_settled`] tells it. Who has left
+    /// does not see the next register, though.
+    pub(crate) fn is_brought_about(&self, plan: &EpochPlan, own: Option<u32>) -> bool {
         match self {
             Self::Weight { validator, weight } => plan
                 .validators
                 .iter()
                 .any(|planned| planned.number == *validator && planned.weight.0 == *weight),
-            Self::Admit { .. } | Self::Rotate { .. } | Self::Leave => false,
+            Self::Admit { .. } | Self::Rotate { .. } => false,
+            Self::Leave => {
+                own.is_some_and(|own| plan.validators.iter().all(|planned| planned.number != own))
+            }
             Self::Split { .. } | Self::Merge { .. } => {
                 plan.reshardings.iter().any(|done| is_done(self, done))
             }
@@ -346,12 +350,19 @@ mod tests {
         votes.cast(Vote::Weight { validator: 2, weight: 500 }, DAY);
         votes.cast(Vote::Weight { validator: 3, weight: 0 }, DAY);
         votes.cast(Vote::Split { shard: 0 }, DAY);
-        assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(1_000))));
-        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500))));
+        assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(1_000), None)));
+        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500), None)));
         assert_eq!(votes.votes.len(), 2, "number 3 may be out for misbehaviour, and come back");
         assert!(!votes.tidy(|vote| vote.is_settled(&register([2, 3]), 2)));
         assert!(votes.tidy(|vote| vote.is_settled(&register([2]), 2)));
         assert_eq!(votes.votes.len(), 1);
+
+        votes.cast(Vote::Leave, DAY);
+        for own in [None, Some(2)] {
+            assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(500), own)));
+        }
+        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500), Some(3))));
+        assert!(!votes.withdraw(&Vote::Leave));
     }
 
     /// Validators without rotations, whose consensus keys have their numbers for digests.

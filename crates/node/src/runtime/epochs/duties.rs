@@ -33,6 +33,8 @@ pub(super) struct Duties {
     offences: Vec<ReportedOffence>,
     reported: BTreeSet<Digest>,
     ticks: u64,
+    /// The number of the validator, once the beacon was asked.
+    own: Option<u32>,
     data: PathBuf,
     /// What is wrong with the document of votes, if something is: said once.
     bad_votes: Option<DocumentError>,
@@ -169,6 +171,7 @@ impl Duties {
             offences: Vec::new(),
             reported: BTreeSet::new(),
             ticks: 0,
+            own: None,
             data,
             bad_votes: None,
             documents: Documents::default(),
@@ -198,6 +201,7 @@ impl Duties {
 
     /// What is to be reported besides checkpoints.
     pub(super) fn reports(&mut self, known: &Known) -> Vec<Report> {
+        self.own = Some(known.own);
         let mut reports = Vec::new();
         if let Some(own) = &known.standing {
             let value = (!own.has_revealed).then(|| self.reveals.after(&own.name, &own.anchor));
@@ -245,7 +249,8 @@ impl Duties {
 
     /// A plan is announced: what it brings about is voted for no more.
     pub(super) fn planned(&mut self, plan: &EpochPlan) {
-        self.votes(|vote| vote.is_brought_about(plan));
+        let own = self.own;
+        self.votes(|vote| vote.is_brought_about(plan, own));
     }
 
     /// What the operator votes for, without what is settled.

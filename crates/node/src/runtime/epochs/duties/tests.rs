@@ -244,6 +244,9 @@ fn what_is_reported_makes_the_next_epoch() {
     let alice = &state.validator(0).unwrap().identity;
     assert_eq!(Some(&alice.consensus), rotation.rotation().body.consensus.as_ref());
     assert_eq!(Some(alice.anchor), rotation.rotation().body.anchor);
+    // The leaver sees the plan, and no register after it.
+    scenes.iter_mut().for_each(|scene| scene.duties.planned(state.plan()));
+    assert_eq!((scenes[3].votes(), scenes[4].votes()), (vec![admit], vec![]));
     for scene in &mut scenes {
         scene.known = Known::from_state(state, scene.known.own);
         assert_eq!((scene.rounds(1), scene.votes()), (vec![], vec![]));
