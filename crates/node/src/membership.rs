@@ -23,7 +23,7 @@ pub use self::rotation::{NewValidatorKeys, RotationFile};
 use crate::document::{DocumentError, Problem};
 use crate::genesis::Genesis;
 
-/// The longest document; a registration with a recovery key has 41,000 bytes.
+/// The longest document; one with a recovery key has 30,000 bytes.
 const MAX_BYTES: u64 = 256 << 10;
 
 /// Where a node keeps a document.

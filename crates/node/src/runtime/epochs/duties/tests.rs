@@ -85,11 +85,13 @@ fn rotation() -> (RotationFile, Vote) {
 }
 
 fn registrations(reports: &[Report]) -> Vec<&Registration> {
-    let of = |report| match report {
-        &Report::Registration(ref registration) => Some(&**registration),
-        _ => None,
-    };
-    reports.iter().filter_map(of).collect()
+    let mut all = Vec::new();
+    for report in reports {
+        if let Report::Registration(registration) = report {
+            all.push(&**registration);
+        }
+    }
+    all
 }
 
 /// Given an operator that votes to admit somebody, and keeps the registration.
