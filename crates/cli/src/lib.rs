@@ -18,6 +18,7 @@ mod shard;
 mod sim;
 mod transfer;
 mod tunnel;
+mod validator;
 mod vote;
 
 use std::io::{self, Write as _};
@@ -78,7 +79,10 @@ enum Command {
     /// Put load on a network and report what became final, and how fast.
     #[command(after_help = load::EXAMPLES)]
     Load(load::LoadArgs),
-    /// Vote for a split, a merge or another weight of a validator.
+    /// Join a network that runs, and replace the keys of a validator.
+    #[command(subcommand)]
+    Validator(validator::ValidatorCommand),
+    /// Vote on shards, weights and who is admitted; hand in new keys; leave.
     #[command(subcommand, after_help = vote::EXAMPLES)]
     Vote(vote::VoteCommand),
     /// Print a completion script for a shell.
@@ -108,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::RotateKey(args) => transfer::run_rotate(&args),
         Command::Query(args) => query::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Validator(command) => validator::run(&command),
         Command::Vote(command) => vote::run(&command),
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

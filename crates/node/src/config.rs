@@ -45,7 +45,13 @@ pub struct NodeConfig {
     pub consensus_key: PathBuf,
     /// The key file of the transport key.
     pub transport_key: PathBuf,
-    /// A file with the passphrase of both key files; without it, QCN_PASSPHRASE or the terminal.
+    /// The key file of the consensus key that takes over with the next epoch, by a rotation.
+    #[serde(default)]
+    pub next_consensus_key: Option<PathBuf>,
+    /// The key file of the transport key that takes over with the next epoch.
+    #[serde(default)]
+    pub next_transport_key: Option<PathBuf>,
+    /// A file with the passphrase of all key files; without it, QCN_PASSPHRASE or the terminal.
     #[serde(default)]
     pub passphrase_file: Option<PathBuf>,
     /// The folder for everything that the node stores.
@@ -179,6 +185,8 @@ impl NodeConfig {
             genesis: "genesis.json".into(),
             consensus_key: "consensus.key".into(),
             transport_key: "transport.key".into(),
+            next_consensus_key: None,
+            next_transport_key: None,
             passphrase_file: None,
             data: "data".into(),
             network: NetworkConfig {
@@ -233,7 +241,9 @@ impl NodeConfig {
     fn resolve(&mut self, folder: &Path) {
         let paths =
             [&mut self.genesis, &mut self.consensus_key, &mut self.transport_key, &mut self.data];
-        for path in paths.into_iter().chain(&mut self.passphrase_file) {
+        let next = [&mut self.next_consensus_key, &mut self.next_transport_key];
+        let optional = next.into_iter().chain([&mut self.passphrase_file]).flatten();
+        for path in paths.into_iter().chain(optional) {
             *path = folder.join(&*path);
         }
     }
@@ -245,9 +255,20 @@ impl NodeConfig {
             ("transport_key", &self.transport_key),
             ("data", &self.data),
         ];
-        for (place, path) in paths {
+        let next = [
+            ("next_consensus_key", &self.next_consensus_key, &self.consensus_key),
+            ("next_transport_key", &self.next_transport_key, &self.transport_key),
+        ];
+        let named = next.iter().filter_map(|(place, path, _)| Some((*place, path.as_ref()?)));
+        for (place, path) in paths.into_iter().chain(named) {
             if path.as_os_str().is_empty() {
                 return Err(Problem::new(place, "the path is empty", "name a file or folder"));
+            }
+        }
+        for (place, path, present) in next {
+            if path.as_ref() == Some(present) {
+                let what = format!("{} is the present key", present.display());
+                return Err(Problem::new(place, what, "name the file of the new key"));
             }
         }
         if let Some(advertise) = &self.network.advertise {

@@ -249,9 +249,13 @@ pub fn read_node(config_file: &Path) -> Result<(Genesis, NodeConfig, NodeKeys), 
     let genesis = Genesis::read(&config.genesis)?;
     let source = keyfile::PassphraseSource::choose(config.passphrase_file.as_deref());
     let load = |path: &Path, role| keyfile::load(path, role, &source);
+    let next =
+        |path: &Option<PathBuf>, role| path.as_deref().map(|path| load(path, role)).transpose();
     let keys = NodeKeys {
         consensus: load(&config.consensus_key, Role::Consensus)?,
         transport: load(&config.transport_key, Role::Transport)?,
+        next_consensus: next(&config.next_consensus_key, Role::Consensus)?,
+        next_transport: next(&config.next_transport_key, Role::Transport)?,
     };
     Ok((genesis, config, keys))
 }

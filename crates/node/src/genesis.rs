@@ -21,7 +21,6 @@ mod check;
 mod content;
 mod registration;
 mod shards;
-mod words;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! section 8).
 //!
 //! - [`genesis`], [`config`], [`keyfile`]: what a node is started from;
+//! - [`membership`], [`votes`]: what operators decide while it runs;
 //! - [`transport`]: one QUIC endpoint with post-quantum handshakes, and the mesh over it;
 //! - [`storage`]: the block log, which is the source of truth, and the snapshots beside it;
 //! - [`archive`]: the history of checkpoints, blocks and transactions that clients ask for;
@@ -23,6 +24,7 @@ pub mod document;
 pub mod explorer;
 pub mod genesis;
 pub mod keyfile;
+pub mod membership;
 pub mod proof_document;
 mod reveals;
 pub mod runtime;
@@ -30,6 +32,7 @@ pub mod storage;
 pub mod transport;
 pub mod view;
 pub mod votes;
+mod words;
 
 #[cfg(test)]
 mod testing;

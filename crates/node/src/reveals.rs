@@ -3,7 +3,10 @@
 //! A chain follows from the consensus key, so there is no further secret to keep, and whoever has
 //! lost its disk goes on with the same chain. It is bound to the validator's name: whoever uses a
 //! consensus key in two networks under one name tells in one of them what it will reveal in the
-//! other. Once a chain is almost used up the next one of the key is registered.
+//! other. Once a chain is almost used up the next one of the key is registered. A new consensus key
+//! brings its own chain, and while it waits for its epoch there are two ([`OwnReveals`]).
+
+use std::collections::BTreeMap;
 
 use qcn_crypto::{Digest, Domain, HashChain, SigningKey, hash};
 use qcn_types::encode;
@@ -17,13 +20,62 @@ const LAST_VALUES: u32 = 64;
 /// The most chains of one key.
 const MAX_CHAINS: u32 = 8;
 
-/// A validator's chain in use.
+/// What a validator reveals, whichever of its keys the chain in use is of.
+#[derive(Debug)]
+pub(crate) struct OwnReveals {
+    keys: Vec<SigningKey>,
+    /// Of each key that was needed: a chain costs as many hashes as it has values.
+    made: BTreeMap<usize, Reveals>,
+    /// The place of the key whose chain was in use last.
+    last: usize,
+}
+
+impl OwnReveals {
+    /// Of a validator that has these consensus keys. Nothing is computed yet.
+    pub(crate) const fn new(keys: Vec<SigningKey>) -> Self {
+        Self { keys, made: BTreeMap::new(), last: 0 }
+    }
+
+    /// Whether it has the consensus key of this digest.
+    pub(crate) fn has_key(&self, digest: &Digest) -> bool {
+        self.keys.iter().any(|key| key.public_key().digest() == *digest)
+    }
+
+    /// What a validator of this name reveals after `known`, as [`Reveals::after`] has it.
+    pub(crate) fn after(&mut self, name: &str, known: &Digest) -> Option<Digest> {
+        self.of_chain(name, known)?.after(known)
+    }
+
+    /// The end of the next chain, as [`Reveals::next_anchor`] has it.
+    pub(crate) fn next_anchor(&mut self, name: &str, known: &Digest) -> Option<Digest> {
+        self.of_chain(name, known)?.next_anchor(known)
+    }
+
+    /// The one whose chain `known` is of.
+    fn of_chain(&mut self, name: &str, known: &Digest) -> Option<&mut Reveals> {
+        self.made.retain(|_, reveals| reveals.name == name);
+        let others = (0..self.keys.len()).filter(|place| *place != self.last);
+        for place in std::iter::once(self.last).chain(others) {
+            let key = self.keys.get(place)?;
+            let reveals = self.made.entry(place).or_insert_with(|| Reveals::new(key, name));
+            if reveals.find(known).is_some() {
+                self.last = place;
+                break;
+            }
+        }
+        self.made.get_mut(&self.last)
+    }
+}
+
+/// A validator's chain in use, of one key.
 #[derive(Debug)]
 pub(crate) struct Reveals {
     consensus: SigningKey,
     name: String,
     number: u32,
     chain: HashChain,
+    /// What was looked for last, and how many values had been revealed then: it costs the chain.
+    found: Option<(Digest, u32)>,
     /// What was looked for in vain last: it costs all chains.
     unknown: Option<Digest>,
 }
@@ -33,7 +85,7 @@ impl Reveals {
     pub(crate) fn new(consensus: &SigningKey, name: &str) -> Self {
         let chain = chain(consensus, name, 0);
         let (consensus, name) = (consensus.clone(), name.to_owned());
-        Self { consensus, name, number: 0, chain, unknown: None }
+        Self { consensus, name, number: 0, chain, found: None, unknown: None }
     }
 
     /// The end of the first chain, which is registered.
@@ -55,13 +107,22 @@ impl Reveals {
     }
 
     fn find(&mut self, known: &Digest) -> Option<u32> {
-        if let Some(so_far) = self.chain.revealed_up_to(known) {
-            return Some(so_far);
-        }
         if self.unknown == Some(*known) {
             return None;
         }
-        // It was another chain's turn: of a key that has been at it for long.
+        if let Some((_, so_far)) = self.found.filter(|(found, _)| found == known) {
+            return Some(so_far);
+        }
+        let so_far = self.chain.revealed_up_to(known).or_else(|| self.find_in_others(known));
+        match so_far {
+            Some(so_far) => self.found = Some((*known, so_far)),
+            None => self.unknown = Some(*known),
+        }
+        so_far
+    }
+
+    /// It was another chain's turn: of a key that has been at it for long.
+    fn find_in_others(&mut self, known: &Digest) -> Option<u32> {
         for number in (0..MAX_CHAINS).filter(|number| *number != self.number) {
             let chain = chain(&self.consensus, &self.name, number);
             if let Some(so_far) = chain.revealed_up_to(known) {
@@ -69,7 +130,6 @@ impl Reveals {
                 return Some(so_far);
             }
         }
-        self.unknown = Some(*known);
         None
     }
 }
@@ -104,5 +164,25 @@ mod tests {
         assert_eq!(hash_chain_link(&first), next);
         assert!(reveals.after(&late).is_some(), "and back, as after a restart");
         assert_eq!(Reveals::new(&key, "a").after(&Digest([1; 32])), None, "of nobody's chain");
+    }
+
+    /// Given a validator with its present key and the next one.
+    /// When the register goes on with the chain of the next key, and back.
+    /// Then it reveals of whichever chain it is; what is of neither is not revealed.
+    #[test]
+    fn whichever_key_a_chain_is_of_it_is_revealed() {
+        let [old, new] =
+            [7, 8].map(|seed| SigningKey::from_seed(Scheme::Falcon512, &[seed; 32]).unwrap());
+        let mut own = OwnReveals::new(vec![old.clone(), new.clone()]);
+        assert!(own.made.is_empty(), "nobody has asked yet");
+        for key in [&old, &new, &old] {
+            let anchor = Reveals::anchor(key, "a");
+            let value = own.after("a", &anchor).unwrap();
+            assert_eq!(hash_chain_link(&value), anchor);
+            assert_eq!(own.next_anchor("a", &value), None);
+            assert_eq!(own.after("b", &anchor), None, "that of another name");
+        }
+        assert!(own.has_key(&new.public_key().digest()) && !own.has_key(&Digest::ZERO));
+        assert_eq!(OwnReveals::new(Vec::new()).after("a", &Digest::ZERO), None);
     }
 }

@@ -71,6 +71,10 @@ pub struct NodeKeys {
     pub consensus: SigningKey,
     /// Authenticates connections.
     pub transport: SigningKey,
+    /// Signs blocks from the epoch on in which the register has it.
+    pub next_consensus: Option<SigningKey>,
+    /// Authenticates connections from the epoch on in which the register has it.
+    pub next_transport: Option<SigningKey>,
 }
 
 /// Why a node does not start.
@@ -296,8 +300,8 @@ impl Node {
             genesis: genesis.clone(),
             config: config.clone(),
             own,
-            consensus: vec![keys.consensus],
-            next_transport: None,
+            consensus: std::iter::once(keys.consensus).chain(keys.next_consensus).collect(),
+            next_transport: keys.next_transport,
             transport: transport.clone(),
             stage: stage.clone(),
             answers: Arc::clone(&answers),

@@ -1,6 +1,7 @@
 //! A small real history for tests: four validators over a network without faults.
 
 pub(crate) mod crossing;
+pub(crate) mod members;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,18 +1,23 @@
 //! What an operator wants its validator to vote for in the beacon.
 //!
+//! Besides votes it has what else an operator wants its validator to report: another validator's new
+//! keys, or that it leaves.
+//!
 //! The votes are a document in the data folder of the node, `epochs/votes.json`: whoever may write
 //! there may vote. A running node looks at it again and again, votes in every epoch, and takes out
 //! what has come about or is too old. It needs more than two thirds of the beacon's weight, so the
 //! other operators have to say the same.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use qcn_crypto::Digest;
 use qcn_types::{EpochPlan, Layout, Report, Resharding, ShardId, Weight};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{DocumentError, Overwrite, Readers, parse_json, read_text, write_file};
+use crate::words;
 
 const FORMAT: &str = "qcn-votes/1";
 
@@ -38,11 +43,43 @@ pub enum Vote {
     },
     /// Gives a validator another weight; 0 removes it.
     Weight {
-        /// Its number in the register, which is its place in the genesis.
+        /// Its number in the register; those of the genesis have their places in it.
         validator: u32,
         /// Its voting power.
         weight: u64,
     },
+    /// Admits somebody who has registered. The document is kept beside this one.
+    Admit {
+        /// The digest of the registration.
+        #[serde(with = "words::digest")]
+        registration: Digest,
+        /// Its voting power.
+        weight: u64,
+        /// The digest of its consensus key, by which it is found in the register.
+        #[serde(with = "words::digest")]
+        consensus_key: Digest,
+    },
+    /// Hands in new keys of a validator. The document is kept beside this one.
+    Rotate {
+        /// Its number in the register.
+        validator: u32,
+        /// Which of its rotations it is, counted from 1.
+        counter: u64,
+        /// The digest of the document.
+        #[serde(with = "words::digest")]
+        rotation: Digest,
+    },
+    /// The own validator leaves.
+    Leave,
+}
+
+/// What the register says of a validator, as far as votes are concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Registered {
+    /// The digest of its consensus key.
+    pub(crate) consensus_key: Digest,
+    /// How many rotations of its keys were taken.
+    pub(crate) rotations: u64,
 }
 
 /// A vote, and until when it is cast.
@@ -134,29 +171,53 @@ impl Votes {
 }
 
 impl Vote {
-    /// Whether it has come about with a new plan. A removal is not told from one by proven
-    /// misbehaviour here: [`Self::is_about_nobody`] settles it.
-    pub(crate) fn is_brought_about(&self, plan: &EpochPlan) -> bool {
+    /// Whether it has come about with a new plan, for the validator `own` that casts it. A removal
+    /// is not told from one by proven misbehaviour here: [`Self::is_settled`] tells it. Who has left
+    /// does not see the next register, though.
+    pub(crate) fn is_brought_about(&self, plan: &EpochPlan, own: Option<u32>) -> bool {
         match self {
             Self::Weight { validator, weight } => plan
                 .validators
                 .iter()
                 .any(|planned| planned.number == *validator && planned.weight.0 == *weight),
+            Self::Admit { .. } | Self::Rotate { .. } => false,
+            Self::Leave => {
+                own.is_some_and(|own| plan.validators.iter().all(|planned| planned.number != own))
+            }
             Self::Split { .. } | Self::Merge { .. } => {
                 plan.reshardings.iter().any(|done| is_done(self, done))
             }
         }
     }
 
-    /// Whether it is about a validator that is not registered: numbers are never given again.
-    pub(crate) fn is_about_nobody(&self, register: &BTreeSet<u32>) -> bool {
-        matches!(self, Self::Weight { validator, .. } if !register.contains(validator))
+    /// Whether nothing is left to do for it: `own` is the validator that casts it, and numbers are
+    /// never given again.
+    pub(crate) fn is_settled(&self, register: &BTreeMap<u32, Registered>, own: u32) -> bool {
+        match self {
+            Self::Split { .. } | Self::Merge { .. } => false,
+            Self::Weight { validator, .. } => !register.contains_key(validator),
+            Self::Admit { consensus_key, .. } => {
+                register.values().any(|one| one.consensus_key == *consensus_key)
+            }
+            Self::Rotate { validator, counter, .. } => {
+                register.get(validator).is_none_or(|one| one.rotations >= *counter)
+            }
+            Self::Leave => !register.contains_key(&own),
+        }
     }
 }
 
 fn is_same_matter(one: &Vote, other: &Vote) -> bool {
     match (one, other) {
-        (Vote::Weight { validator, .. }, Vote::Weight { validator: same, .. }) => validator == same,
+        (Vote::Weight { validator, .. }, Vote::Weight { validator: same, .. })
+        | (Vote::Rotate { validator, .. }, Vote::Rotate { validator: same, .. }) => {
+            validator == same
+        }
+        // Whoever registers anew, say with another address, does so with the same key.
+        (
+            Vote::Admit { registration, consensus_key, .. },
+            Vote::Admit { registration: other, consensus_key: same, .. },
+        ) => registration == other || consensus_key == same,
         _ => one == other,
     }
 }
@@ -191,6 +252,12 @@ fn report(vote: &Vote, layout: &Layout, next_shard: ShardId) -> Option<Report> {
         Vote::Weight { validator, weight } => {
             Some(Report::Reweigh { number: validator, weight: Weight(weight) })
         }
+        Vote::Admit { registration, weight, .. } => {
+            Some(Report::Approval { registration, weight: Weight(weight) })
+        }
+        Vote::Leave => Some(Report::Leave),
+        // Its document says all.
+        Vote::Rotate { .. } => None,
     }
 }
 
@@ -264,7 +331,7 @@ mod tests {
     fn what_has_come_about_is_voted_for_no_more() {
         let plan = |weight| EpochPlan {
             epoch: qcn_types::Epoch(1),
-            seed: qcn_crypto::Digest::ZERO,
+            seed: Digest::ZERO,
             layout: Layout::even(1).unwrap(),
             reshardings: Bounded::default(),
             heirs: Bounded::default(),
@@ -283,11 +350,80 @@ mod tests {
         votes.cast(Vote::Weight { validator: 2, weight: 500 }, DAY);
         votes.cast(Vote::Weight { validator: 3, weight: 0 }, DAY);
         votes.cast(Vote::Split { shard: 0 }, DAY);
-        assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(1_000))));
-        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500))));
+        assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(1_000), None)));
+        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500), None)));
         assert_eq!(votes.votes.len(), 2, "number 3 may be out for misbehaviour, and come back");
-        assert!(!votes.tidy(|vote| vote.is_about_nobody(&BTreeSet::from([2, 3]))));
-        assert!(votes.tidy(|vote| vote.is_about_nobody(&BTreeSet::from([2]))));
+        assert!(!votes.tidy(|vote| vote.is_settled(&register([2, 3]), 2)));
+        assert!(votes.tidy(|vote| vote.is_settled(&register([2]), 2)));
         assert_eq!(votes.votes.len(), 1);
+
+        votes.cast(Vote::Leave, DAY);
+        for own in [None, Some(2)] {
+            assert!(!votes.tidy(|vote| vote.is_brought_about(&plan(500), own)));
+        }
+        assert!(votes.tidy(|vote| vote.is_brought_about(&plan(500), Some(3))));
+        assert!(!votes.withdraw(&Vote::Leave));
+    }
+
+    /// Validators without rotations, whose consensus keys have their numbers for digests.
+    fn register<const N: usize>(numbers: [u32; N]) -> BTreeMap<u32, Registered> {
+        let one = |number| Registered { consensus_key: key(number), rotations: 0 };
+        numbers.map(|number| (number, one(number))).into()
+    }
+
+    fn key(number: u32) -> Digest {
+        Digest([number as u8; 32])
+    }
+
+    /// Given votes to admit number 9, for the first rotation of number 2, and to leave.
+    /// When the register has 9's key, counts a rotation of 2, and has the own validator no more,
+    /// then each is settled, and not before.
+    #[test]
+    fn who_is_admitted_rotated_or_gone_is_reported_no_more() {
+        let registration = Digest([77; 32]);
+        let admit = Vote::Admit { registration, weight: 5, consensus_key: key(9) };
+        let rotate = Vote::Rotate { validator: 2, counter: 1, rotation: Digest([78; 32]) };
+        let mut votes = Votes::default();
+        for vote in [admit, rotate, Vote::Leave] {
+            assert!(votes.cast(vote, DAY));
+        }
+        let text = serde_json::to_string(&votes).unwrap();
+        assert_eq!(serde_json::from_str::<Votes>(&text).unwrap(), votes, "{text}");
+        let layout = Layout::even(1).unwrap();
+        let approval = Report::Approval { registration, weight: Weight(5) };
+        assert_eq!(votes.reports(&layout, ShardId(1)), [approval, Report::Leave]);
+
+        let now = |votes: &mut Votes, register: &BTreeMap<u32, Registered>| {
+            votes.tidy(|vote| vote.is_settled(register, 1))
+        };
+        let mut known = register([0, 1, 2]);
+        assert!(!now(&mut votes, &known));
+        known.insert(3, Registered { consensus_key: key(9), rotations: 0 });
+        assert!(now(&mut votes, &known));
+        assert!(!votes.withdraw(&admit));
+        known.get_mut(&2).unwrap().rotations = 1;
+        assert!(now(&mut votes, &known));
+        assert!(!votes.withdraw(&rotate));
+        assert!(!now(&mut votes, &known));
+        assert!(now(&mut votes, &register([0, 2])) && votes.votes.is_empty());
+    }
+
+    #[test]
+    fn the_last_registration_of_a_key_is_voted_for() {
+        let admit = |registration, key_number, weight| Vote::Admit {
+            registration: key(registration),
+            weight,
+            consensus_key: key(key_number),
+        };
+        let mut votes = Votes::default();
+        votes.cast(admit(1, 9, 5), DAY);
+        votes.cast(admit(2, 9, 5), DAY);
+        votes.cast(admit(2, 9, 6), DAY);
+        votes.cast(admit(3, 8, 5), DAY);
+        let cast: Vec<Vote> = votes.votes.iter().map(|cast| cast.vote).collect();
+        assert_eq!(cast, [admit(2, 9, 6), admit(3, 8, 5)]);
+        votes.cast(Vote::Rotate { validator: 2, counter: 1, rotation: key(1) }, DAY);
+        votes.cast(Vote::Rotate { validator: 2, counter: 1, rotation: key(2) }, DAY);
+        assert_eq!(votes.votes.len(), 3);
     }
 }

@@ -4,7 +4,9 @@
 mod network;
 
 use network::{Network, Plan};
-use qcn_node::genesis::EpochsContent;
+use qcn_crypto::{Scheme, SigningKey};
+use qcn_node::genesis::{EpochsContent, ValidatorKeys};
+use qcn_node::membership::{NewValidator, RegistrationFile};
 use qcn_node::votes::Vote;
 use qcn_types::{BEACON, Epoch, ShardId};
 
@@ -93,6 +95,45 @@ fn newcomers_outlast_a_restart_of_everybody() {
     network.until_epoch_of_all_up(Epoch(reached.0 + 2));
     network.pay(&alice, &bob, 10);
     network.until_supply_adds_up();
+}
+
+/// Who is admitted and who leaves is so from the next epoch on, over real nodes.
+///
+/// Given five validators, a shard of four seats, and a beacon.
+/// When the first four vote to admit a newcomer, whose node does not run yet, and the fifth leaves,
+/// then a later epoch has the one in the register and the other not, no vote is left, and payments
+/// arrive.
+#[test]
+fn one_is_admitted_and_another_leaves() {
+    let plan = Plan { validators: 5, shards: 1, seats: 4, port: 24_700, epochs: Some(EPOCHS) };
+    let mut network = Network::start("membership", plan);
+    let [alice, bob] = [network.account_of(LEFT), network.account_of(LEFT)];
+    network.pay(&alice, &bob, 1_000);
+    let keys = ValidatorKeys {
+        consensus: SigningKey::generate(Scheme::Falcon512).unwrap(),
+        transport: SigningKey::generate(Scheme::MlDsa65).unwrap(),
+        recovery: None,
+    };
+    let new = NewValidator { name: "newcomer", weight: 1, keys: &keys, address: None };
+    let file = RegistrationFile::sign(network.genesis(), &new).unwrap();
+    let (registration, consensus_key) = (file.digest(), keys.consensus.public_key().digest());
+    let admit = Vote::Admit { registration, weight: 1, consensus_key };
+    for at in 0..4 {
+        network.vote_of(at, admit);
+    }
+    // One of them is enough to hand it in.
+    file.keep(&network.data_of(2)).unwrap();
+    network.vote_of(4, Vote::Leave);
+    network.until("the register has the one and not the other", |network| {
+        let beacon = network.ask_any("/v1/beacon");
+        let register = beacon["register"].as_array().unwrap();
+        let numbers: Vec<u64> = register.iter().map(|it| it["number"].as_u64().unwrap()).collect();
+        numbers == [0, 1, 2, 3, 5] && register[4]["weight"] == 1
+    });
+    network.until("nobody votes for anything", |network| {
+        (0..4).all(|at| network.votes_of(at).is_empty())
+    });
+    network.pay(&bob, &alice, 10);
 }
 
 /// A shard that could not close when its end was announced still can after its newcomers were

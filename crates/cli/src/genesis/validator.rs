@@ -1,15 +1,14 @@
 //! `qcn genesis validator`: the registration of one validator.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use qcn_crypto::Role;
 use qcn_node::document::Overwrite;
-use qcn_node::genesis::{GenesisValidator, ValidatorFile, ValidatorKeys};
-use qcn_node::keyfile::{self, PassphraseSource};
+use qcn_node::genesis::{GenesisValidator, ValidatorFile};
 
-use crate::key::{PassphraseArgs, print};
+use crate::key::print;
+use crate::validator::KeyArgs;
 
 const EXAMPLES: &str = "\
 The registration holds public keys, and proofs that you hold the secret ones. The proofs cover the
@@ -38,15 +37,8 @@ pub struct ValidatorArgs {
     /// The voting power to ask for.
     #[arg(long, default_value_t = 1000)]
     weight: u64,
-    /// The key file of the key that signs its blocks.
-    #[arg(long, value_name = "FILE")]
-    consensus_key: PathBuf,
-    /// The key file of the key that authenticates its links.
-    #[arg(long, value_name = "FILE")]
-    transport_key: PathBuf,
-    /// The key file of the key that can replace the consensus key.
-    #[arg(long, value_name = "FILE")]
-    recovery_key: Option<PathBuf>,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Where the other validators reach it, over UDP.
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
@@ -56,35 +48,13 @@ pub struct ValidatorArgs {
     /// Replace the file if it exists.
     #[arg(long)]
     overwrite: bool,
-    /// The passphrase of the consensus key, if it is not the common one.
-    #[arg(long, value_name = "FILE")]
-    consensus_passphrase_file: Option<PathBuf>,
-    /// The passphrase of the transport key, if it is not the common one.
-    #[arg(long, value_name = "FILE")]
-    transport_passphrase_file: Option<PathBuf>,
-    /// The passphrase of the recovery key, if it is not the common one.
-    #[arg(long, value_name = "FILE", requires = "recovery_key")]
-    recovery_passphrase_file: Option<PathBuf>,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
     /// Print the registration as JSON too.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &ValidatorArgs) -> anyhow::Result<ExitCode> {
-    let load = |path: &Path, role, own: &Option<PathBuf>| {
-        let common = || args.passphrase.source();
-        let source = own.as_deref().map_or_else(common, |own| PassphraseSource::choose(Some(own)));
-        keyfile::load(path, role, &source)
-    };
-    let recovery = args.recovery_key.as_deref();
-    let of_recovery = |path: &Path| load(path, Role::Operator, &args.recovery_passphrase_file);
-    let keys = ValidatorKeys {
-        consensus: load(&args.consensus_key, Role::Consensus, &args.consensus_passphrase_file)?,
-        transport: load(&args.transport_key, Role::Transport, &args.transport_passphrase_file)?,
-        recovery: recovery.map(of_recovery).transpose()?,
-    };
+    let keys = args.keys.load()?;
     let entry = GenesisValidator::register(&args.name, args.weight, &keys, args.address.clone())?;
     let text = ValidatorFile::new(entry).to_json();
     // Checked as the coordinator will check it, so that the operator hears of a mistake first.

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use qcn_crypto::{KeyFile, Role};
+use qcn_crypto::{KeyFile, PublicKey, Role};
 use qcn_node::config::NodeConfig;
 use qcn_node::document::Overwrite;
 use qcn_node::genesis::Genesis;
 use qcn_node::keyfile;
+use qcn_node::membership::RegistrationFile;
 use qcn_node::runtime::check_clients;
 use qcn_node::transport::ClientKey;
 
@@ -18,14 +19,16 @@ use crate::key::print;
 
 const EXAMPLES: &str = "\
 What is left out lies beside the file that is written: genesis.json, consensus.key, transport.key,
-data. The keys must be those of a validator in the genesis; their passphrase is not needed. The
-file has a comment for each key, and may be edited.
+data. The keys must be those of a validator in the genesis, or of the registration with which you
+join a network that runs (`qcn validator register`); their passphrase is not needed. The file has a
+comment for each key, and may be edited.
 
 Examples:
   qcn node new --listen 0.0.0.0:7400 --passphrase-file passphrase --out node.toml
   qcn node new --genesis genesis.json --keys /etc/qcn --data /var/lib/qcn/data \\
     --listen 0.0.0.0:7400 --advertise alice.example:7400 --client KEY_DIGEST \
-    --out /etc/qcn/node.toml";
+    --out /etc/qcn/node.toml
+  qcn node new --registration eve.registration.json --listen 0.0.0.0:7400 --out node.toml";
 
 /// What the configuration says.
 #[derive(Debug, Args)]
@@ -40,6 +43,9 @@ pub struct NewArgs {
     /// The genesis of the network.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
+    /// The registration of a validator that is not in the genesis, and will be admitted.
+    #[arg(long, value_name = "FILE")]
+    registration: Option<PathBuf>,
     /// The folder of consensus.key and transport.key.
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
@@ -81,13 +87,14 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     );
     let place = Place::of(&args.out)?;
     let config = config(args, &place)?;
-    let validator = validator_of(&config, &place)?;
+    let validator = validator_of(&config, args.registration.as_deref(), &place)?;
     // Checked as the node will check it, so that its operator hears of a mistake first.
     NodeConfig::parse(&config.to_toml(), &shown.to_string())?;
     let overwrite = if args.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     config.write(&args.out, overwrite)?;
+    let once = if args.registration.is_some() { ", once it is admitted" } else { "" };
     print(&format!(
-        "wrote {shown}, for validator {validator}\n\
+        "wrote {shown}, for validator {validator}{once}\n\
          before its very first start, and never again: qcn node --config {shown} --init\n"
     ))?;
     Ok(ExitCode::SUCCESS)
@@ -116,33 +123,64 @@ fn config(args: &NewArgs, place: &Place) -> anyhow::Result<NodeConfig> {
     Ok(config)
 }
 
-/// The name of the validator that the genesis has for both keys.
-fn validator_of(config: &NodeConfig, place: &Place) -> anyhow::Result<String> {
+/// The name of the validator that the genesis or the registration has for both keys.
+fn validator_of(
+    config: &NodeConfig,
+    registration: Option<&Path>,
+    place: &Place,
+) -> anyhow::Result<String> {
     let genesis_file = place.0.join(&config.genesis);
     let genesis = Genesis::read(&genesis_file)?;
     let consensus = key(&place.0.join(&config.consensus_key), Role::Consensus)?;
     let transport = key(&place.0.join(&config.transport_key), Role::Transport)?;
-    let mut validators = genesis.validators().iter();
     let of_key = |found: &KeyFile| found.public_key().digest();
-    let Some(validator) = validators.find(|one| one.consensus_key == *consensus.public_key())
-    else {
+    let known = match registration {
+        Some(file) => Some(of_registration(file, &genesis, consensus.public_key())?),
+        None => of_genesis(&genesis, consensus.public_key()),
+    };
+    let Some((name, transport_key)) = known else {
         bail!(
             "{}: no validator has the consensus key {}; give the genesis that was made of your \
-             registration with --genesis, and the folder of your keys with --keys",
+             registration with --genesis, and the folder of your keys with --keys; whoever joins a \
+             network that runs gives its registration with --registration",
             genesis_file.display(),
             of_key(&consensus)
         );
     };
     ensure!(
-        validator.transport_key == *transport.public_key(),
-        "{}: the transport key of validator {} is not {}; give the folder of the two keys that \
+        transport_key == *transport.public_key(),
+        "{}: the transport key of validator {name} is not {}; give the folder of the two keys that \
          were registered together with --keys",
-        genesis_file.display(),
-        validator.name,
+        registration.unwrap_or(&genesis_file).display(),
         of_key(&transport)
     );
     check_clients(config, transport.public_key())?;
-    Ok(validator.name.clone())
+    Ok(name)
+}
+
+/// The name and the transport key of the validator with a consensus key.
+fn of_genesis(genesis: &Genesis, consensus: &PublicKey) -> Option<(String, PublicKey)> {
+    let validator = genesis.validators().iter().find(|one| one.consensus_key == *consensus)?;
+    Some((validator.name.clone(), validator.transport_key.clone()))
+}
+
+/// The same of a registration for the network of the genesis.
+fn of_registration(
+    path: &Path,
+    genesis: &Genesis,
+    consensus: &PublicKey,
+) -> anyhow::Result<(String, PublicKey)> {
+    let file = RegistrationFile::read(path, genesis)?;
+    let registration = file.registration();
+    ensure!(
+        registration.consensus.key == *consensus,
+        "{}: it registers the consensus key {}, and the key file has {}; give the folder of the \
+         registered keys with --keys",
+        path.display(),
+        registration.consensus.key.digest(),
+        consensus.digest()
+    );
+    Ok((file.name(), registration.transport.key.clone()))
 }
 
 fn key(path: &Path, role: Role) -> anyhow::Result<KeyFile> {

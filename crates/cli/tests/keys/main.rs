@@ -1,10 +1,11 @@
-//! `qcn key`, `qcn account`, `qcn genesis` and `qcn node new` as a person or a script runs them.
+//! `qcn key`, `qcn account`, `qcn genesis`, `qcn validator` and `qcn node new` as a person or a script runs them.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod genesis;
 mod key;
 mod node;
+mod validator;
 
 use std::fs;
 use std::io::Write as _;

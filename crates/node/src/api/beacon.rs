@@ -106,6 +106,8 @@ pub struct RegisteredBody {
     pub scheme: String,
     /// Authenticates links, in hexadecimal.
     pub transport_key: String,
+    /// Replaces the other two, in hexadecimal; nothing if they cannot be replaced.
+    pub recovery_key: Option<String>,
     /// How often it has replaced its keys.
     pub rotations: u64,
     /// Whether another key of it takes over at the end of the epoch.
@@ -125,6 +127,22 @@ pub struct CandidateBody {
     pub weight: u64,
     /// Where others would reach it.
     pub address: Option<String>,
+    /// Would sign blocks, in hexadecimal.
+    pub consensus_key: String,
+    /// Would authenticate links, in hexadecimal.
+    pub transport_key: String,
+    /// Who is for admitting it, by number. More than two thirds of the weight have to be for the
+    /// same.
+    pub approvals: Vec<ApprovalBody>,
+}
+
+/// A member is for admitting somebody.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ApprovalBody {
+    /// The number of the member.
+    pub by: u32,
+    /// With which weight.
+    pub weight: u64,
 }
 
 /// What a member votes for.
@@ -211,7 +229,7 @@ pub fn beacon_body(hub: &Hub) -> Result<BeaconBody, Problem> {
         reshardings: plan.reshardings.iter().map(Into::into).collect(),
         heirs: plan.heirs.iter().map(heir_body).collect(),
         register: beacon.register().map(|one| registered_body(one, plan)).collect(),
-        candidates: beacon.candidates().map(candidate_body).collect(),
+        candidates: beacon.candidates().map(|one| candidate_body(beacon, one)).collect(),
         votes: votes(beacon),
         shards: plan.layout.shards().iter().map(|(_, id)| standing_body(beacon, *id)).collect(),
         next_shard: beacon.next_shard().0,
@@ -258,12 +276,16 @@ fn registered_body(one: &RegisteredValidator, plan: &EpochPlan) -> RegisteredBod
         consensus_key: identity.consensus.to_string(),
         scheme: identity.consensus.scheme().to_string(),
         transport_key: identity.transport.to_string(),
+        recovery_key: identity.recovery.as_ref().map(ToString::to_string),
         rotations: one.rotations,
         keys_change: one.next.consensus.is_some() || one.next.transport.is_some(),
     }
 }
 
-fn candidate_body((registration, candidate): (&Digest, &Candidate)) -> CandidateBody {
+fn candidate_body(
+    beacon: &Beacon,
+    (registration, candidate): (&Digest, &Candidate),
+) -> CandidateBody {
     let Candidate { by, weight, identity } = candidate;
     CandidateBody {
         registration: registration.to_string(),
@@ -271,7 +293,20 @@ fn candidate_body((registration, candidate): (&Digest, &Candidate)) -> Candidate
         name: text(&identity.name),
         weight: weight.0,
         address: identity.address.as_ref().map(|address| text(address)),
+        consensus_key: identity.consensus.to_string(),
+        transport_key: identity.transport.to_string(),
+        approvals: approvals(beacon, registration),
     }
+}
+
+fn approvals(beacon: &Beacon, registration: &Digest) -> Vec<ApprovalBody> {
+    let subject = Subject::Admission(*registration);
+    let of = |by| {
+        let mut votes = beacon.votes(by);
+        let (_, weight) = votes.find(|(voted, _)| **voted == subject)?;
+        Some(ApprovalBody { by, weight: weight.0 })
+    };
+    beacon.register().filter_map(|member| of(member.number)).collect()
 }
 
 fn votes(beacon: &Beacon) -> Vec<VoteBody> {

@@ -7,6 +7,9 @@ pub(super) fn text(config: &NodeConfig) -> String {
     let NodeConfig { network, api, storage, log, .. } = config;
     let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
     let passphrase = config.passphrase_file.as_deref();
+    let next = |key: &str, file: &Option<std::path::PathBuf>, example: &str| {
+        optional(key, file.as_deref().map(path), example)
+    };
     let passphrase = optional("passphrase_file", passphrase.map(path), "\"passphrase.txt\"");
     format!(
         "\
@@ -19,6 +22,11 @@ genesis = {genesis}
 # The key files of this validator (qcn key new). Only their owner may read them.
 consensus_key = {consensus_key}
 transport_key = {transport_key}
+
+# The key files of new keys that replace those with the next epoch (qcn validator rotate). Once they
+# have, name them above and take them out here.
+{next_consensus_key}
+{next_transport_key}
 
 # A file with the passphrase of the key files. Without it, the environment variable
 # QCN_PASSPHRASE is used, or else the passphrase is asked for on the terminal.
@@ -54,6 +62,10 @@ format = {format}
         genesis = path(&config.genesis),
         consensus_key = path(&config.consensus_key),
         transport_key = path(&config.transport_key),
+        next_consensus_key =
+            next("next_consensus_key", &config.next_consensus_key, "\"next-consensus.key\""),
+        next_transport_key =
+            next("next_transport_key", &config.next_transport_key, "\"next-transport.key\""),
         data = path(&config.data),
         network = network_text(network),
         api_listen = quoted(&api.listen.to_string()),

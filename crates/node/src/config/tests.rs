@@ -8,6 +8,8 @@ const LEAST: &str = "genesis = \"g\"\nconsensus_key = \"c\"\ntransport_key = \"t
 fn full() -> NodeConfig {
     let mut config = NodeConfig::new("[::1]:7400".parse().unwrap());
     config.passphrase_file = Some("secrets/it's \"odd\"\\path".into());
+    config.next_consensus_key = Some("keys/next consensus".into());
+    config.next_transport_key = Some("/keys/next.transport".into());
     config.network.advertise = Some("me.example:7400".to_owned());
     config.network.seeds = vec!["a.example:1".to_owned(), "[::1]:2".to_owned()];
     config.network.clients = ["ab", "cd"].map(|digits| digits.repeat(32).parse().unwrap()).into();
@@ -33,6 +35,7 @@ fn what_is_left_out_has_the_usual_value() {
     assert!(config.api.listen.ip().is_loopback());
     assert_eq!(config.storage.keep_checkpoints, 1_000_000);
     assert_eq!(config.log, LogConfig::default());
+    assert_eq!((config.next_consensus_key, config.next_transport_key), (None, None));
     assert_eq!((config.passphrase_file, config.network.clients), (None, Vec::new()));
 }
 
@@ -46,6 +49,8 @@ fn paths_are_relative_to_the_folder_of_the_file() {
     let read = NodeConfig::read(&path).unwrap();
     assert_eq!(read.data, folder.join("data"));
     assert_eq!(read.consensus_key, folder.join("consensus.key"));
+    assert_eq!(read.next_consensus_key, Some(folder.join("keys/next consensus")));
+    assert_eq!(read.next_transport_key, Some("/keys/next.transport".into()));
     assert_eq!(read.passphrase_file, config.passphrase_file.map(|file| folder.join(file)));
     assert_eq!(read.genesis, Path::new("/etc/qcn/genesis.json"));
     std::fs::remove_dir_all(folder).unwrap();
@@ -62,6 +67,9 @@ fn mistakes_are_named_with_their_place_and_remedy() {
         (LEAST.replace("genesis = \"g\"\n", ""), "", "missing field `genesis`"),
         (LEAST.replace("\"g\"", "7"), "line 1, column 11", "expected"),
         (LEAST.replace("\"g\"", "\"\""), "genesis", "name a file"),
+        (format!("next_consensus_key = \"c\"\n{LEAST}"), "next_consensus_key", "the new key"),
+        (format!("next_transport_key = \"t\"\n{LEAST}"), "next_transport_key", "the present key"),
+        (format!("next_transport_key = \"\"\n{LEAST}"), "next_transport_key", "name a file"),
         (LEAST.replace("0.0.0.0:7400", "everywhere"), "line 6, column 10", "socket address"),
         (format!("{LEAST}advertise = \"me\""), "network.advertise", "host:port"),
         (format!("{LEAST}seeds = [\"a:1\", \"b\"]"), "network.seeds[1]", "host:port"),

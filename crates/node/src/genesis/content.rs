@@ -7,7 +7,8 @@ use qcn_crypto::{Digest, PublicKey, Role, Scheme, Signature};
 use qcn_types::Address;
 use serde::{Deserialize, Serialize};
 
-use super::{GENESIS_FORMAT, words};
+use super::GENESIS_FORMAT;
+use crate::words;
 
 /// Everything in a genesis document. Its canonical bytes give the chain id.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, BorshSerialize)]

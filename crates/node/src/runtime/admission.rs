@@ -4,7 +4,8 @@
 //! again, and asks whoever takes it for the announcements; each is certified by the committee
 //! before, from the genesis on. The plan that names its key says which number it has.
 
-use std::time::Duration;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use qcn_crypto::{PublicKey, SigningKey};
@@ -26,6 +27,9 @@ const NO_NUMBER: ValidatorIndex = ValidatorIndex(u16::MAX);
 
 /// How often those who have let it in are asked.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long it may take until the own socket is gone; if it is not by then, the next one says so.
+const FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often the operator is told that the node still waits.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(600);
@@ -69,8 +73,19 @@ pub(super) async fn wait(
         }
     };
     transport.close().await;
+    drop(transport);
+    until_free(config.network.listen).await;
     tracing::info!(%number, epoch = plans.newest().epoch.0, "the beacon has admitted this validator");
     Ok(number)
+}
+
+/// Waits until nothing listens at an address: a socket is there until its connections have ended, for
+/// a few round trips after they were closed.
+async fn until_free(address: SocketAddr) {
+    let since = Instant::now();
+    while UdpSocket::bind(address).is_err() && since.elapsed() < FREE_WITHIN {
+        tokio::time::sleep(ASK_INTERVAL / 20).await;
+    }
 }
 
 /// A transport of somebody whom the others do not know, or not yet.

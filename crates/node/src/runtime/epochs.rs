@@ -130,9 +130,7 @@ impl Epochs {
         beginning: Beginning,
         meddler: Option<Box<dyn Meddler>>,
     ) -> Self {
-        let founder = parts.genesis.validators().get(parts.own.position());
-        let name = founder.map_or("", |founder| &founder.name);
-        let duties = Duties::new(parts.consensus.clone(), name, parts.config.data.clone());
+        let duties = Duties::new(parts.consensus.clone(), parts.config.data.clone());
         let roster = Roster::new(&parts.genesis);
         Self {
             parts,

@@ -1,6 +1,8 @@
 //! A whole network of several shards in this process, asked over HTTP as a client would.
 #![allow(dead_code, reason = "each of the tests' programs uses some of it")]
 
+mod newcomer;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -404,12 +406,26 @@ impl Network {
 
     /// The operators of all validators vote for something.
     pub fn vote(&self, vote: Vote) {
-        for config in &self.configs {
-            let data = NodeConfig::read(config).unwrap().data;
-            let mut votes = Votes::read(&data).unwrap();
-            assert!(votes.cast(vote, Duration::from_secs(3_600)));
-            votes.write(&data).unwrap();
-        }
+        (0..self.configs.len()).for_each(|at| self.vote_of(at, vote));
+    }
+
+    /// The operator of one validator votes for something.
+    pub fn vote_of(&self, at: usize, vote: Vote) {
+        let data = self.data_of(at);
+        let mut votes = Votes::read(&data).unwrap();
+        assert!(votes.cast(vote, Duration::from_secs(3_600)));
+        votes.write(&data).unwrap();
+    }
+
+    /// What the operator of one validator votes for.
+    pub fn votes_of(&self, at: usize) -> Vec<Vote> {
+        let votes = Votes::read(&self.data_of(at)).unwrap().votes;
+        votes.iter().map(|cast| cast.vote).collect()
+    }
+
+    /// The data folder of a node.
+    pub fn data_of(&self, at: usize) -> PathBuf {
+        NodeConfig::read(&self.configs[at]).unwrap().data
     }
 
     /// What a node says of the arrival of a transfer; one of the receiver's shard knows best.

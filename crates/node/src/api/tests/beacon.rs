@@ -1,9 +1,10 @@
 //! A node that hosts the beacon besides a shard.
 
-use qcn_crypto::{Digest, HashChain};
+use qcn_crypto::{Digest, HashChain, Scheme};
 use qcn_ledger::{BeaconGenesis, BeaconParameters, Founder, Identity, KeySchemes, Ledger};
 use qcn_types::{
-    BEACON, Bounded, Certificate, Checkpoint, CommitteeKeys, EpochPlan, Height, Layout, Weight,
+    Applicant, BEACON, Bounded, Certificate, Checkpoint, CommitteeKeys, EpochPlan, Height, Layout,
+    Payload, Registration, Report, Weight,
 };
 
 use super::super::Hosted;
@@ -106,6 +107,7 @@ fn the_beacon_tells_what_its_certified_state_says() {
         assert_eq!(one["consensus_key"], founder.key.to_string());
         assert_eq!((&one["validator"], &one["weight"]), (&json!(index), &json!(1_000)));
         assert_eq!(one["address"], "192.0.2.7:7400");
+        assert_eq!((&one["rotations"], &one["recovery_key"]), (&json!(0), &Value::Null));
         for flag in ["isolated", "leaving", "revealed", "keys_change"] {
             assert_eq!(one[flag], false, "{flag}");
         }
@@ -122,6 +124,45 @@ fn the_beacon_tells_what_its_certified_state_says() {
     let heights = ["round", "height", "certified_height", "state_height"].map(|name| &body[name]);
     assert_eq!(heights, [&json!(9), &json!(4), &json!(3), &json!(3)]);
     assert!(body["quorum_weight"].as_u64() > Some(4_000));
+}
+
+/// Given a beacon that has been told of a registration, for which two members vote.
+/// Then it is told who wants to be admitted, who brought it in, and who is for it.
+#[test]
+fn who_has_registered_is_told_with_those_who_are_for_it() {
+    let sharded = Sharded::hosting(true);
+    let node = &sharded.node;
+    let (mut ledger, plan) = genesis();
+    let (view, _folder) = host_beacon(node, &plan);
+    let key = crate::testing::members::key(Scheme::Falcon512, "newcomer");
+    let newcomer = Applicant {
+        name: "newcomer",
+        consensus: &key,
+        transport: &key,
+        recovery: None,
+        weight: Weight(700),
+        anchor: SEED,
+        address: Some("new.example:7400"),
+    };
+    let newcomer = Registration::sign(CHAIN, &newcomer).unwrap();
+    let registration = newcomer.digest();
+    let approval = |weight| Report::Approval { registration, weight: Weight(weight) };
+    let payload = |reports| Payload { reports: Bounded::truncated(reports), ..Payload::default() };
+    let said = [
+        (ValidatorIndex(4), payload(vec![approval(700)])),
+        (ValidatorIndex(2), payload(vec![Report::Registration(Box::new(newcomer)), approval(600)])),
+    ];
+    ledger.execute_commit(said.iter().map(|(author, payload)| (*author, payload)), 1_000);
+    view.set_certified(certified(&ledger));
+
+    let body = node.ask("/v1/beacon");
+    let key = key.public_key().to_string();
+    let candidate = json!({"registration": registration.to_string(), "by": 2, "name": "newcomer",
+        "weight": 700, "address": "new.example:7400", "consensus_key": key, "transport_key": key,
+        "approvals": [{"by": 2, "weight": 600}, {"by": 4, "weight": 700}]});
+    assert_eq!(body["candidates"], json!([candidate]));
+    let subject = json!({"admission": registration.to_string()});
+    assert_eq!(body["votes"][1], json!({"by": 4, "subject": subject, "weight": 700}));
 }
 
 /// It is a chain of its own, and no shard of accounts.

@@ -118,6 +118,21 @@ pub(super) mod signature_option {
     }
 }
 
+/// A digest in hexadecimal.
+pub(super) mod digest {
+    use qcn_crypto::Digest;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(digest)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// A digest in hexadecimal that may be missing as a whole.
 pub(super) mod digest_option {
     use qcn_crypto::Digest;
