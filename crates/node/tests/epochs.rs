@@ -130,7 +130,7 @@ fn one_is_admitted_and_another_leaves() {
         let numbers: Vec<u64> = register.iter().map(|it| it["number"].as_u64().unwrap()).collect();
         numbers == [0, 1, 2, 3, 5] && register[4]["weight"] == 1
     });
-    let all_is_done = |network: &Network| (0..4).all(|at| network.votes_of(at).is_empty());
+    let all_is_done = |network: &Network| (0..5).all(|at| network.votes_of(at).is_empty());
     network.until("nobody votes for anything", all_is_done);
     network.pay(&bob, &alice, 10);
 
