@@ -233,8 +233,8 @@ pub fn run(command: &VoteCommand) -> anyhow::Result<ExitCode> {
 /// A node whose votes are looked at or changed.
 struct Voter {
     config_file: PathBuf,
-    /// The key file of its validator.
-    consensus_key: PathBuf,
+    /// The files of its consensus keys: the present one, and that of a rotation.
+    key_files: Vec<PathBuf>,
     data: PathBuf,
     genesis: Genesis,
     /// Where its API is from this machine.
@@ -400,8 +400,9 @@ fn voter(config_file: &Path) -> anyhow::Result<Voter> {
         );
     }
     let api = format!("http://{}", reached_at(config.api.listen));
-    let NodeConfig { consensus_key, data, .. } = config;
-    Ok(Voter { config_file: config_file.to_owned(), consensus_key, data, genesis, api })
+    let NodeConfig { consensus_key, next_consensus_key, data, .. } = config;
+    let key_files = std::iter::once(consensus_key).chain(next_consensus_key).collect();
+    Ok(Voter { config_file: config_file.to_owned(), key_files, data, genesis, api })
 }
 
 /// Where this machine reaches what listens at an address.

@@ -6,7 +6,7 @@ mod network;
 use network::{Network, Plan};
 use qcn_crypto::{Scheme, SigningKey};
 use qcn_node::genesis::{EpochsContent, ValidatorKeys};
-use qcn_node::membership::{NewValidator, RegistrationFile};
+use qcn_node::membership::{NewValidator, NewValidatorKeys, RegistrationFile, RotationFile};
 use qcn_node::votes::Vote;
 use qcn_types::{BEACON, Epoch, ShardId};
 
@@ -97,12 +97,12 @@ fn newcomers_outlast_a_restart_of_everybody() {
     network.until_supply_adds_up();
 }
 
-/// Who is admitted and who leaves is so from the next epoch on, over real nodes.
+/// Who is admitted, who leaves and whose keys change is so from the next epoch on, over real nodes.
 ///
 /// Given five validators, a shard of four seats, and a beacon.
 /// When the first four vote to admit a newcomer, whose node does not run yet, and the fifth leaves,
 /// then a later epoch has the one in the register and the other not, no vote is left, and payments
-/// arrive.
+/// arrive. When one of them hands in the newcomer's next key, then the register has that.
 #[test]
 fn one_is_admitted_and_another_leaves() {
     let plan = Plan { validators: 5, shards: 1, seats: 4, port: 24_700, epochs: Some(EPOCHS) };
@@ -112,7 +112,7 @@ fn one_is_admitted_and_another_leaves() {
     let keys = ValidatorKeys {
         consensus: SigningKey::generate(Scheme::Falcon512).unwrap(),
         transport: SigningKey::generate(Scheme::MlDsa65).unwrap(),
-        recovery: None,
+        recovery: Some(SigningKey::generate(Scheme::SlhDsaSha2_128s).unwrap()),
     };
     let new = NewValidator { name: "newcomer", weight: 1, keys: &keys, address: None };
     let file = RegistrationFile::sign(network.genesis(), &new).unwrap();
@@ -130,10 +130,28 @@ fn one_is_admitted_and_another_leaves() {
         let numbers: Vec<u64> = register.iter().map(|it| it["number"].as_u64().unwrap()).collect();
         numbers == [0, 1, 2, 3, 5] && register[4]["weight"] == 1
     });
-    network.until("nobody votes for anything", |network| {
-        (0..4).all(|at| network.votes_of(at).is_empty())
-    });
+    let all_is_done = |network: &Network| (0..5).all(|at| network.votes_of(at).is_empty());
+    network.until("nobody votes for anything", all_is_done);
     network.pay(&bob, &alice, 10);
+
+    let next = SigningKey::generate(Scheme::Falcon512).unwrap();
+    let new = NewValidatorKeys {
+        number: 5,
+        counter: 1,
+        name: "newcomer",
+        consensus: Some(&next),
+        transport: None,
+    };
+    let file = RotationFile::sign(network.genesis(), &new, &keys.recovery.unwrap()).unwrap();
+    file.keep(&network.data_of(3)).unwrap();
+    let rotation = file.digest();
+    network.vote_of(3, Vote::Rotate { validator: 5, counter: 1, rotation });
+    network.until("the register has the next key", |network| {
+        let newcomer = network.ask_any("/v1/beacon")["register"][4].clone();
+        newcomer["consensus_key"] == next.public_key().to_string() && newcomer["rotations"] == 1
+    });
+    network.until("it is handed in no more", all_is_done);
+    network.pay(&alice, &bob, 10);
 }
 
 /// A shard that could not close when its end was announced still can after its newcomers were

@@ -209,9 +209,12 @@ fn rotation(body: &RotationBody, genesis: Option<&Genesis>, beacon: &Beacon) -> 
 }
 
 fn leaving(voter: &Voter, beacon: &Beacon) -> anyhow::Result<Option<String>> {
-    let key = keyfile::read(&voter.consensus_key)?.public_key().clone();
+    let mut is_registered = false;
+    for file in &voter.key_files {
+        is_registered |= beacon.with_consensus_key(keyfile::read(file)?.public_key()).is_some();
+    }
     ensure!(
-        beacon.with_consensus_key(&key).is_some(),
+        is_registered,
         "{}: no validator in the register has its consensus key, so there is nothing to leave",
         voter.config_file.display()
     );
