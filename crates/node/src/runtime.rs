@@ -144,10 +144,11 @@ pub enum NodeError {
 pub fn check(genesis: &Genesis, config: &NodeConfig, keys: &NodeKeys) -> Result<(), NodeError> {
     genesis.shard_keys()?;
     founder(genesis, keys)?;
-    check_clients(config, keys.transport.public_key())
+    let mut transport = std::iter::once(&keys.transport).chain(&keys.next_transport);
+    transport.try_for_each(|key| check_clients(config, key.public_key()))
 }
 
-/// Checks that no allowed client has the transport key of the node.
+/// Checks that no allowed client has a transport key of the node.
 ///
 /// # Errors
 /// [`NodeError::OwnKeyAsClient`].
@@ -275,7 +276,9 @@ impl Node {
         meddler: Option<Box<dyn Meddler>>,
     ) -> Result<Self, NodeError> {
         let founder = founder(genesis, &keys)?;
-        check_clients(config, keys.transport.public_key())?;
+        for key in std::iter::once(&keys.transport).chain(&keys.next_transport) {
+            check_clients(config, key.public_key())?;
+        }
         // Before anything is opened, renamed or said to others.
         let folder = DataFolder::take(&config.data, genesis.chain())?;
         let metrics = Metrics::of_node(genesis.shards().len() > 1 || genesis.beacon().is_some());
@@ -287,10 +290,12 @@ impl Node {
             None => Beginning::of_one_epoch(),
         };
         let own = own_number(genesis, config, &keys, founder, plans.as_mut()).await?;
+        let planned = plans.as_ref().map_or(0, |plans| plans.newest().validators.len());
         let api_config = api_config(genesis, config, own, announcements);
         let api = Api::bind(api_config, metrics.clone()).await?;
         let streams = api.client_streams();
-        let transport = transport_config(genesis, config, own, keys.transport, streams);
+        let mut transport = transport_config(genesis, config, own, keys.transport, streams);
+        transport.limits = Limits::for_committee(genesis.validators().len().max(planned));
         let (transport, received) = Transport::start(transport).await?;
 
         let (told, hears) = mpsc::unbounded_channel();

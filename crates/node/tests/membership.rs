@@ -36,6 +36,12 @@ fn a_newcomer_is_admitted_serves_and_leaves() {
     assert_eq!(network.registered(fifth).unwrap()["name"], "newcomer");
     network.until_serves(fifth);
     network.pay(&bob, &alice, 10);
+    network.until("its node shows it by its name and key", |network| {
+        let own = network.registered(fifth).unwrap();
+        let shown = network.ask_any("/v1/validators");
+        let mut shown = shown["validators"].as_array().unwrap().iter();
+        shown.any(|one| one["name"] == "newcomer" && one["transport_key"] == own["transport_key"])
+    });
 
     network.restart();
     network.until_serves(fifth);

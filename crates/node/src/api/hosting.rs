@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::hub::Hub;
 use super::shared::observe;
 use super::{Hosted, ShardFacts};
+use crate::transport::KnownValidator;
 
 /// The network in an epoch: which shards there are, and who serves them.
 #[derive(Clone, Debug)]
@@ -84,6 +85,13 @@ impl Hosting {
     /// opens an epoch in its own time.
     pub fn set_epoch(&self, facts: EpochFacts) {
         self.hub.set_epoch(facts.into());
+    }
+
+    /// Who the validators are from now on; of one that is replacing its transport key the first.
+    pub fn set_validators(&self, validators: &[KnownValidator]) {
+        let known = validators.iter().rev();
+        let known = known.map(|it| (it.index.0, (it.name.clone(), it.key.to_string())));
+        self.hub.set_validators(known.collect());
     }
 
     /// Waits until nobody observes any more.

@@ -3,6 +3,7 @@
 //! Both change while requests are answered. A request takes what is shown when it begins, as one
 //! value that does not change any more, and whoever replaces it waits for no request.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use qcn_types::{Address, BEACON, Epoch, Layout, Resharding, ShardId, ValidatorIndex};
@@ -136,6 +137,8 @@ pub struct Hub {
     /// One permit for each batch of transactions that is read.
     pub batches: Arc<Semaphore>,
     shown: RwLock<Arc<Shown>>,
+    /// Names and transport keys by number, as the register has them.
+    validators: RwLock<BTreeMap<u16, (String, String)>>,
     /// Held by whoever changes what is shown, from reading it to replacing it.
     changing: Mutex<()>,
 }
@@ -157,7 +160,23 @@ impl Hub {
             board,
             closing,
             shown: RwLock::new(Arc::new(shown)),
+            validators: RwLock::default(),
             changing: Mutex::default(),
+        }
+    }
+
+    /// Who the validators are from now on.
+    pub fn set_validators(&self, validators: BTreeMap<u16, (String, String)>) {
+        *self.validators.write().unwrap_or_else(PoisonError::into_inner) = validators;
+    }
+
+    /// The name and the transport key of a validator, as the register has them or, before it was
+    /// looked at, the key of the genesis.
+    pub fn registered(&self, validator: ValidatorIndex) -> (Option<String>, Option<String>) {
+        let validators = self.validators.read().unwrap_or_else(PoisonError::into_inner);
+        match validators.get(&validator.0) {
+            Some((name, key)) => (Some(name.clone()), Some(key.clone())),
+            None => (None, self.config.transport_keys.get(validator.position()).cloned()),
         }
     }
 

@@ -320,13 +320,14 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
         let peer = peers.iter().find(|peer| peer.index == validator.0 && peer.connected);
         let seen = activity.get(index.position()).copied().unwrap_or_default();
         let own = index == view.own();
+        let (name, transport_key) = shared.hub().registered(validator);
         Some(ValidatorBody {
             index: index.0,
-            name: member.name.clone(),
+            name: name.unwrap_or_else(|| member.name.clone()),
             weight: member.weight.0,
             scheme: member.key.scheme().to_string(),
             consensus_key: member.key.to_string(),
-            transport_key: shared.hub().config.transport_keys.get(validator.position()).cloned(),
+            transport_key,
             isolated: isolated.contains(index),
             own,
             connected: own || peer.is_some(),

@@ -318,7 +318,9 @@ impl Epochs {
             return;
         }
         let (own, transport) = (self.parts.own, &self.parts.transport);
-        transport.set_validators(&self.roster.all());
+        let validators = self.roster.all();
+        transport.set_validators(&validators);
+        self.parts.hosting.set_validators(&validators);
         let named = self.roster.get(own).map(|known| &known.key);
         let next = self.parts.next_transport.take_if(|next| named == Some(next.public_key()));
         let Some(next) = next else { return };

@@ -15,7 +15,7 @@ pub(super) fn of_shard(genesis: &Genesis, shard: &GenesisShard) -> ShardFacts {
         prefix: shard.prefix,
         committee: Arc::clone(&shard.committee),
         seats: shard.seats.clone(),
-        addresses: addresses(genesis, &shard.seats),
+        addresses: shard.seats.iter().map(|index| address(genesis, *index)).collect(),
     }
 }
 
@@ -23,12 +23,12 @@ pub(super) fn of_shard(genesis: &Genesis, shard: &GenesisShard) -> ShardFacts {
 pub(super) fn of_epoch(
     plan: &EpochPlan,
     began_unix_ms: u64,
-    genesis: &Genesis,
+    address: impl Fn(ValidatorIndex) -> Option<String>,
     committee: impl Fn(ShardId) -> Option<Arc<Committee>>,
 ) -> EpochFacts {
     let shard = |(prefix, id): &(qcn_types::Prefix, ShardId)| {
         let seats = Seats::planned(plan, *id)?.members().to_vec();
-        let addresses = addresses(genesis, &seats);
+        let addresses = seats.iter().map(|index| address(*index)).collect();
         Some(ShardFacts { id: *id, prefix: *prefix, committee: committee(*id)?, seats, addresses })
     };
     EpochFacts {
@@ -40,8 +40,6 @@ pub(super) fn of_epoch(
     }
 }
 
-fn addresses(genesis: &Genesis, seats: &[ValidatorIndex]) -> Vec<Option<String>> {
-    let validators = genesis.validators();
-    let address = |index: &ValidatorIndex| validators.get(index.position())?.address.clone();
-    seats.iter().map(address).collect()
+fn address(genesis: &Genesis, validator: ValidatorIndex) -> Option<String> {
+    genesis.validators().get(validator.position())?.address.clone()
 }

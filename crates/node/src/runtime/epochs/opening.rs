@@ -428,8 +428,8 @@ impl Epochs {
         if tells && opening.epoch == newest.epoch && self.shown != Some(newest.epoch) {
             self.shown = Some(newest.epoch);
             let began_unix_ms = plans.announced_ms(newest.epoch).unwrap_or(0);
-            let genesis = &self.parts.genesis;
-            let facts = facts::of_epoch(newest, began_unix_ms, genesis, |shard| {
+            let address = |validator| self.roster.get(validator)?.address.clone();
+            let facts = facts::of_epoch(newest, began_unix_ms, address, |shard| {
                 let keys = plans.keys(Station { shard, epoch: newest.epoch })?;
                 Some(Arc::clone(keys.committee()))
             });
