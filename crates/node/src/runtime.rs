@@ -60,9 +60,13 @@ use crate::storage::{BlockLog, StorageError, StoreIdentity};
 use crate::transport::{Class, Limits, TransportConfig};
 use crate::transport::{ClientAccess, ClientKey, ClientStream, KnownValidator, Transport};
 use crate::view::{Notice, PeerBoard, View};
+use crate::votes::{Vote, Votes};
 
 /// How often peers are looked at.
 const PEERS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Where validators may be admitted, links get the memory that so many may have together.
+const ROOM_FOR_VALIDATORS: usize = 32;
 
 /// The secrets of a validator.
 #[derive(Debug)]
@@ -294,8 +298,10 @@ impl Node {
         let api_config = api_config(genesis, config, own, announcements);
         let api = Api::bind(api_config, metrics.clone()).await?;
         let streams = api.client_streams();
+        let own_transport = keys.transport.clone();
         let mut transport = transport_config(genesis, config, own, keys.transport, streams);
-        transport.limits = Limits::for_committee(genesis.validators().len().max(planned));
+        let most = if plans.is_some() { ROOM_FOR_VALIDATORS } else { 0 };
+        transport.limits = Limits::for_committee(genesis.validators().len().max(planned).max(most));
         let (transport, received) = Transport::start(transport).await?;
 
         let (told, hears) = mpsc::unbounded_channel();
@@ -306,7 +312,7 @@ impl Node {
             config: config.clone(),
             own,
             consensus: std::iter::once(keys.consensus).chain(keys.next_consensus).collect(),
-            next_transport: keys.next_transport,
+            spare_transport: keys.next_transport.map(|next| (next, own_transport)),
             transport: transport.clone(),
             stage: stage.clone(),
             answers: Arc::clone(&answers),
@@ -419,18 +425,29 @@ async fn own_number(
     let Some(plans) = plans else {
         return founder.ok_or_else(|| NodeError::NotAValidator(consensus.digest().to_string()));
     };
-    let number = admission::number_of(plans, consensus).or(founder);
-    if let Some(number) = number {
-        // Another key than that of the genesis has to be one that the register has by now.
+    let next = keys.next_consensus.as_ref().map(SigningKey::public_key);
+    let own: Vec<PublicKey> = std::iter::once(consensus).chain(next).cloned().collect();
+    // Whoever has left and comes back has another number, which later plans name.
+    let founder = founder.filter(|_| plans.newest().epoch == Epoch(0));
+    if let Some(number) = admission::number_of(plans, &own).or(founder) {
         let named = genesis.validators().get(number.position());
-        let is_first = plans.newest().epoch == Epoch(0);
         let is_other = |it: &&GenesisValidator| it.transport_key != *keys.transport.public_key();
-        return match named.filter(is_other) {
-            Some(named) if is_first => Err(NodeError::WrongTransportKey(named.name.clone())),
-            _ => Ok(number),
-        };
+        if let Some(named) = named.filter(is_other) {
+            tracing::warn!(
+                "the transport key is not the one that the genesis names for {}: the others take it \
+                 only if it was replaced by a rotation",
+                named.name
+            );
+        }
+        return Ok(number);
     }
-    admission::wait(genesis, config, consensus, &keys.transport, plans).await
+    let number = admission::wait(genesis, config, &own, &keys.transport, plans).await?;
+    // It was about the number that the validator had before.
+    let withdrawn = Votes::read(&config.data).and_then(|mut votes| {
+        if votes.withdraw(&Vote::Leave) { votes.write(&config.data) } else { Ok(()) }
+    });
+    withdrawn.map_err(NodeError::Document)?;
+    Ok(number)
 }
 
 fn transport_config(

@@ -51,7 +51,7 @@ fn a_newcomer_is_admitted_serves_and_leaves() {
     network.until("it is in the register no more", |network| network.registered(fifth).is_none());
     network.until("nobody has a link to it", |network| {
         let peers = network.ask_node(network.node(0), "/v1/peers").1;
-        peers["peers"].as_array().unwrap().len() == 3
+        peers["peers"].as_array().unwrap().len() == 3 && !network.is_linked(fifth)
     });
     network.stop_node(fifth);
     network.until_serves(0);

@@ -11,7 +11,7 @@ use qcn_types::{
 };
 
 use super::layout_change::{LayoutChange, count_epochs};
-use super::register::{MAX_REGISTERED, RegisteredValidator};
+use super::register::{Identity, MAX_NUMBERS, MAX_REGISTERED, RegisteredValidator};
 use super::{Beacon, Progress, Subject};
 
 /// Where no plan could be made it is tried again after so much committed time, in milliseconds:
@@ -234,9 +234,10 @@ impl Draft {
     }
 
     fn admit(&mut self, candidate: &super::Candidate, weight: Weight) {
-        let key = &candidate.identity.consensus;
-        let is_known = self.register.values().any(|other| other.claims(key));
-        let is_full = self.register.len() >= MAX_REGISTERED || self.next_number == u32::MAX;
+        let Identity { consensus, transport, .. } = &candidate.identity;
+        let mut others = self.register.values();
+        let is_known = others.any(|other| other.claims(consensus) || other.links_with(transport));
+        let is_full = self.register.len() >= MAX_REGISTERED || self.next_number >= MAX_NUMBERS;
         if is_known || is_full || !self.has_room(None, weight) {
             return;
         }

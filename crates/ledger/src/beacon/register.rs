@@ -11,6 +11,10 @@ use qcn_types::{
 /// The most entries of the register, isolated validators included.
 pub const MAX_REGISTERED: usize = 1_024;
 
+/// How many numbers there are: nodes name each other by 16 bits, of which they need some values for
+/// those who have no number.
+pub(crate) const MAX_NUMBERS: u32 = 60_000;
+
 /// Who a validator is.
 #[derive(Clone, PartialEq, Eq, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Identity {
@@ -94,6 +98,12 @@ impl RegisteredValidator {
     /// Whether it signs blocks with this key, or will in the next epoch.
     pub(crate) fn claims(&self, key: &PublicKey) -> bool {
         self.identity.consensus == *key || self.next.consensus.as_ref() == Some(key)
+    }
+
+    /// Whether it authenticates links with this key, or will in the next epoch: of two that do,
+    /// nobody could tell which one it is.
+    pub(crate) fn links_with(&self, key: &PublicKey) -> bool {
+        self.identity.transport == *key || self.next.transport.as_ref() == Some(key)
     }
 
     /// Replaces what is to be replaced at the end of an epoch.

@@ -234,7 +234,9 @@ impl Beacon {
                 return Err(Ignored::SchemeNotAllowed(role));
             }
         }
-        if self.register.values().any(|other| other.claims(&registration.consensus.key)) {
+        let (consensus, transport) = (&registration.consensus.key, &registration.transport.key);
+        let mut others = self.register.values();
+        if others.any(|other| other.claims(consensus) || other.links_with(transport)) {
             return Err(Ignored::KeyInUse);
         }
         let digest = registration.digest();
@@ -292,7 +294,11 @@ impl Beacon {
             }
         }
         let others = self.register.values().filter(|other| other.number != number);
-        if body.consensus.iter().any(|key| others.clone().any(|other| other.claims(key))) {
+        let takes = |other: &RegisteredValidator| {
+            body.consensus.as_ref().is_some_and(|key| other.claims(key))
+                || body.transport.as_ref().is_some_and(|key| other.links_with(key))
+        };
+        if others.clone().any(takes) {
             return Err(Ignored::KeyInUse);
         }
         if let Some(validator) = self.register.get_mut(&number) {

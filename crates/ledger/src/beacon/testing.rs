@@ -28,11 +28,11 @@ pub(super) fn consensus_key(number: u32) -> PublicKey {
     SIGNERS[number as usize].public_key().clone()
 }
 
-/// Links need no key of their own here.
-fn transport_key() -> PublicKey {
-    static KEY: LazyLock<PublicKey> =
-        LazyLock::new(|| signing_key(Scheme::MlDsa65, 77).public_key().clone());
-    KEY.clone()
+/// A transport key that nobody holds.
+pub(super) fn transport_key(number: u32) -> PublicKey {
+    let mut bytes = vec![0; Scheme::MlDsa65.public_key_bytes()];
+    SeededRandomness::from_seed(&[number as u8; 32]).fill(&mut bytes);
+    PublicKey::new(Scheme::MlDsa65, &bytes).unwrap()
 }
 
 /// A recovery key that nobody holds.
@@ -49,7 +49,7 @@ pub(super) fn identity(number: u32) -> Identity {
     Identity {
         name: Bounded::truncated(format!("validator {number}").into_bytes()),
         consensus: consensus_key(number),
-        transport: transport_key(),
+        transport: transport_key(number),
         recovery: Some(recovery_key(number)),
         anchor: chain(number).anchor(),
         address: Some(Bounded::truncated(b"example.org:4000".to_vec())),

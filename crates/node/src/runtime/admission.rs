@@ -4,6 +4,7 @@
 //! again, and asks whoever takes it for the announcements; each is certified by the committee
 //! before, from the genesis on. The plan that names its key says which number it has.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ use super::{NodeError, known_validators};
 use crate::config::NodeConfig;
 use crate::genesis::Genesis;
 use crate::transport::{
-    Class, KnownValidator, Limits, Received, Transport, TransportConfig, TransportError,
+    Class, KnownValidator, Limits, MAX_VALIDATORS, Received, Transport, TransportConfig,
+    TransportError,
 };
 
 /// The number of a validator that has none yet; the register gives the lowest free ones.
@@ -34,11 +36,11 @@ const FREE_WITHIN: Duration = Duration::from_secs(10);
 /// How often the operator is told that the node still waits.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(600);
 
-/// The number under which the newest plan knows a consensus key.
-pub(super) fn number_of(plans: &Plans, key: &PublicKey) -> Option<ValidatorIndex> {
+/// The number under which the newest plan that names one of some consensus keys knows it.
+pub(super) fn number_of(plans: &Plans, keys: &[PublicKey]) -> Option<ValidatorIndex> {
     let kept: Vec<_> = plans.kept().collect();
     let validators = kept.iter().rev().flat_map(|plan| plan.validators.iter());
-    let planned = validators.into_iter().find(|planned| planned.key == *key)?;
+    let planned = validators.into_iter().find(|planned| keys.contains(&planned.key))?;
     u16::try_from(planned.number).ok().map(ValidatorIndex)
 }
 
@@ -49,11 +51,12 @@ pub(super) fn number_of(plans: &Plans, key: &PublicKey) -> Option<ValidatorIndex
 pub(super) async fn wait(
     genesis: &Genesis,
     config: &NodeConfig,
-    consensus: &PublicKey,
+    consensus: &[PublicKey],
     transport: &SigningKey,
     plans: &mut Plans,
 ) -> Result<ValidatorIndex, NodeError> {
     let (transport, mut received) = outside(genesis, config, transport).await?;
+    let mut asked = BTreeSet::new();
     let mut asks = interval(ASK_INTERVAL);
     let mut reminders = interval(REMINDER_INTERVAL);
     let number = loop {
@@ -65,9 +68,9 @@ pub(super) async fn wait(
                 "this validator is not in the genesis: the node waits until the others have \
                  admitted it; let them run `qcn vote admit` with its registration"
             ),
-            _ = asks.tick() => ask(&transport, plans),
+            _ = asks.tick() => ask(&transport, plans, &mut asked),
             received = received.recv() => match received {
-                Some(received) => hear(&transport, &received, plans),
+                Some(received) => hear(&transport, &received, plans, &mut asked),
                 None => return Err(NodeError::System(std::io::Error::other("the socket is gone"))),
             },
         }
@@ -100,7 +103,9 @@ async fn outside(
         key: key.public_key().clone(),
         address: None,
     };
-    let validators = known_validators(genesis).into_iter().chain([own]).collect();
+    // A founder that has lost its disk after a rotation may have the transport key of the genesis.
+    let others = known_validators(genesis).into_iter().filter(|known| known.key != own.key);
+    let validators = others.take(MAX_VALIDATORS - 1).chain([own.clone()]).collect();
     Transport::start(TransportConfig {
         chain: genesis.chain(),
         own: NO_NUMBER,
@@ -115,18 +120,27 @@ async fn outside(
     .await
 }
 
-fn ask(transport: &Transport, plans: &Plans) {
+fn ask(transport: &Transport, plans: &Plans, asked: &mut BTreeSet<ValidatorIndex>) {
     let frame = Bytes::from(encode(&Envelope::AskEpochs(plans.newest().epoch)));
     for peer in transport.peers().iter().filter(|peer| peer.connected) {
+        asked.insert(ValidatorIndex(peer.index));
         transport.send(ValidatorIndex(peer.index), Class::Sync, frame.clone());
     }
 }
 
 /// Takes in announcements. Whatever else is said to it is said too early.
-fn hear(transport: &Transport, received: &Received, plans: &mut Plans) {
+fn hear(
+    transport: &Transport,
+    received: &Received,
+    plans: &mut Plans,
+    asked: &mut BTreeSet<ValidatorIndex>,
+) {
     let Ok(Envelope::Epochs(announcements)) = decode::<Envelope>(&received.frame) else { return };
+    if !asked.remove(&received.from) {
+        return transport.note_refused(received.from);
+    }
     let before = plans.newest().epoch;
-    for announcement in announcements.to_vec() {
+    for announcement in announcements.into_inner() {
         if let Err(error) = plans.take(announcement) {
             tracing::warn!(%error, from = %received.from, "an announcement was refused");
             return transport.note_refused(received.from);
@@ -134,6 +148,6 @@ fn hear(transport: &Transport, received: &Received, plans: &mut Plans) {
     }
     if plans.newest().epoch > before {
         // There may be more than one answer holds.
-        ask(transport, plans);
+        ask(transport, plans, asked);
     }
 }

@@ -38,8 +38,10 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) use self::beginning::Beginning;
 use self::duties::{Duties, Known};
 pub(super) use self::plans::Plans;
+use super::admission::number_of;
 use super::core;
 use super::envelope::{Envelope, Station};
+use super::folders::epochs_folder;
 use super::inbox::{Happening, Post};
 use super::instance::{Instance, Keeping};
 use super::machine::Meddler;
@@ -56,6 +58,10 @@ const DUTY_INTERVAL: Duration = Duration::from_millis(300);
 
 /// After so many looks another validator is asked whether there is a newer epoch.
 const ASKS_EVERY: u64 = 16;
+
+/// After so many looks without a link the other transport key is tried, if there are two: peers dial
+/// again every three seconds.
+const UNLINKED_TICKS: u32 = 32;
 
 /// How long a closed shard goes on with rounds for those who are not there yet.
 const LINGERS: Duration = Duration::from_secs(3);
@@ -89,8 +95,9 @@ pub(super) struct Parts {
     pub(super) own: ValidatorIndex,
     /// Of these an epoch's plan names the one that signs in it.
     pub(super) consensus: Vec<SigningKey>,
-    /// The next one is shown to others once the register names it.
-    pub(super) next_transport: Option<SigningKey>,
+    /// The next transport key, which is shown to others once the register names it, and the one that
+    /// is shown; the other way round once it is.
+    pub(super) spare_transport: Option<(SigningKey, SigningKey)>,
     pub(super) transport: Transport,
     pub(super) stage: Stage,
     pub(super) answers: Arc<Answers>,
@@ -115,6 +122,8 @@ pub(super) struct Epochs {
     /// The epoch that clients are told of.
     shown: Option<Epoch>,
     roster: Roster,
+    /// For how many looks there was no link.
+    unlinked: u32,
     /// The epochs for which there is no key, which was said.
     keyless: BTreeSet<Epoch>,
     duties: Duties,
@@ -131,7 +140,7 @@ impl Epochs {
         meddler: Option<Box<dyn Meddler>>,
     ) -> Self {
         let duties = Duties::new(parts.consensus.clone(), parts.config.data.clone());
-        let roster = Roster::new(&parts.genesis);
+        let roster = Roster::open(&parts.genesis, &epochs_folder(&parts.config.data));
         Self {
             parts,
             plans,
@@ -143,6 +152,7 @@ impl Epochs {
             told: None,
             shown: None,
             roster,
+            unlinked: 0,
             keyless: BTreeSet::new(),
             duties,
             ticks: 0,
@@ -230,6 +240,11 @@ impl Epochs {
             Err(error) => return tracing::warn!(%error, "an announcement was refused"),
         }
         tracing::info!(epoch = epoch.0, "the beacon has announced the next epoch");
+        let keys = self.parts.consensus.iter().map(|key| key.public_key().clone());
+        let number = number_of(plans, &keys.collect::<Vec<_>>());
+        if number.is_some_and(|number| number != self.parts.own) {
+            tracing::error!("this validator has another number now: start the node again");
+        }
         self.duties.planned(plans.newest());
         self.parts.stage.plan(plans.newest());
     }
@@ -317,16 +332,43 @@ impl Epochs {
         if !registered.is_some_and(|registered| self.roster.update(registered)) {
             return;
         }
-        let (own, transport) = (self.parts.own, &self.parts.transport);
+        self.roster.keep();
+        self.link();
+    }
+
+    /// Links to all that the roster has.
+    pub(super) fn link(&mut self) {
         let validators = self.roster.all();
-        transport.set_validators(&validators);
+        self.parts.transport.set_validators(&validators);
         self.parts.hosting.set_validators(&validators);
-        let named = self.roster.get(own).map(|known| &known.key);
-        let next = self.parts.next_transport.take_if(|next| named == Some(next.public_key()));
-        let Some(next) = next else { return };
-        match transport.set_key(next) {
-            Ok(()) => tracing::info!("the next transport key is shown from now on"),
+        let named = self.roster.get(self.parts.own).map(|known| known.key.clone());
+        let spare = self.parts.spare_transport.as_ref();
+        if spare.is_some_and(|(spare, _)| named.as_ref() == Some(spare.public_key())) {
+            self.show_other_key();
+        }
+    }
+
+    /// Shows the other one of two transport keys.
+    fn show_other_key(&mut self) {
+        let Some((spare, shown)) = self.parts.spare_transport.take() else { return };
+        match self.parts.transport.set_key(spare.clone()) {
+            Ok(()) => {
+                let key = spare.public_key().digest();
+                tracing::info!(%key, "another transport key is shown from now on");
+                self.parts.spare_transport = Some((shown, spare));
+            }
             Err(error) => tracing::error!(%error, "the next transport key cannot be used"),
+        }
+    }
+
+    /// Without any link for long, the others may have forgotten the key that is shown: the rotation
+    /// may have taken effect while this node was down.
+    fn look_for_links(&mut self) {
+        let is_linked = self.parts.transport.peers().iter().any(|peer| peer.connected);
+        self.unlinked = if is_linked { 0 } else { self.unlinked + 1 };
+        if self.unlinked >= UNLINKED_TICKS {
+            self.unlinked = 0;
+            self.show_other_key();
         }
     }
 
@@ -347,6 +389,7 @@ impl Epochs {
         if self.ticks.is_multiple_of(ASKS_EVERY) {
             self.ask_somebody();
         }
+        self.look_for_links();
         if self.ticks % ASKS_EVERY == 1 {
             self.look_at_register().await;
         }

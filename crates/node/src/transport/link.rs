@@ -119,12 +119,19 @@ async fn confirm_in_time(
     if kind != StreamKind::Control {
         return Err(Fault::Violation("another stream before control").into());
     }
-    let (standing, record) = match (follows, control_in.control().await?) {
+    let mut said = control_in.control().await?;
+    // Who has not been told its number follows everybody, and others may take it for a higher one.
+    // Where both have said hello, the one with the higher incarnation follows.
+    let other_decides = |said: &Control| matches!(said, Control::Hello { incarnation, .. } if shared.incarnation > *incarnation);
+    if follows && other_decides(&said) {
+        said = control_in.control().await?;
+    }
+    let (standing, record) = match (follows, said) {
         (true, Control::Welcome { connection: id, record }) => {
             peer.follow(id, connection);
             (Standing::new(shared, peer, connection, id), record)
         }
-        (false, Control::Hello { incarnation, lost, record }) => {
+        (_, Control::Hello { incarnation, lost, record }) => {
             let id = shared.random_name();
             match peer.decide(id, incarnation, lost, connection) {
                 Decision::Use => {}
@@ -138,7 +145,7 @@ async fn confirm_in_time(
         _ => return Err(Fault::Violation("not the message that confirms").into()),
     };
     if let Some(record) = record {
-        shared.learn(record)?;
+        shared.learn(record);
     }
     Ok(Link { standing, control_out, control_in })
 }
@@ -156,6 +163,10 @@ impl Link {
         *lock(&peer.seen_at) = Some(connection.remote_address().to_string());
         if !peer.came_up(standing.id, |up| shared.announce(peer, up)) {
             return;
+        }
+        // It may have been let in under a name or a key that counts no more by now.
+        if !shared.is_current(peer, connection) {
+            return CloseCode::NotAValidator.close(connection);
         }
         info!(peer = %peer.index, address = %connection.remote_address(), "connected");
 
@@ -415,9 +426,7 @@ async fn hear_records(
             Ok(Control::Records(records)) => {
                 for record in records.into_inner() {
                     let known = (record.validator, record.sequence);
-                    if let Err(fault) = shared.learn(record) {
-                        return fault;
-                    }
+                    shared.learn(record);
                     lock(&compared.theirs).insert(known.0, known.1);
                 }
             }

@@ -19,7 +19,7 @@ use super::peer::Peer;
 use super::records::RecordKeys;
 use super::shared::{Peers, lock};
 use super::wire::CloseCode;
-use super::{KnownValidator, MAX_VALIDATORS, Transport, TransportError};
+use super::{KnownValidator, Transport, TransportError};
 
 impl Transport {
     /// From now on these are the validators, and nobody else. One that is named several times may
@@ -32,7 +32,7 @@ impl Transport {
         let mut record_keys = RecordKeys::new();
         let mut peers = Peers::new();
         let before = shared.peers();
-        for known in validators.iter().take(MAX_VALIDATORS) {
+        for known in validators {
             let Some(verifying) = usable(known) else { continue };
             let digest = known.key.digest();
             let (owner, _) = owners.entry(digest).or_insert((known.index, known.key.clone()));

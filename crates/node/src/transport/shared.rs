@@ -17,9 +17,6 @@ use super::limits::Limits;
 use super::peer::Peer;
 use super::records::{Offered, PeerRecord, RecordStore};
 use super::tls::{Handshakes, KeySet};
-use super::wire::Fault;
-
-const FORGED: Result<(), Fault> = Err(Fault::Violation("a record that is not genuine"));
 
 /// The other validators.
 pub(super) type Peers = BTreeMap<ValidatorIndex, Arc<Peer>>;
@@ -63,6 +60,12 @@ impl Shared {
         lock(&self.peers).get(&index).cloned()
     }
 
+    /// Whether a connection is one of a validator that is known, with a key that is.
+    pub(super) fn is_current(&self, peer: &Arc<Peer>, connection: &quinn::Connection) -> bool {
+        let same = self.peer(peer.index).is_some_and(|now| Arc::ptr_eq(&now, peer));
+        same && self.keys.peer_of(connection) == Some(peer.index)
+    }
+
     /// A number that nobody can guess, and never 0.
     pub(super) fn random_name(&self) -> u64 {
         lock(&self.randomness).next_u64().max(1)
@@ -95,33 +98,31 @@ impl Shared {
         }
     }
 
-    /// Takes in a record that a peer handed on, or finds the peer at fault: nobody honest hands on
-    /// what is not genuine.
-    pub(super) fn learn(&self, record: PeerRecord) -> Result<(), Fault> {
+    /// Takes in a record that a peer handed on. One that no known key has signed need not be the
+    /// peer's fault: its validator may have another key by now, or this one has.
+    pub(super) fn learn(&self, record: PeerRecord) {
         if record.validator == self.own {
-            return self.outdo(&record);
-        }
-        match self.keep(record) {
-            Offered::Forged => FORGED,
-            Offered::Kept | Offered::Old | Offered::TooSoon | Offered::Unknown => Ok(()),
+            self.outdo(&record);
+        } else {
+            self.keep(record);
         }
     }
 
     /// Replaces an own record that an earlier run left behind: with another address, by a clock
     /// that was ahead.
-    fn outdo(&self, record: &PeerRecord) -> Result<(), Fault> {
+    fn outdo(&self, record: &PeerRecord) {
         let known = self.own_record().map(|known| known.sequence);
         if known.is_some_and(|known| record.sequence > known) {
             let genuine = lock(&self.records).is_genuine(record);
-            if !genuine {
-                return FORGED;
+            if genuine {
+                self.renew_own_record(record.sequence);
+            } else {
+                self.counting.one(Count::RecordRefused);
             }
-            self.renew_own_record(record.sequence);
         }
-        Ok(())
     }
 
-    fn keep(&self, record: PeerRecord) -> Offered {
+    fn keep(&self, record: PeerRecord) {
         let validator = record.validator;
         let offered = lock(&self.records).offer(Instant::now(), record);
         match offered {
@@ -137,7 +138,6 @@ impl Shared {
                 self.counting.one(Count::RecordRefused);
             }
         }
-        offered
     }
 
     /// Where a peer may be reached, the likeliest first.

@@ -93,15 +93,37 @@ impl Network {
         register.iter().find(|one| one["number"] == number).cloned()
     }
 
-    /// Waits until a validator serves a shard in an epoch after the present one.
+    /// Waits until a validator serves a shard in an epoch after the present one: it has a certified
+    /// state, and another node has blocks that it signed with the key of the register.
     pub fn until_serves(&self, at: usize) {
         let after = self.epoch();
         self.until("it serves in a later epoch", |network| {
-            network.node(at).views().iter().any(|view| {
+            let has_state = network.node(at).views().iter().any(|view| {
                 let is_shard = view.shard() != qcn_types::BEACON;
                 is_shard && view.keys().committee().epoch() > after && view.certified().is_some()
-            })
+            });
+            has_state && network.are_blocks_seen(at)
         });
+    }
+
+    /// Whether another node has seen blocks of a validator in its shard's present epoch.
+    fn are_blocks_seen(&self, at: usize) -> bool {
+        let Some(registered) = self.registered(at) else { return false };
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != at);
+        others.filter_map(|(_, node)| node.as_ref()).any(|node| {
+            let (status, shown) = self.ask_node(node, "/v1/validators");
+            let shown = shown["validators"].as_array().filter(|_| status == 200);
+            shown.into_iter().flatten().any(|one| {
+                one["consensus_key"] == registered["consensus_key"]
+                    && one["blocks"].as_u64() >= Some(3)
+            })
+        })
+    }
+
+    /// Whether the node of a validator has a link to any other.
+    pub fn is_linked(&self, at: usize) -> bool {
+        let peers = self.ask_node(self.node(at), "/v1/peers").1;
+        peers["peers"].as_array().unwrap().iter().any(|peer| peer["connected"] == true)
     }
 }
 

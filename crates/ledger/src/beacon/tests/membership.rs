@@ -106,6 +106,13 @@ fn registrations_that_do_not_fit_change_nothing() {
     let mut world = World::of(&genesis);
     assert_eq!(world.report(0, register(3)), Err(Ignored::KeyInUse));
     let mut other = registration(9);
+    other.transport.key = registration(3).transport.key;
+    let other = Report::Registration(Box::new(other));
+    assert_eq!(world.report(0, other), Err(Ignored::KeyInUse), "nobody could tell them apart");
+    let mut other = rotation(2, 1, 9);
+    other.body.transport = Some(registration(3).transport.key);
+    assert_eq!(world.report(0, Report::Rotation(Box::new(other))), Err(Ignored::KeyInUse));
+    let mut other = registration(9);
     other.consensus.key = other.transport.key.clone();
     let other = Report::Registration(Box::new(other));
     assert_eq!(world.report(0, other), Err(Ignored::SchemeNotAllowed(Role::Consensus)));

@@ -34,6 +34,9 @@ impl Epochs {
     /// # Errors
     /// [`NodeError`], if something that is there cannot be used.
     pub(in super::super) async fn start(&mut self) -> Result<(), NodeError> {
+        if self.plans.is_some() {
+            self.link();
+        }
         let Some(plans) = &self.plans else {
             return self.start_only_epoch();
         };
@@ -135,6 +138,9 @@ impl Epochs {
                 if is_over || self.running.contains_key(&station) {
                     continue;
                 }
+                if self.signing_key(plan).is_none() {
+                    continue;
+                }
                 let opening = self.opening(plan, shard).await;
                 if opening.is_none() && plan.epoch > Epoch(0) {
                     // That of the epoch before may be over: then nobody answers, and nothing waits
@@ -228,7 +234,7 @@ impl Epochs {
         opening: Option<Opening>,
     ) -> Result<(), NodeError> {
         let Some(place) = self.place(plan, station, opening) else { return Ok(()) };
-        let Some(signing) = self.signing_key(&place) else { return Ok(()) };
+        let Some(signing) = self.signing_key(plan) else { return Ok(()) };
         self.begin_log(&place, plan)?;
         let keeping = self.keeping(station.shard)?;
         let (genesis, told) = (self.parts.genesis.clone(), self.parts.told.clone());
@@ -273,11 +279,12 @@ impl Epochs {
         })
     }
 
-    /// The key with which the own seat signs. Nothing if it is not at hand, which is said once.
-    fn signing_key(&mut self, place: &Place) -> Option<SigningKey> {
-        let key = place.keys.committee().member(place.own).map(|member| &member.key)?;
+    /// The key with which this validator signs. Nothing if it is not at hand, which is said once.
+    fn signing_key(&mut self, plan: &EpochPlan) -> Option<SigningKey> {
+        let own = u32::from(self.parts.own.0);
+        let key = &plan.validators.iter().find(|planned| planned.number == own)?.key;
         let found = self.parts.consensus.iter().find(|own| own.public_key() == key).cloned();
-        let epoch = place.seats.station().epoch;
+        let epoch = plan.epoch;
         if found.is_none() && self.keyless.insert(epoch) {
             tracing::error!(
                 epoch = epoch.0,

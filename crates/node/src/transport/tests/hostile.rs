@@ -87,7 +87,8 @@ async fn control_messages_that_nobody_writes_cost_the_connection() {
     }
 }
 
-/// A record that its validator did not sign costs whoever hands it on the connection.
+/// A record that its validator did not sign is not used. Whoever hands it on keeps its connection: the
+/// validator may have another key by now.
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_records_are_refused() {
     let forged = [
@@ -98,12 +99,12 @@ async fn forged_records_are_refused() {
     ];
     for forged in forged {
         let (victim, mut rogue) = victim(|_| {}).await;
-        tell(&mut rogue, forged).await;
         let known = victim.transport.shared.own_record();
-        rogue.connection.closed().await;
+        tell(&mut rogue, forged).await;
+        victim.reaches(Count::RecordRefused, 1).await;
         assert_eq!(victim.transport.peers()[1].address, None);
         assert_eq!(victim.transport.shared.own_record(), known);
-        is_cut_off(victim, &rogue, Count::Violation, CloseCode::Violation).await;
+        assert_eq!(victim.connected(), 1, "it may be the record of a key that is not known here");
     }
 }
 
