@@ -102,3 +102,41 @@ async fn unusable_and_shared_keys_are_left_out() {
     assert_eq!(nodes[0].transport.peers().len(), 1);
     assert!(nodes[0].transport.set_key(falcon).is_err());
 }
+
+/// Somebody without a number follows everybody, and is taken for a lower number by some: both say
+/// hello, and the connection comes up all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_both_follow_find_out_who_decides() {
+    const NO_NUMBER: u16 = 1_000;
+    for _ in 0..8 {
+        let mut waiting = config(NO_NUMBER, 0, &[]);
+        waiting.validators = vec![named(5, 5), named(NO_NUMBER, NO_NUMBER)];
+        let waiting = Node::start(waiting).await;
+        let mut knows = config(5, 0, &[waiting.address()]);
+        knows.validators = vec![named(1, NO_NUMBER), named(5, 5)];
+        let nodes = [waiting, Node::start(knows).await];
+        fully_connected(&nodes).await;
+    }
+}
+
+/// Given a validator that knows an old key of another one,
+/// when a third hands on the other's record with the new key,
+/// then the record is not used, and the link to the third stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_an_unknown_key_ends_no_link() {
+    let mut nodes = network(2).await;
+    let third = Node::start(config(2, 3, &[nodes[0].address()])).await;
+    nodes.push(third);
+    let late: Vec<_> = validators(3);
+    let told: Vec<_> = validators(3).into_iter().chain([named(2, 100)]).collect();
+    nodes[1].transport.set_validators(&late);
+    nodes[0].transport.set_validators(&told);
+    nodes[2].transport.set_validators(&told);
+    fully_connected(&nodes).await;
+    let mut ups_and_downs = nodes[1].transport.connections();
+    nodes[2].transport.set_key(key(100)).unwrap();
+    nodes[1].reaches(Count::RecordRefused, 1).await;
+    nodes[0].transport.send(ValidatorIndex(1), Class::Sync, frame("still here"));
+    assert_eq!(nodes[1].next().await.frame, frame("still here"));
+    assert!(ups_and_downs.try_recv().is_err(), "no connection came up or went down");
+}
