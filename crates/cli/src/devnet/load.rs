@@ -21,6 +21,9 @@ use crate::client::Client;
 /// How long the loop rests between two looks at the clock.
 const TICK: Duration = Duration::from_millis(10);
 
+/// For how long a transfer that no node takes is tried again: about as long as an epoch changes.
+const TRIED_AGAIN_FOR: Duration = Duration::from_secs(3);
+
 /// What the load has done so far.
 #[derive(Debug, Default)]
 pub(super) struct LoadFigures {
@@ -99,6 +102,7 @@ impl BackgroundLoad {
             hosts: hosts(devnet),
             senders,
             turn: 0,
+            refused_since: None,
             sample: None,
             figures: Arc::clone(&figures),
         };
@@ -123,6 +127,9 @@ struct Sender {
     address: Address,
     /// Unknown until the node was asked.
     next_nonce: Option<u64>,
+    /// The node that took its last transfer, so that they arrive in order; another one once that
+    /// has no seat in its shard any more.
+    node: Option<usize>,
 }
 
 struct Source {
@@ -133,6 +140,8 @@ struct Source {
     hosts: BTreeMap<ShardId, Vec<usize>>,
     senders: Vec<Sender>,
     turn: usize,
+    /// Since when no node takes the transfer whose turn it is.
+    refused_since: Option<Instant>,
     /// A transfer whose way to its certificate is watched: where, which, since when.
     sample: Option<(usize, String, Instant)>,
     figures: Arc<LoadFigures>,
@@ -149,8 +158,7 @@ impl Source {
             let due = (start.elapsed().as_secs_f64() * rate) as u64;
             // After a pause of the machine it does not catch up with all at once.
             sent = sent.max(due.saturating_sub(1_000));
-            while sent < due && !stop.load(Ordering::Relaxed) {
-                self.send_one();
+            while sent < due && !stop.load(Ordering::Relaxed) && self.send_one() {
                 sent += 1;
             }
             self.watch_sample();
@@ -166,38 +174,52 @@ impl Source {
         })
     }
 
-    fn send_one(&mut self) {
-        self.turn += 1;
-        let at = self.turn % self.senders.len();
-        // An account always uses the same node, so that its transactions arrive in order.
+    /// Sends the next transfer. Says whether it is done with it: while an epoch changes no node may
+    /// take it, and it is tried again.
+    fn send_one(&mut self) -> bool {
+        let at = (self.turn + 1) % self.senders.len();
         let shard = self.layout.shard_of(&self.senders[at].address);
-        let Some(hosts) = self.hosts.get(&shard).filter(|hosts| !hosts.is_empty()) else { return };
-        let node = hosts[at % hosts.len()];
         let to = self.senders[(at + 1) % self.senders.len()].address;
         let is_across = self.layout.shard_of(&to) != shard;
-        let chain = self.chain;
-        let (sender, client) = (&mut self.senders[at], &self.clients[node]);
-        let nonce = match sender.next_nonce.map_or_else(|| ask_nonce(client, sender.address), Ok) {
-            Ok(nonce) => nonce,
-            Err(error) => return self.figures.failed(error),
-        };
-        let submitted = transfer(chain, sender, nonce, to).and_then(|transaction| {
-            let id = transaction.body.id().to_string();
-            client.submit(&encode(&transaction))?;
-            Ok(id)
-        });
-        match submitted {
-            Ok(id) => {
-                sender.next_nonce = Some(nonce + 1);
-                self.figures.submitted.fetch_add(1, Ordering::Relaxed);
-                self.figures.across.fetch_add(is_across.into(), Ordering::Relaxed);
-                self.sample.get_or_insert((node, id, Instant::now()));
-            }
-            Err(error) => {
-                sender.next_nonce = None;
-                self.figures.failed(error);
+        let founder = self.hosts.get(&shard).filter(|hosts| !hosts.is_empty());
+        let founder = founder.map_or(0, |hosts| hosts[at % hosts.len()]);
+        let first = self.senders[at].node.unwrap_or(founder);
+        let nodes = self.clients.len();
+        let mut refusal = None;
+        for node in (0..nodes).map(|step| (first + step) % nodes) {
+            match self.hand_in(at, node, to) {
+                Ok(id) => {
+                    self.figures.submitted.fetch_add(1, Ordering::Relaxed);
+                    self.figures.across.fetch_add(is_across.into(), Ordering::Relaxed);
+                    self.sample.get_or_insert((node, id, Instant::now()));
+                    self.refused_since = None;
+                    self.turn += 1;
+                    return true;
+                }
+                Err(error) => refusal = Some(error),
             }
         }
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        let is_given_up = since.elapsed() >= TRIED_AGAIN_FOR;
+        if let Some(error) = refusal.filter(|_| is_given_up) {
+            self.figures.failed(error);
+            self.refused_since = None;
+            self.turn += 1;
+        }
+        is_given_up
+    }
+
+    /// Hands in a transfer of one account at one node.
+    fn hand_in(&mut self, at: usize, node: usize, to: Address) -> anyhow::Result<String> {
+        let (chain, client) = (self.chain, &self.clients[node]);
+        let sender = &mut self.senders[at];
+        // Another node may not know what the one before had taken in.
+        let known = sender.next_nonce.take().filter(|_| sender.node == Some(node));
+        let nonce = known.map_or_else(|| ask_nonce(client, sender.address), Ok)?;
+        let transaction = transfer(chain, sender, nonce, to)?;
+        client.submit(&encode(&transaction))?;
+        (sender.next_nonce, sender.node) = (Some(nonce + 1), Some(node));
+        Ok(transaction.body.id().to_string())
     }
 
     fn watch_sample(&mut self) {
@@ -254,7 +276,7 @@ fn senders(folder: &Path) -> anyhow::Result<Vec<Sender>> {
         }
         let key = keyfile::load(&path, Role::Account, &source)?;
         let address = Address::of(key.public_key());
-        senders.push(Sender { key, address, next_nonce: None });
+        senders.push(Sender { key, address, next_nonce: None, node: None });
     }
     Ok(senders)
 }

@@ -13,6 +13,7 @@ export class DagModel {
     this.rounds = new Map(); // round -> Map(author -> slot)
     this.byDigest = new Map();
     this.head = 0;
+    this.whole = 0; // the newest round up to which parents were fetched
     this.version = 0;
     this.blocks = 0;
   }

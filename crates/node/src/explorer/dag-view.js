@@ -132,7 +132,9 @@ export class DagView {
 
   target() {
     if (this.fixed) return this.fixed.from - 0.7;
-    return Math.max(0, this.model.head - this.visible() + 1.2);
+    // Where rounds are faster than the fetches that bring parents, the newest ones have no lines yet.
+    const newest = this.fast && this.model.whole ? this.model.whole : this.model.head;
+    return Math.max(0, newest - this.visible() + 1.2);
   }
 
   frame(now) {

@@ -9,6 +9,7 @@ import { heading, legend, shardName, suffix, validatorName } from "./parts.js";
 
 const FETCH_EVERY_MS = 350;
 const FETCH_AT_LEAST_MS = 1000; // and otherwise it rests as long as the last fetch took
+const FAST_ROUNDS = 8; // between two fetches: more, and the view follows what was fetched
 const TABLE_ROUNDS = 24;
 const TABLE_EVERY_MS = 1000;
 
@@ -71,16 +72,23 @@ export class DagFeed {
     const view = [...this.users][0];
     const newest = Math.max(this.model.head, this.live.status?.round ?? 0);
     if (!newest || this.live.unreachable) return;
+    const passed = newest - (this.lastNewest ?? newest);
+    this.lastNewest = newest;
+    for (const one of this.users) one.fast = passed > (one.fast ? FAST_ROUNDS / 2 : FAST_ROUNDS);
     const [from, to] = view.following || !view.window ? [newest - Math.ceil(view.visible() || TABLE_ROUNDS) - 1, newest] : view.window;
     this.model.trim(from, to);
     // Without the stream nothing tells what was decided, so all of the window is asked for anew.
     const stale = this.stale || this.live.stream !== "open";
     this.stale = false;
     const want = stale ? { from: Math.max(1, from, to - 63), to } : this.model.gaps(from, to);
-    if (!want) return;
+    if (!want) {
+      this.model.whole = Math.max(this.model.whole, to);
+      return;
+    }
     const answer = await get(`/v1/blocks?from_round=${want.from}&to_round=${want.to}`, { exact: false });
     this.change(() => {
       this.model.merge(answer);
+      this.model.whole = Math.max(this.model.whole, want.to);
       // What the node does not have any more is not asked for again.
       for (let round = want.from; round <= Math.min(want.to, newest - 4); round += 1) {
         if (!this.model.rounds.has(round)) this.model.rounds.set(round, new Map());
