@@ -71,7 +71,7 @@ fn assert_is_isolated(adversary: &'static str, offence: &str) {
         println!("node {at} isolates it after {:?}", begun.elapsed());
         assert_eq!(verdict(&network, &proof), Some(0), "node {at}: {proof}");
     }
-    audit_beside(&mut network, witness, traffic, &HONEST);
+    audit_beside(&mut network, witness, traffic);
 }
 
 /// A node's proof of the offence, once it has isolated the offender.
@@ -119,7 +119,7 @@ fn a_flooder_is_counted_and_harms_nobody() {
         assert!(others * 10 <= of(BYZANTINE), "node {at} blames others: {peers:?}");
     }
     assert_nobody_is_accused(&network);
-    audit_beside(&mut network, witness, traffic, &HONEST);
+    audit_beside(&mut network, witness, traffic);
 }
 
 fn count(samples: &[(String, u64)], label: &str, value: &str) -> u64 {
@@ -149,7 +149,7 @@ fn a_silent_leader_loses_its_own_slots() {
             (validators["validators"][BYZANTINE]["skipped"].as_u64()? > 0).then_some(())
         });
     }
-    audit_beside(&mut network, witness, traffic, &HONEST);
+    audit_beside(&mut network, witness, traffic);
 }
 
 /// Who keeps back, or dates wrongly, stops nobody, and is accused of nothing that is not proven.
@@ -172,7 +172,7 @@ fn who_leaves_no_proof_stops_nobody() {
         wait_beside(&mut network, &mut witness, adversary);
     }
     assert_nobody_is_accused(&network);
-    audit_beside(&mut network, witness, traffic, &HONEST);
+    audit_beside(&mut network, witness, traffic);
 }
 
 /// The network goes on for a while beside a node that misbehaves.
@@ -214,8 +214,7 @@ fn a_lying_syncer_keeps_nobody_behind() {
     wait_until_it_departs(&network, &mut witness, ADVERSARY);
     assert_nobody_is_accused(&network);
     witness.start_measuring();
-    // Who was away may have synchronised the state, without the heights in between.
-    audit_beside(&mut network, witness, traffic, &[2]);
+    audit_beside(&mut network, witness, traffic);
 }
 
 /// Two copies of a validator, started by mistake, harm nobody else.
@@ -243,7 +242,7 @@ fn two_copies_of_a_validator_harm_nobody_else() {
     }
     let validators = network.api(0).must_get("/v1/validators");
     println!("isolated: {}", validators["validators"][BYZANTINE]["isolated"]);
-    audit_beside(&mut network, witness, traffic, &HONEST);
+    audit_beside(&mut network, witness, traffic);
 }
 
 /// Four nodes, the last of which misbehaves from the start.
@@ -279,12 +278,7 @@ fn assert_nobody_is_accused(network: &Network) {
 }
 
 /// The honest nodes go on beside it, without long pauses, and hold all that they ever said.
-fn audit_beside(
-    network: &mut Network,
-    mut witness: Witness,
-    traffic: Traffic,
-    with_history: &[usize],
-) {
+fn audit_beside(network: &mut Network, mut witness: Witness, traffic: Traffic) {
     witness.wait_for_more(network, HEIGHTS);
     network.assert_alive();
     let sent = traffic.stop();
@@ -292,5 +286,5 @@ fn audit_beside(
     println!("{heights} heights, {finals} final transfers, the longest pause was {pause:?}");
     assert!(pause < PAUSE_MAX, "finality paused for {pause:?}");
     assert!(finals > 0, "nothing was paid");
-    witness.audit(network, &sent, with_history);
+    witness.audit(network, &sent, &HONEST);
 }
