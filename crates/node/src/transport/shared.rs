@@ -98,31 +98,29 @@ impl Shared {
         }
     }
 
-    /// Takes in a record that a peer handed on. One that no known key has signed need not be the
-    /// peer's fault: its validator may have another key by now, or this one has.
-    pub(super) fn learn(&self, record: PeerRecord) {
-        if record.validator == self.own {
-            self.outdo(&record);
-        } else {
-            self.keep(record);
-        }
+    /// Takes in a record that a peer handed on, and says whether it may be genuine. One that no known
+    /// key has signed need not be the peer's fault: its validator may have another key by now, or
+    /// this one has.
+    pub(super) fn learn(&self, record: PeerRecord) -> bool {
+        if record.validator == self.own { self.outdo(&record) } else { self.keep(record) }
     }
 
     /// Replaces an own record that an earlier run left behind: with another address, by a clock
     /// that was ahead.
-    fn outdo(&self, record: &PeerRecord) {
+    fn outdo(&self, record: &PeerRecord) -> bool {
         let known = self.own_record().map(|known| known.sequence);
         if known.is_some_and(|known| record.sequence > known) {
             let genuine = lock(&self.records).is_genuine(record);
-            if genuine {
-                self.renew_own_record(record.sequence);
-            } else {
+            if !genuine {
                 self.counting.one(Count::RecordRefused);
+                return false;
             }
+            self.renew_own_record(record.sequence);
         }
+        true
     }
 
-    fn keep(&self, record: PeerRecord) {
+    fn keep(&self, record: PeerRecord) -> bool {
         let validator = record.validator;
         let offered = lock(&self.records).offer(Instant::now(), record);
         match offered {
@@ -138,6 +136,7 @@ impl Shared {
                 self.counting.one(Count::RecordRefused);
             }
         }
+        offered != Offered::Forged
     }
 
     /// Where a peer may be reached, the likeliest first.

@@ -255,9 +255,10 @@ fn requests_are_answered_while_shards_change() {
     let account = format!("/v1/accounts/{}", address_in(0));
     for _ in 0..100 {
         for path in ["/v1/status", "/v1/shards/0/status", "/v1/transactions", &account] {
-            let status = node.get(path).status;
-            // 503 in the moment in which the shard is to open.
-            assert!(matches!(status, 200 | 421 | 503), "{path}: {status}");
+            let answer = node.get(path);
+            // The shard is one of this node's: in the moment without an instance it is to open.
+            let opens = answer.status == 503 && answer.code().1 == "shard_changes";
+            assert!(opens || matches!(answer.status, 200 | 421), "{path}: {}", answer.text);
         }
         assert_eq!(node.get("/v1/shards").status, 200);
     }

@@ -87,8 +87,8 @@ async fn control_messages_that_nobody_writes_cost_the_connection() {
     }
 }
 
-/// A record that its validator did not sign is not used. Whoever hands it on keeps its connection: the
-/// validator may have another key by now.
+/// A record that its validator did not sign is not used. Whoever hands on one keeps its connection, as
+/// the validator may have another key by now; whoever hands on more than there are validators loses it.
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_records_are_refused() {
     let forged = [
@@ -100,11 +100,17 @@ async fn forged_records_are_refused() {
     for forged in forged {
         let (victim, mut rogue) = victim(|_| {}).await;
         let known = victim.transport.shared.own_record();
-        tell(&mut rogue, forged).await;
+        tell(&mut rogue, forged.clone()).await;
         victim.reaches(Count::RecordRefused, 1).await;
         assert_eq!(victim.transport.peers()[1].address, None);
         assert_eq!(victim.transport.shared.own_record(), known);
         assert_eq!(victim.connected(), 1, "it may be the record of a key that is not known here");
+        for _ in 0..6 {
+            tell(&mut rogue, forged.clone()).await;
+        }
+        rogue.connection.closed().await;
+        assert_eq!(victim.transport.peers()[1].address, None);
+        is_cut_off(victim, &rogue, Count::Violation, CloseCode::Violation).await;
     }
 }
 
