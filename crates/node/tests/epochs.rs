@@ -212,7 +212,7 @@ fn a_shard_that_could_not_close_does_after_restarts() {
 fn a_shard_splits_and_merges_by_vote() {
     let plan = Plan { validators: 4, shards: 1, seats: 4, port: 24_580, epochs: Some(EPOCHS) };
     let mut network = Network::start("split", plan);
-    let [low, high] = ["0", "f"].map(|prefix| network.account_at(prefix));
+    let [low, high] = network.account_of_each_half();
     network.pay(&low, &high, 1_000);
     network.vote(Vote::Split { shard: 0 });
     network.until("there are two shards", |network| network.shards() == [0, 1]);

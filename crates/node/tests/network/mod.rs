@@ -18,7 +18,8 @@ use qcn_node::transport::TransportError;
 use qcn_node::view::View;
 use qcn_node::votes::{Vote, Votes};
 use qcn_types::{
-    Action, Address, Amount, Epoch, ShardId, Transaction, TransactionBody, TransactionId, encode,
+    Action, Address, Amount, Epoch, Prefix, ShardId, Transaction, TransactionBody, TransactionId,
+    encode,
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -44,10 +45,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Where shards split, there are accounts for every part.
-    fn accounts(&self) -> usize {
-        if self.epochs.is_some() { 64 } else { 32 }
-    }
+    const ACCOUNTS: usize = 32;
 }
 
 /// An account with money.
@@ -81,7 +79,7 @@ impl Network {
         let _ = std::fs::remove_dir_all(&folder);
         let plan = DevnetPlan {
             weights: vec![1_000; plan.validators],
-            accounts: plan.accounts(),
+            accounts: Plan::ACCOUNTS,
             account_scheme: Scheme::Falcon512,
             balance: BALANCE,
             first_port: plan.port,
@@ -94,7 +92,7 @@ impl Network {
         let (devnet, genesis) = loop {
             let devnet = Devnet::create(&folder, &plan, |_, _| {}).unwrap();
             let genesis = with_frequent_snapshots(&devnet);
-            if is_wanted(&genesis) {
+            if is_wanted(&genesis) && every_shard_has_accounts(&genesis) {
                 break (devnet, genesis);
             }
             Devnet::delete(&folder).unwrap();
@@ -187,13 +185,8 @@ impl Network {
 
     /// An account of a shard that no other call gave.
     pub fn account_of(&mut self, shard: ShardId) -> Account {
-        let layout = self.genesis.layout();
-        let free = |account: &&Account| {
-            layout.shard_of(&account.address) == shard && !self.taken.contains(&account.address)
-        };
-        let found = self.accounts.iter().find(free).expect("each shard has accounts");
-        self.taken.push(found.address);
-        Account { key: found.key.clone(), address: found.address }
+        let layout = self.genesis.layout().clone();
+        self.account_where(|address| layout.shard_of(address) == shard)
     }
 
     /// Running nodes with a seat in a shard.
@@ -376,13 +369,19 @@ impl Network {
         shards.map(|shard| shard["shard"].as_u64().unwrap()).collect()
     }
 
-    /// An account whose address begins so, that no other call gave.
-    pub fn account_at(&mut self, prefix: &str) -> Account {
-        let free = |account: &&Account| {
-            let text = account.address.to_string();
-            text.starts_with(prefix) && !self.taken.contains(&account.address)
-        };
-        let found = self.accounts.iter().find(free).expect("there are many accounts");
+    /// An account of each half of the addresses, that no other call gave: of each shard after one
+    /// shard of all was split.
+    pub fn account_of_each_half(&mut self) -> [Account; 2] {
+        let halves = Prefix::EMPTY.halves().expect("all addresses have halves");
+        halves.map(|half| self.account_where(|address| half.covers(address)))
+    }
+
+    /// An account that no other call gave. Addresses are random, so there is one if what is asked
+    /// for is true of a good part of them.
+    fn account_where(&mut self, is_fit: impl Fn(&Address) -> bool) -> Account {
+        let free =
+            |account: &&Account| is_fit(&account.address) && !self.taken.contains(&account.address);
+        let found = self.accounts.iter().find(free).expect("there are accounts of all shards");
         self.taken.push(found.address);
         Account { key: found.key.clone(), address: found.address }
     }
@@ -523,6 +522,14 @@ impl Network {
         let begun = Instant::now();
         self.until("time passes", |_| begun.elapsed() >= time);
     }
+}
+
+/// Whether there are enough accounts of each shard for a test; addresses are random.
+fn every_shard_has_accounts(genesis: &Genesis) -> bool {
+    let shards: Vec<ShardId> =
+        genesis.accounts().map(|account| genesis.layout().shard_of(&account.address)).collect();
+    let of = |shard: &ShardId| shards.iter().filter(|one| *one == shard).count();
+    genesis.layout().shards().iter().all(|(_, shard)| of(shard) >= 4)
 }
 
 /// The same network with a snapshot every few rounds, so that restarts begin with one: another
