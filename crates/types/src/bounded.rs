@@ -28,6 +28,11 @@ impl<T, const N: usize> Bounded<T, N> {
         Self(items)
     }
 
+    /// The items, each of which may become another one.
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.0.iter_mut()
+    }
+
     /// The items, without their bound.
     #[must_use]
     pub fn into_inner(self) -> Vec<T> {

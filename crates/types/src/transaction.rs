@@ -17,7 +17,7 @@ impl Address {
     /// The address that a key owns.
     #[must_use]
     pub fn of(key: &PublicKey) -> Self {
-        Self(hash(Domain::Address, &encode(key)))
+        Self(key.address())
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use qcn_crypto::{ChainId, Digest, Scheme, VerifyingKey};
+use qcn_crypto::{ChainId, Digest, PublicKey, Scheme, VerifyingKey};
 
 use crate::epoch::actor;
 use crate::key_cache::KeyCache;
@@ -266,15 +266,16 @@ impl CommitteeKeys {
     ///
     /// # Errors
     /// [`VerifyError`], whose culprit is the sender or the author.
-    pub fn verify_block(&self, block: Block) -> Result<VerifiedBlock, VerifyError> {
+    pub fn verify_block(&self, mut block: Block) -> Result<VerifiedBlock, VerifyError> {
         let (reference, header) = self.verify_author(&block)?;
-        for (index, transaction) in block.body.payload.transactions.iter().enumerate() {
+        for (index, transaction) in block.body.payload.transactions.iter_mut().enumerate() {
             if let Some(scheme) = self.disallowed_scheme(transaction) {
                 return Err(VerifyError::TransactionScheme { index, scheme });
             }
-            if !self.is_signed(transaction) {
+            let Some(key) = self.signer(transaction) else {
                 return Err(VerifyError::TransactionSignature { index });
-            }
+            };
+            transaction.key = key;
         }
         for (index, delivery) in block.body.payload.deliveries.iter().enumerate() {
             self.check_delivery(delivery)
@@ -370,7 +371,7 @@ impl CommitteeKeys {
     /// Whether a valid block may carry a transaction.
     #[must_use]
     pub fn accepts(&self, transaction: &Transaction) -> bool {
-        self.disallowed_scheme(transaction).is_none() && self.is_signed(transaction)
+        self.disallowed_scheme(transaction).is_none() && self.signer(transaction).is_some()
     }
 
     /// Checks a transaction's signature, with the key from memory where it signed before.
@@ -379,18 +380,23 @@ impl CommitteeKeys {
     /// The transaction, if its signature is not that of the key it carries.
     pub fn verify_transaction(
         &self,
-        transaction: Transaction,
+        mut transaction: Transaction,
     ) -> Result<Verified<Transaction>, Box<Transaction>> {
-        if self.is_signed(&transaction) {
-            Ok(Verified(transaction))
-        } else {
-            Err(Box::new(transaction))
+        match self.signer(&transaction) {
+            Some(key) => {
+                transaction.key = key;
+                Ok(Verified(transaction))
+            }
+            None => Err(Box::new(transaction)),
         }
     }
 
-    fn is_signed(&self, transaction: &Transaction) -> bool {
-        let key = self.accounts.decode(&transaction.key);
-        key.is_ok_and(|key| has_signed(&key, transaction, self.chain))
+    /// The key of a transaction that it has signed: the same one, but shared with all others of the
+    /// account. Where the transaction takes it, its own copy need not be held as long as its block,
+    /// and that is more than half of it.
+    fn signer(&self, transaction: &Transaction) -> Option<PublicKey> {
+        let key = self.accounts.decode(&transaction.key).ok()?;
+        has_signed(&key, transaction, self.chain).then(|| key.public_key().clone())
     }
 
     /// Checks the author's signature of a block that was composed here. Its transactions and

@@ -88,7 +88,9 @@ fn expect(run: &Run, node: usize, batch: &[Prepared]) {
 /// The canonical bytes of a bounded sequence: its length, then its elements.
 fn encoded(batch: &[Prepared]) -> Vec<u8> {
     let length = u32::try_from(batch.len()).expect("a batch has at most 2,000 transactions");
-    let mut bytes = length.to_le_bytes().to_vec();
+    let of_all: usize = batch.iter().map(|prepared| prepared.bytes.len()).sum();
+    let mut bytes = Vec::with_capacity(size_of_val(&length) + of_all);
+    bytes.extend_from_slice(&length.to_le_bytes());
     for prepared in batch {
         bytes.extend_from_slice(&prepared.bytes);
     }

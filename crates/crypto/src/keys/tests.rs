@@ -33,6 +33,20 @@ fn keys_of_any_other_length_are_refused() {
     }
 }
 
+/// A key's address is the hash of its wire form, however often it is asked for, and equal keys are
+/// equal whether or not they share their bytes.
+#[test]
+fn an_address_is_the_hash_of_the_wire_form() {
+    for scheme in Scheme::ALL {
+        let key = PublicKey::new(scheme, &vec![7; scheme.public_key_bytes()]).unwrap();
+        let wire = borsh::to_vec(&key).unwrap();
+        let expected = crate::hash(Domain::Address, &wire);
+        assert_eq!([key.address(), key.address(), key.clone().address()], [expected; 3]);
+        let other: PublicKey = borsh::from_slice(&wire).unwrap();
+        assert_eq!((&other, other.address(), other.cmp(&key)), (&key, expected, Ordering::Equal));
+    }
+}
+
 #[test]
 fn the_longest_signature_is_the_limit() {
     let longest = Scheme::ALL.map(Scheme::signature_bytes).into_iter().max();

@@ -1,12 +1,15 @@
 //! The one door through which blocks and transactions become verified.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use qcn_crypto::{ChainId, PublicKey, Scheme, Signature};
 
 use super::{CommitteeKeys, Culprit, Verified, VerifyError};
 use crate::testing::{CHAIN, bare_body, digest, keys_at, members, sign, signed, transfer};
-use crate::{Action, Block, BlockBody, Bounded, Committee, Epoch, ShardId, ValidatorIndex};
+use crate::{
+    Action, Block, BlockBody, Bounded, Committee, Epoch, ShardId, Transaction, ValidatorIndex,
+};
 
 fn keys() -> CommitteeKeys {
     keys_at(CHAIN, ShardId(0), Epoch(0))
@@ -33,6 +36,26 @@ fn a_good_block_is_verified() {
     assert_eq!(verified.header_digest(), block.body.header().digest());
     assert_eq!(*verified, block);
     assert_eq!(verified, keys().verify_block(block).expect("again"));
+}
+
+/// Transactions of one account, read from the network with a copy of the key each, share one copy once
+/// they are verified, in blocks and alone.
+#[test]
+fn verified_transactions_of_an_account_share_its_key() {
+    let keys = keys();
+    let mut body = body_with_transfers();
+    body.payload.transactions = crate::decode(&crate::encode(&body.payload.transactions)).unwrap();
+    let read = signed(body);
+    let place = |transaction: &Transaction| transaction.key.as_bytes().as_ptr();
+    let places =
+        |block: &Block| block.body.payload.transactions.iter().map(place).collect::<BTreeSet<_>>();
+    assert_eq!(places(&read).len(), 3);
+    let alone = read.body.payload.transactions[0].clone();
+    let verified = keys.verify_block(read).expect("all signatures are good");
+    let shared = places(&verified);
+    assert_eq!(shared.len(), 1);
+    let alone = keys.verify_transaction(alone).expect("its signature is good");
+    assert!(shared.contains(&place(&alone)));
 }
 
 /// A block of another chain, shard, epoch or of a stranger is its sender's fault.
