@@ -52,7 +52,7 @@ impl DocumentError {
 
 /// A problem of a document before it is known which file it came from.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     place: String,
     what: String,
     remedy: String,

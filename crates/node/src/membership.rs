@@ -10,26 +10,18 @@
 //! - a new consensus key comes with the end of the hash chain that follows from it, since the
 //!   validator could reveal nothing else.
 
+mod file;
 mod registration;
 mod rotation;
-
-use std::path::{Path, PathBuf};
 
 use qcn_crypto::{ChainId, Digest, PublicKey, Role, Scheme};
 use qcn_types::RegistrationError;
 
+pub use self::file::MembershipFile;
 pub use self::registration::{NewValidator, RegistrationFile};
 pub use self::rotation::{NewValidatorKeys, RotationFile};
 use crate::document::{DocumentError, Problem};
 use crate::genesis::Genesis;
-
-/// The longest document; one with a recovery key has 30,000 bytes.
-const MAX_BYTES: u64 = 256 << 10;
-
-/// Where a node keeps a document.
-fn kept_file(data: &Path, folder: &str, digest: &Digest) -> PathBuf {
-    data.join("epochs").join(folder).join(format!("{digest}.json"))
-}
 
 /// Only a network with epochs takes in validators, or lets them replace their keys.
 fn need_epochs(genesis: &Genesis) -> Result<(), DocumentError> {

@@ -105,7 +105,7 @@ fn what_a_node_keeps_is_found_by_its_digest() {
     for (folder, digest, member) in
         [("registrations", digest, "weight"), ("rotations", ROTATION.digest(), "counter")]
     {
-        let path = kept_file(data, folder, &digest);
+        let path = data.join("epochs").join(folder).join(format!("{digest}.json"));
         let mut document = value(&std::fs::read_to_string(&path).unwrap());
         document[member] = json!(701);
         std::fs::write(&path, document.to_string()).unwrap();
