@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
 use super::{
-    accounts, beacon, chain, epochs, events, node, receipt_proof, rpc, search, shards, submit, transactions,
+    accounts, beacon, chain, epochs, events, node, receipt_proof, rpc, search, shards, submit,
+    transactions,
 };
 
 /// The API's description.

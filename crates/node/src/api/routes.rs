@@ -14,8 +14,8 @@ use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::{Hub, SHARD_PARAMETER};
 use super::{
-    accounts, beacon, chain, documentation, epochs, events, node, receipt_proof, rpc, search, shards,
-    submit, transactions,
+    accounts, beacon, chain, documentation, epochs, events, node, receipt_proof, rpc, search,
+    shards, submit, transactions,
 };
 
 /// What is answered also to who gets no ordinary connection.

@@ -90,7 +90,7 @@ export class DagFeed {
     const { model } = view;
     if (model.epoch === null && this.live.status) Object.assign(model, { shard: this.live.status.shard, epoch: this.live.status.epoch });
     const newest = Math.max(model.head, model === this.model ? this.live.status?.round ?? 0 : 0);
-    if (!newest || this.live.unreachable) return;
+    if (!newest || this.live.unreachable || this.live.elsewhere) return;
     const passed = newest - (this.lastNewest ?? newest);
     this.lastNewest = newest;
     for (const one of this.users) one.fast = passed > (one.fast ? FAST_ROUNDS / 2 : FAST_ROUNDS);

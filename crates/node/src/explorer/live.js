@@ -280,7 +280,6 @@ export class Live {
     clearTimeout(this.statusTimer);
     try {
       const status = await get("/v1/status", { timeout: 6000 });
-      this.elsewhere = null;
       this.answeredAt = Date.now();
       if (status.now_unix_ms) this.clockAhead = Date.now() - status.now_unix_ms;
       const before = this.status;
@@ -302,6 +301,7 @@ export class Live {
 
   takeStatus(status, before) {
     this.status = status;
+    this.elsewhere = null;
     if (!this.certifiedAt || status.certified_height > (before?.certified_height ?? 0)) this.certifiedAt = performance.now();
     this.rounds.push({ at: performance.now(), round: status.round });
     if (this.rounds.length > MAX_ROUND_SAMPLES) this.rounds.shift();
@@ -329,6 +329,11 @@ export class Live {
       this.latencies = [];
       this.executedAt.clear();
       if (before) this.pollEvidence();
+    }
+    if (this.stream === "lost") {
+      // There was nothing to follow while the node had no shard.
+      this.retry = RETRY_MS[0];
+      this.connect();
     }
     if (before) this.tell("station", before);
     this.tell("validators");

@@ -124,7 +124,7 @@ const STREAM = { connecting: ["wait", "Connecting"], open: ["good", "Live"], ren
 function showFrame() {
   const { status } = live;
   const state = document.getElementById("link-state");
-  const [kind, text] = live.unreachable ? ["bad", "No answer"] : STREAM[live.stream];
+  const [kind, text] = live.unreachable ? ["bad", "No answer"] : live.elsewhere ? ["wait", "No shard"] : STREAM[live.stream];
   mark(state, "class", `link-state ${kind}`);
   say(state, text);
   document.body.classList.toggle("stale", Boolean(live.unreachable));

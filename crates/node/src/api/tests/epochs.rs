@@ -11,7 +11,7 @@ const S2: ShardId = ShardId(2);
 
 /// Announces an epoch for each of these changes of the layout.
 fn announce(node: &Node, changes: &[&[Resharding]]) {
-    let (_, mut plan) = super::beacon::genesis();
+    let (_, mut plan) = beacon::genesis();
     for (before, reshardings) in changes.iter().enumerate() {
         let (layout, heirs) = plan.reshard(reshardings).unwrap();
         plan = EpochPlan {
