@@ -26,6 +26,7 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'sel
           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 TOPICS = dict(block="blocks", executed="checkpoints", skipped="checkpoints", certified="checkpoints", evidence="evidence",
               isolated="evidence", peer="peers")
+LINGERS_S = 1.2  # longer than the page waits between two looks at the status
 ALWAYS = ("about", "epoch")
 mimetypes.add_type("text/javascript", ".js")
 
@@ -134,11 +135,20 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(sent)
                     self.wfile.flush()
                 time.sleep(0.03)
+            self.last_words(topics, epoch)
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
-            del self.chain.subscribers[id(queue)]
+            self.chain.subscribers.pop(id(queue), None)
             self.close_connection = True
+
+    def last_words(self, topics, epoch):
+        """A slow stream tells of its epoch when the status is of the next one already."""
+        if Handler.down or "blocks" not in topics:
+            return
+        time.sleep(LINGERS_S)
+        late = dict(block=dict(round=9_999, author=0, digest=digest("late", epoch), transactions=0))
+        self.wfile.write(f"event: block\ndata: {json.dumps(late)}\n\n".encode())
 
     def api(self, parts, query):
         chain = self.chain

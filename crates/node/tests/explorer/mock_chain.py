@@ -88,6 +88,7 @@ class Chain:
             self.form(self.draw())
             self.counters = [dict(blocks=0, led=0, skipped=0, last=0) for _ in range(self.size)]
             self.publish("epoch", dict(epoch=network.epoch, reshardings=network.reshardings()))
+            self.subscribers.clear()  # what follows is for streams of this epoch
 
     def draw(self):
         """The next committee: this node's validator, and others in turn."""
