@@ -57,7 +57,7 @@ struct Devnet(Child);
 impl Devnet {
     fn start(qcn: &Path, shards: u16) -> Result<Self> {
         let mut command = Command::new(qcn);
-        command.args(["devnet", "--reset", "--load", "20", "--seconds", "300", "--json"]);
+        command.args(["devnet", "--reset", "--load", "20", "--seconds", "600", "--json"]);
         command.args(["--shards", &shards.to_string(), "--port", &PORT.to_string(), "--dir"]);
         let epoch_seconds = if shards > 1 { EPOCH_SECONDS } else { "0" };
         command.arg(root().join("target").join("browser-devnet"));
