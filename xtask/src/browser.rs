@@ -10,6 +10,9 @@ use crate::steps::Outcome;
 
 const PORT: u16 = 19_300;
 
+/// As long as a check may have to wait for the next epoch, where there are several shards.
+const EPOCH_SECONDS: &str = "30";
+
 /// Runs the test that drives the browser, where there is one.
 pub fn explorer(qcn: &Path) -> Result<Outcome> {
     for program in ["python3", "chromium", "chromedriver"] {
@@ -54,9 +57,11 @@ struct Devnet(Child);
 impl Devnet {
     fn start(qcn: &Path, shards: u16) -> Result<Self> {
         let mut command = Command::new(qcn);
-        command.args(["devnet", "--reset", "--load", "20", "--seconds", "300", "--json"]);
+        command.args(["devnet", "--reset", "--load", "20", "--seconds", "600", "--json"]);
         command.args(["--shards", &shards.to_string(), "--port", &PORT.to_string(), "--dir"]);
+        let epoch_seconds = if shards > 1 { EPOCH_SECONDS } else { "0" };
         command.arg(root().join("target").join("browser-devnet"));
+        command.args(["--epoch-seconds", epoch_seconds]);
         let process = command.stdout(Stdio::null()).spawn().context("starting a devnet")?;
         let running = Self(process);
         let mut query = Command::new(qcn);

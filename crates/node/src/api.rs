@@ -18,6 +18,7 @@ mod beacon;
 mod bodies;
 mod chain;
 mod documentation;
+mod epochs;
 mod events;
 mod hosting;
 mod hosts;

@@ -61,6 +61,7 @@ const FILES: &[File] = &[
     file!("dag-view.js", SCRIPT),
     file!("dag.js", SCRIPT),
     file!("dom.js", SCRIPT),
+    file!("epochs.js", SCRIPT),
     file!("format.js", SCRIPT),
     file!("live.js", SCRIPT),
     file!("network.js", SCRIPT),
@@ -68,6 +69,7 @@ const FILES: &[File] = &[
     file!("parts.js", SCRIPT),
     file!("search.js", SCRIPT),
     file!("shard-map.js", SCRIPT),
+    file!("shard-turn.js", SCRIPT),
     file!("shards.js", SCRIPT),
     file!("transaction.js", SCRIPT),
 ];

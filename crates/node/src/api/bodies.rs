@@ -184,13 +184,7 @@ pub struct ListQuery {
 impl ListQuery {
     /// The limit, within the bounds.
     pub fn limit(&self) -> Result<usize, Problem> {
-        match self.limit.unwrap_or(DEFAULT_LIMIT) {
-            limit @ 1..=MAX_LIMIT => Ok(limit),
-            limit => Err(Problem::malformed(
-                format!("a list cannot have {limit} entries"),
-                format!("ask for 1 to {MAX_LIMIT}"),
-            )),
-        }
+        limited(self.limit)
     }
 
     /// The height below which to begin.
@@ -213,6 +207,17 @@ impl ListQuery {
         };
         let position = u32::try_from(number(position)?).unwrap_or(u32::MAX);
         Ok(Position { height: Height(number(height)?), position })
+    }
+}
+
+/// How many entries a list has, within the bounds.
+pub fn limited(limit: Option<usize>) -> Result<usize, Problem> {
+    match limit.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=MAX_LIMIT => Ok(limit),
+        limit => Err(Problem::malformed(
+            format!("a list cannot have {limit} entries"),
+            format!("ask for 1 to {MAX_LIMIT}"),
+        )),
     }
 }
 

@@ -5,7 +5,7 @@
 use axum::Json;
 use qcn_crypto::{Digest, to_hex};
 use qcn_light::verify_evidence;
-use qcn_types::{Certificate, Checkpoint, CommitteeKeys, Height, Round, Slot, encode};
+use qcn_types::{Certificate, Checkpoint, CommitteeKeys, Epoch, Height, Round, Slot, encode};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -38,6 +38,8 @@ pub struct SummaryBody {
     pub height: u64,
     /// Its digest.
     pub digest: String,
+    /// The epoch, whose committee the leader is of.
+    pub epoch: u64,
     /// The leader's time.
     pub time_unix_ms: u64,
     /// The last committed leader.
@@ -112,6 +114,8 @@ pub struct CertificateBody {
 /// Blocks by round.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BlocksBody {
+    /// The epoch that the rounds are of.
+    pub epoch: u64,
     /// By round, author and digest.
     pub blocks: Vec<BlockBody>,
     /// The decided leader slots.
@@ -205,6 +209,8 @@ pub struct EvidenceBody {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RoundsQuery {
+    /// The epoch that the rounds are of; by default that of the shard's present committee.
+    pub epoch: Option<u64>,
     /// The first; by default 24 rounds up to the last.
     pub from_round: Option<u64>,
     /// The last, at most 63 above the first; by default the newest.
@@ -224,6 +230,7 @@ pub async fn checkpoints(
         let body = |record: &CheckpointRecord| SummaryBody {
             height: record.header.height.0,
             digest: record.header.digest().to_string(),
+            epoch: record.header.epoch.0,
             time_unix_ms: record.header.time_ms,
             leader: RefBody::from(&record.header.leader),
             transactions: record.transactions,
@@ -320,7 +327,7 @@ pub async fn checkpoint_proof(
     .await
 }
 
-/// The DAG by rounds of the present epoch.
+/// The DAG by rounds of an epoch: they begin anew in each.
 #[utoipa::path(get, path = "/v1/blocks", tag = "chain", params(RoundsQuery), responses(
     (status = 200, body = BlocksBody), (status = 400, body = ProblemBody)))]
 pub async fn blocks(
@@ -328,7 +335,12 @@ pub async fn blocks(
     Params(query): Params<RoundsQuery>,
 ) -> Result<Json<BlocksBody>, Problem> {
     ask(shared, move |shared| {
-        let newest = shared.archive.highest_round().0;
+        let archive = match query.epoch {
+            Some(epoch) => shared.archive.at_epoch(Epoch(epoch)),
+            None => shared.archive.clone(),
+        };
+        let epoch = archive.epoch().0;
+        let newest = archive.highest_round().0;
         let from = query
             .from_round
             .unwrap_or_else(|| query.to_round.unwrap_or(newest).saturating_sub(DEFAULT_ROUNDS - 1));
@@ -338,13 +350,13 @@ pub async fn blocks(
             return Err(Problem::malformed("these are too many rounds", remedy));
         }
         if to < from {
-            return Ok(Json(BlocksBody { blocks: Vec::new(), slots: Vec::new() }));
+            return Ok(Json(BlocksBody { epoch, blocks: Vec::new(), slots: Vec::new() }));
         }
         let rounds = Round(from)..=Round(to);
-        let found = shared.archive.blocks(rounds.clone(), MAX_BLOCKS)?;
-        let decisions = shared.archive.decisions(rounds, MAX_BLOCKS)?;
+        let found = archive.blocks(rounds.clone(), MAX_BLOCKS)?;
+        let decisions = archive.decisions(rounds, MAX_BLOCKS)?;
         let slots = decisions.into_iter().map(slot_body).collect();
-        Ok(Json(BlocksBody { blocks: found.iter().map(block_body).collect(), slots }))
+        Ok(Json(BlocksBody { epoch, blocks: found.iter().map(block_body).collect(), slots }))
     })
     .await
 }

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 
 use super::{
-    accounts, beacon, chain, events, node, receipt_proof, rpc, search, shards, submit, transactions,
+    accounts, beacon, chain, epochs, events, node, receipt_proof, rpc, search, shards, submit,
+    transactions,
 };
 
 /// The API's description.
@@ -32,6 +33,8 @@ use super::{
         node::genesis,
         shards::shards,
         beacon::beacon,
+        epochs::epochs,
+        epochs::committee,
         chain::checkpoints,
         chain::checkpoint,
         chain::checkpoint_proof,

@@ -91,7 +91,8 @@ struct Subscription {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What happens in a shard, as it happens: `block`, `executed`, `skipped`, `certified`,
+/// What happens in a shard, as it happens: `about` (the first: the shard and the epoch that all of it is
+/// about, its rounds and places in the committee too), `block`, `executed`, `skipped`, `certified`,
 /// `transaction`, `arrival` (a transfer from another shard, or one that came back), `evidence`, `isolated`, `peer`,
 /// `missed` if the subscriber was too slow, and, whatever the topics, `epoch` when the network is in
 /// another one. A stream ends when its shard has a new committee or is not here any more: subscribe again.
@@ -122,6 +123,7 @@ pub async fn events(
         filter,
         _permit: permit,
     };
+    subscription.tell_what_it_is_about();
     subscription.tell_what_was_executed_before().await?;
     let stream = unfold(subscription, |mut subscription| async {
         let event = subscription.next().await?;
@@ -199,6 +201,11 @@ impl Subscription {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    fn tell_what_it_is_about(&mut self) {
+        let (shard, epoch) = (self.shared.view.shard(), self.shared.epoch());
+        self.push("about", &json!({ "shard": shard.0, "epoch": epoch.0 }));
     }
 
     async fn tell_what_was_executed_before(&mut self) -> Result<(), Problem> {

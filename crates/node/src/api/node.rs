@@ -109,6 +109,10 @@ pub struct CommitteeBody {
 /// The committee.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ValidatorsBody {
+    /// The shard.
+    pub shard: u32,
+    /// The epoch that they are the committee of.
+    pub epoch: u64,
     /// In order.
     pub validators: Vec<ValidatorBody>,
 }
@@ -136,13 +140,13 @@ pub struct ValidatorBody {
     pub connected: bool,
     /// Smoothed, while connected.
     pub rtt_ms: Option<f64>,
-    /// The highest round of its blocks accepted here since the start.
+    /// The highest round of its blocks accepted here since the start, or since the epoch began.
     pub last_round: Option<u64>,
-    /// Its blocks accepted here since the start.
+    /// Its blocks accepted here since then.
     pub blocks: u64,
-    /// Its leader slots that were committed since the start.
+    /// Its leader slots that were committed since then.
     pub led: u64,
-    /// Its leader slots that were skipped since the start.
+    /// Its leader slots that were skipped since then.
     pub skipped: u64,
 }
 
@@ -228,8 +232,7 @@ pub async fn ready(State(hub): State<Arc<Hub>>) -> Response {
     }
 }
 
-/// Why an instance is not ready. One that has just been shown may not know its connections yet:
-/// they are those of the node.
+/// Why an instance is not ready.
 fn why_not_ready(shared: &Chain, of_node: &[PeerStatus]) -> Option<String> {
     let status = shared.view.status();
     if let Some(reason) = status.stopped {
@@ -248,8 +251,7 @@ fn why_not_ready(shared: &Chain, of_node: &[PeerStatus]) -> Option<String> {
         return Some("isolated for misbehaviour".to_owned());
     }
     let committee = shared.view.keys().committee();
-    let of_view = shared.view.peers();
-    let peers = if of_view.is_empty() { of_node } else { of_view.as_slice() };
+    let peers = peers_of(shared, of_node);
     let connected = peers.iter().filter(|peer| peer.connected);
     let connected = connected.filter_map(|peer| shared.view.seat(ValidatorIndex(peer.index)));
     let reached = connected.chain([shared.view.own()]).collect();
@@ -258,6 +260,13 @@ fn why_not_ready(shared: &Chain, of_node: &[PeerStatus]) -> Option<String> {
         return Some(format!("connected to weight {weight}, a quorum is {quorum}"));
     }
     shared.certified().is_none().then(|| "no certificate was seen yet".to_owned())
+}
+
+/// The connections that an instance knows of. One that has just been shown may not know any yet:
+/// they are those of the node.
+fn peers_of(shared: &Chain, of_node: &[PeerStatus]) -> Vec<PeerStatus> {
+    let of_view = shared.view.peers();
+    if of_view.is_empty() { of_node.to_vec() } else { of_view }
 }
 
 /// Where the node stands.
@@ -269,6 +278,7 @@ pub async fn status(OfShard(shared): OfShard) -> Json<StatusBody> {
 pub fn status_body(shared: &Shared) -> StatusBody {
     let (view, status) = (&shared.view, shared.view.status());
     let (committee, own) = (view.keys().committee(), view.own());
+    let peers = peers_of(shared, &shared.hub().peers());
     StatusBody {
         version: env!("CARGO_PKG_VERSION"),
         chain_id: view.chain().to_string(),
@@ -297,7 +307,7 @@ pub fn status_body(shared: &Shared) -> StatusBody {
         synchronising: status.synchronising,
         stopped: status.stopped,
         waiting_for: status.waiting_for,
-        peers_connected: view.peers().iter().filter(|peer| peer.connected).count(),
+        peers_connected: peers.iter().filter(|peer| peer.connected).count(),
         now_unix_ms: now_unix_ms(),
         last_checkpoint_unix_ms: status.last_checkpoint_unix_ms,
     }
@@ -313,7 +323,8 @@ pub async fn validators(OfShard(shared): OfShard) -> Json<ValidatorsBody> {
 pub fn validators_body(shared: &Shared) -> ValidatorsBody {
     let view = &shared.view;
     let committee = view.keys().committee();
-    let (isolated, peers, activity) = (view.isolated(), view.peers(), shared.activity());
+    let (isolated, activity) = (view.isolated(), shared.activity());
+    let peers = peers_of(shared, &shared.hub().peers());
     let body = |index: ValidatorIndex| {
         let member = committee.member(index)?;
         let validator = view.validator(index)?;
@@ -338,7 +349,11 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
             skipped: seen.skipped,
         })
     };
-    ValidatorsBody { validators: committee.indices().filter_map(body).collect() }
+    ValidatorsBody {
+        shard: view.shard().0,
+        epoch: committee.epoch().0,
+        validators: committee.indices().filter_map(body).collect(),
+    }
 }
 
 /// The connections to the other validators.

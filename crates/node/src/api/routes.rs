@@ -14,8 +14,8 @@ use super::hosts::{self, Hosts};
 use super::problem::Problem;
 use super::shared::{Hub, SHARD_PARAMETER};
 use super::{
-    accounts, beacon, chain, documentation, events, node, receipt_proof, rpc, search, shards,
-    submit, transactions,
+    accounts, beacon, chain, documentation, epochs, events, node, receipt_proof, rpc, search,
+    shards, submit, transactions,
 };
 
 /// What is answered also to who gets no ordinary connection.
@@ -32,6 +32,7 @@ pub fn node_routes() -> Vec<(&'static str, MethodRouter<Arc<Hub>>)> {
         ("/v1/genesis", get(node::genesis)),
         ("/v1/shards", get(shards::shards)),
         ("/v1/beacon", get(beacon::beacon)),
+        ("/v1/epochs", get(epochs::epochs)),
     ]
 }
 
@@ -43,6 +44,7 @@ pub fn routes(batch_body_bytes: usize) -> Vec<(&'static str, MethodRouter<Arc<Hu
     vec![
         ("/v1/status", get(node::status)),
         ("/v1/validators", get(node::validators)),
+        ("/v1/committees/{epoch}", get(epochs::committee)),
         ("/v1/checkpoints", get(chain::checkpoints)),
         ("/v1/checkpoints/{height}", get(chain::checkpoint)),
         ("/v1/checkpoints/{height}/proof", get(chain::checkpoint_proof)),

@@ -3,7 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa's attribute writes them")]
 
 use axum::Json;
-use qcn_types::{Address, Height, Round};
+use qcn_types::{Address, BlockRef, Height, Round};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -116,8 +116,7 @@ fn hexadecimal(shared: &Chain, digits: &str) -> Result<Vec<ResultBody>, Problem>
                 (digest, result("checkpoint", height, format!("checkpoint {height}")))
             }
             Found::Block(block) => {
-                let author = name(shared, block.author);
-                let title = format!("block of round {} by {author}", block.round);
+                let title = block_title(shared, &block)?;
                 (block.digest, result("block", block.digest, title))
             }
             Found::Transaction(id) => {
@@ -140,6 +139,21 @@ fn hexadecimal(shared: &Chain, digits: &str) -> Result<Vec<ResultBody>, Problem>
     });
     results.extend(unseen.map(|found| result("account", found, format!("account {found}"))));
     Ok(results)
+}
+
+/// Rounds begin anew in each epoch, and places in the committee are others.
+fn block_title(shared: &Chain, block: &BlockRef) -> Result<String, Problem> {
+    let archived = shared.archive.block(&block.digest)?;
+    let epoch = archived.map_or(shared.epoch(), |archived| archived.summary.epoch);
+    if epoch == shared.epoch() {
+        let author = name(shared, block.author);
+        return Ok(format!("block of round {} by {author}", block.round));
+    }
+    // Of an early epoch it may not be known any more who was in it.
+    let keys = shared.keys_of(epoch).ok();
+    let member = keys.as_ref().and_then(|keys| keys.committee().member(block.author));
+    let author = member.map_or_else(|| block.author.to_string(), |member| member.name.clone());
+    Ok(format!("block of round {} of epoch {epoch} by {author}", block.round))
 }
 
 fn validators(shared: &Chain, text: &str) -> Vec<ResultBody> {

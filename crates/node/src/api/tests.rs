@@ -2,6 +2,7 @@
 
 mod beacon;
 mod chain;
+mod epochs;
 mod events;
 mod hosting;
 mod limits;
@@ -42,6 +43,7 @@ struct Node {
     view: View,
     archive: Archive,
     metrics: Metrics,
+    announcements: AnnouncementBoard,
     agent: Agent,
     base: String,
     _folder: TestFolder,
@@ -90,8 +92,9 @@ impl Node {
         let (view, submissions) = View::new(HISTORY.keys.clone(), ValidatorIndex(0));
         let runtime = Runtime::new().unwrap();
         runtime.spawn(play_runtime(view.clone(), submissions));
+        let announcements = AnnouncementBoard::default();
         let config = ApiConfig {
-            announcements: AnnouncementBoard::default(),
+            announcements: announcements.clone(),
             listen: "127.0.0.1:0".parse().unwrap(),
             limits,
             hosts: vec!["node.example".to_owned()],
@@ -112,8 +115,17 @@ impl Node {
             .timeout_global(Some(Duration::from_secs(20)))
             .build()
             .into();
-        let node =
-            Self { api: Some(api), runtime, view, archive, metrics, agent, base, _folder: folder };
+        let node = Self {
+            api: Some(api),
+            runtime,
+            view,
+            archive,
+            metrics,
+            announcements,
+            agent,
+            base,
+            _folder: folder,
+        };
         node.show_history();
         node
     }

@@ -6,7 +6,7 @@ import { bytes, count, moment, share, short, whole } from "./format.js";
 import { DagModel } from "./dag-model.js";
 import { DagView } from "./dag-view.js";
 import { checkpointRow } from "./overview.js";
-import { badge, cell, certifiedBadge, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, proofPanel, shardIn, shardName, shardSteps, since, suffix, table, validatorLink, validatorName, weightBar } from "./parts.js";
+import { badge, cell, certifiedBadge, committeesOf, facts, fullHash, hashLink, heading, heightLink, legend, loaded, none, outcomeBadge, paged, panel, proofPanel, shardIn, shardSteps, since, stationName, suffix, table, validatorLink, weightBar } from "./parts.js";
 
 const TRANSACTIONS_SHOWN = 200;
 const AROUND = { before: 5, after: 4 };
@@ -15,13 +15,16 @@ const MAX_ROUNDS_DRAWN = 20;
 export function checkpointsView(_live, _argument, query) {
   const shard = shardIn(query);
   const list = table("Checkpoints, newest first", ["Height", "Leader", { label: "Blocks", number: true }, { label: "Transactions", number: true }, "State", "When"]);
-  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first", shardSteps("checkpoints", shard)), panel("All checkpoints", { class: "tight" }, paged(list, pathIn(shard, "checkpoints"), "checkpoints", (one) => checkpointRow(one, shard)))) };
+  return { title: "Checkpoints", element: h("div", {}, heading("Checkpoints", "The result of each commit, newest first", shardSteps("checkpoints", shard)), panel("All checkpoints", { class: "tight" }, paged(list, pathIn(shard, "checkpoints"), "checkpoints", (one, committees) => checkpointRow(one, committees.get(one.epoch), shard), (rows) => committeesOf(rows, shard)))) };
 }
 
 export function checkpointView(live, height, query) {
   const shard = shardIn(query);
-  const store = live.of(shard);
-  const view = loaded(`Checkpoint ${short(height)}`, (signal) => get(pathIn(shard, "checkpoints", height), { signal }), (checkpoint) => {
+  const load = async (signal) => {
+    const checkpoint = await get(pathIn(shard, "checkpoints", height), { signal });
+    return { checkpoint, store: await live.at(shard, checkpoint.epoch) };
+  };
+  const view = loaded(`Checkpoint ${short(height)}`, load, ({ checkpoint, store }) => {
     view.certified = isFinal(checkpoint);
     view.drawing?.dispose();
     view.drawing = commitDrawing(store, checkpoint, shard);
@@ -29,14 +32,14 @@ export function checkpointView(live, height, query) {
   });
   // A certificate takes a moment; until it is there, each one that arrives may be it. Of other
   // shards than the first no events arrive: they are asked again each second.
-  const off = store === live ? live.on("certified", (event) => view.certified === false && event.height >= Number(height) && view.reload()) : live.on("status", () => view.certified === false && view.reload());
+  const off = live.of(shard) === live ? live.on("certified", (event) => view.certified === false && event.height >= Number(height) && view.reload()) : live.on("status", () => view.certified === false && view.reload());
   return withEnd(view, off);
 }
 
-function withEnd(view, off) {
+function withEnd(view, ...offs) {
   const end = view.dispose;
   view.dispose = () => {
-    off();
+    for (const off of offs) off();
     view.drawing?.dispose();
     end();
   };
@@ -45,16 +48,17 @@ function withEnd(view, off) {
 
 function renderCheckpoint(live, one, drawing, shard) {
   const height = Number(one.height);
+  const station = stationName(live);
   const steps = h("nav", { class: "steps", "aria-label": "Neighbouring checkpoints" },
     height > 1 ? h("a", { class: "button", href: `#/checkpoint/${height - 1}${suffix(shard)}`, rel: "prev" }, `\u2190 ${whole(height - 1)}`) : null,
     h("a", { class: "button", href: `#/checkpoint/${height + 1}${suffix(shard)}`, rel: "next" }, `${whole(height + 1)} \u2192`));
   return [
-    heading(`Checkpoint ${whole(one.height)}`, live.several ? `Of ${shardName(one.shard)}` : null, certifiedBadge(isFinal(one)), steps),
+    heading(`Checkpoint ${whole(one.height)}`, station ? `Of ${station}` : null, certifiedBadge(isFinal(one)), steps),
     h("div", { class: "columns two" },
       h("div", { class: "stack" },
         panel("What it states", {}, facts([
           ["Executed", [since(one.time_unix_ms), h("span", { class: "muted" }, ` ${moment(one.time_unix_ms)}`)]],
-          ["Leader", one.leader ? [validatorLink(one.leader.author, shard), `, round ${whole(one.leader.round)} `, hashLink("block", one.leader.digest, 6, shard)] : none()],
+          ["Leader", one.leader ? [validatorLink(one.leader.author, live), `, round ${whole(one.leader.round)} `, hashLink("block", one.leader.digest, 6, shard)] : none()],
           ["Shard and epoch", `${whole(one.shard)}, ${whole(one.epoch)}`],
           ["Digest", fullHash(one.digest, "the checkpoint's digest")],
           ["State root", fullHash(one.state_root, "the state root")],
@@ -64,7 +68,7 @@ function renderCheckpoint(live, one, drawing, shard) {
           ["Parent", fullHash(one.parent, "the parent's digest")],
         ])),
         panel(`${count(one.transactions?.length ?? 0, "transaction")}, in order`, { class: "tight" }, outcomes(one))),
-      h("div", { class: "stack" }, certificatePanel(live, one), isFinal(one) ? proofPanel(`${pathIn(shard, "checkpoints", height)}/proof`, `checkpoint-${shard === null ? "" : `${shard}-`}${height}.json`, "that it is final") : null, drawing.element, blocksPanel(one, shard)))];
+      h("div", { class: "stack" }, certificatePanel(live, one), isFinal(one) ? proofPanel(`${pathIn(shard, "checkpoints", height)}/proof`, `checkpoint-${shard === null ? "" : `${shard}-`}${height}.json`, "that it is final") : null, drawing.element, blocksPanel(live, one, shard)))];
 }
 
 /** Final: certified itself, or below a certified one, which covers all before it. */
@@ -95,9 +99,9 @@ function outcomes(one) {
   return [list.element, rest > 0 ? h("p", { class: "muted more" }, `and ${whole(rest)} more, which the API lists.`) : null];
 }
 
-function blocksPanel(one, shard) {
+function blocksPanel(live, one, shard) {
   const list = table("Blocks, in their committed order", [{ label: "Round", number: true }, "Validator", "Block"]);
-  list.body.append(...(one.blocks ?? []).slice(0, TRANSACTIONS_SHOWN).map((block) => h("tr", {}, cell(whole(block.round), "number"), cell(validatorLink(block.author, shard)), cell(hashLink("block", block.digest, 6, shard)))));
+  list.body.append(...(one.blocks ?? []).slice(0, TRANSACTIONS_SHOWN).map((block) => h("tr", {}, cell(whole(block.round), "number"), cell(validatorLink(block.author, live)), cell(hashLink("block", block.digest, 6, shard)))));
   list.done();
   return panel(`Brings in ${count(one.blocks?.length ?? 0, "block")}`, { class: "tight" }, list.element);
 }
@@ -109,14 +113,14 @@ function commitDrawing(live, one, shard) {
   return drawing(live, shard, "In the DAG", { from, to }, () => new Set((one.blocks ?? []).map((block) => block.digest)));
 }
 
-/** Some rounds of the DAG as they are, with some blocks standing out. */
+/** Some rounds of an epoch's DAG as they are, with some blocks standing out. */
 function drawing(live, shard, title, { from, to }, markedOf) {
   const model = new DagModel();
   const box = h("div", { class: "drawing" });
   const element = panel(title, { class: "strip" }, box);
   let view = null;
   let off = () => {};
-  get(`${pathIn(shard, "blocks")}?from_round=${from}&to_round=${to}`, { exact: false }).then((answer) => {
+  get(`${pathIn(shard, "blocks")}?epoch=${live.status.epoch}&from_round=${from}&to_round=${to}`, { exact: false }).then((answer) => {
     model.merge(answer);
     if (!model.blocks) {
       fill(box, h("p", { class: "empty" }, "This node does not hold these rounds any more."));
@@ -138,34 +142,39 @@ function drawing(live, shard, title, { from, to }, markedOf) {
 
 export function blockView(live, digest, query) {
   const shard = shardIn(query);
-  const store = live.of(shard);
-  const view = loaded(`Block ${short(digest)}`, (signal) => get(pathIn(shard, "blocks", digest), { signal }), (block) => {
-    view.pending = block.state === "pending";
+  const load = async (signal) => {
+    const block = await get(pathIn(shard, "blocks", digest), { signal });
+    return { block, store: await live.at(shard, block.epoch) };
+  };
+  const isOver = (block) => block.epoch < live.of(shard).status.epoch;
+  const view = loaded(`Block ${short(digest)}`, load, ({ block, store }) => {
+    view.pending = block.state === "pending" && !isOver(block);
     view.drawing?.dispose();
     view.drawing = drawing(store, shard, "Its history", { from: Math.max(1, block.round - AROUND.before), to: block.round + AROUND.after }, (model) => model.history(block.digest));
-    return renderBlock(block, view.drawing, shard);
+    return renderBlock(store, block, view.drawing, shard, isOver(block));
   });
   const committed = (event) => (event.blocks ?? []).some((one) => one.digest === digest);
-  const off = store === live ? live.on("executed", (event) => view.pending && committed(event) && view.reload()) : live.on("status", () => view.pending && view.reload());
-  return withEnd(view, off);
+  const off = live.of(shard) === live ? live.on("executed", (event) => view.pending && committed(event) && view.reload()) : live.on("status", () => view.pending && view.reload());
+  return withEnd(view, off, live.on("turn", () => view.pending && view.reload()));
 }
 
-function renderBlock(block, drawn, shard) {
+function renderBlock(live, block, drawn, shard, isOver) {
   const committed = block.state === "committed";
+  const station = stationName(live);
   const parents = table("Parents", [{ label: "Round", number: true }, "Validator", "Block"], { empty: "A block of the first round has no parents." });
-  parents.body.append(...(block.parents ?? []).map((one) => h("tr", {}, cell(whole(one.round), "number"), cell(validatorLink(one.author, shard)), cell(hashLink("block", one.digest, 6, shard)))));
+  parents.body.append(...(block.parents ?? []).map((one) => h("tr", {}, cell(whole(one.round), "number"), cell(validatorLink(one.author, live)), cell(hashLink("block", one.digest, 6, shard)))));
   parents.done();
   const ids = block.transaction_ids ?? [];
   const list = table("Transactions it proposes", [{ label: "Position", number: true }, "Transaction"], { empty: "It proposes no transactions." });
   list.body.append(...ids.slice(0, TRANSACTIONS_SHOWN).map((id, position) => h("tr", {}, cell(whole(position), "number"), cell(hashLink("tx", id, 12)))));
   list.done();
   return [
-    heading(`Block of ${validatorName(block.author, shard)}, round ${whole(block.round)}`, shard === null ? null : `In ${shardName(shard)}`, block.leader ? badge("lead", "leader") : null, committed ? badge("good", "committed") : badge("wait", "pending")),
+    heading(`Block of ${live.nameOf(block.author)}, round ${whole(block.round)}`, station ? `In ${station}` : null, block.leader ? badge("lead", "leader") : null, committed ? badge("good", "committed") : isOver ? badge("off", "left out") : badge("wait", "pending")),
     h("div", { class: "columns two" },
       h("div", { class: "stack" },
         panel("What it says", {}, facts([
-          ["Author", validatorLink(block.author, shard)],
-          ["Committed in", committed ? heightLink(block.height, shard) : "not yet"],
+          ["Author", validatorLink(block.author, live)],
+          ["Committed in", committed ? heightLink(block.height, shard) : isOver ? "no checkpoint: its epoch ended without it" : "not yet"],
           ["Signed", [since(block.time_unix_ms), h("span", { class: "muted" }, ` ${moment(block.time_unix_ms)}`)]],
           ["Carries", `${count(block.transactions, "transaction")}, ${count(block.attestations, "attestation")}, ${count(block.evidence, "proof of misbehaviour", "proofs of misbehaviour")}`],
           ["Size", bytes(block.bytes)],

@@ -9,7 +9,10 @@ const MAX_ROUNDS_FETCHED = 64;
 const emptySlot = (round, author) => ({ round, author, block: null, siblings: 0, decision: null, leader: false });
 
 export class DagModel {
-  constructor() {
+  /** Of one epoch of a shard, as rounds begin again in each. */
+  constructor({ shard = null, epoch = null } = {}) {
+    this.shard = shard;
+    this.epoch = epoch;
     this.rounds = new Map(); // round -> Map(author -> slot)
     this.byDigest = new Map();
     this.head = 0;

@@ -44,7 +44,8 @@ export class DagView {
     this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.card = h("div", { class: "dag-card", "aria-hidden": "true" });
     this.spoken = h("div", { class: "hidden", role: "status", "aria-live": "polite" });
-    this.element = h("div", { class: compactClass(this.compact) }, this.names, this.stage, this.card, this.spoken);
+    this.notice = h("p", { class: "dag-notice empty", hidden: true });
+    this.element = h("div", { class: compactClass(this.compact) }, this.names, this.stage, this.card, this.notice, this.spoken);
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.stage);
     this.colourScheme = matchMedia("(prefers-color-scheme: dark)");
@@ -54,6 +55,26 @@ export class DagView {
     };
     this.colourScheme.addEventListener("change", this.recolour);
     document.addEventListener("qcn-theme", this.recolour);
+  }
+
+  /** Why there is nothing to draw. */
+  note(text) {
+    say(this.notice, text);
+    this.notice.hidden = !text;
+  }
+
+  /** Another DAG, with the committee that its lanes are of. */
+  show(model, live) {
+    this.model = model;
+    this.live = live;
+    this.laneKey = null;
+    this.left = null;
+    this.window = null;
+    this.hovered = null;
+    this.cursor = null;
+    this.note("");
+    this.showCard();
+    this.draw();
   }
 
   dispose() {
@@ -92,7 +113,7 @@ export class DagView {
     const validators = this.live.validators;
     const top = 24 * this.unit;
     const bottom = this.height - 24 * this.unit;
-    const key = `${validators.length}:${this.height}:${this.live.isolated.size}:${validators.map((one) => one.weight).join()}`;
+    const key = `${validators.map((one) => `${one.name}${one.weight}`).join()}:${this.height}:${this.live.isolated.size}`;
     if (this.laneKey === key) return this.laid;
     this.laneKey = key;
     const total = validators.reduce((sum, one) => sum + one.weight, 0) || 1;
@@ -171,6 +192,7 @@ export class DagView {
     if (this.publishedAt && performance.now() - this.publishedAt < 250) return;
     this.publishedAt = performance.now();
     mark(this.element, "data-head", this.model.head);
+    mark(this.element, "data-epoch", this.model.epoch);
     mark(this.element, "data-from", scene.from);
     mark(this.element, "data-left", this.left.toFixed(3));
     mark(this.element, "data-columns", this.visible().toFixed(1));
@@ -387,8 +409,7 @@ export class DagView {
 
   describe({ round, author }) {
     const slot = this.model.slot(round, author);
-    const name = this.live.validators.find((one) => one.index === author)?.name ?? `validator ${author}`;
-    const facts = [`${name}, round ${round}`, stateText(slot)];
+    const facts = [`${this.live.nameOf(author)}, round ${round}`, stateText(slot)];
     const block = slot?.block;
     if (!block) return facts;
     facts.push(count(block.transactions ?? 0, "transaction"));

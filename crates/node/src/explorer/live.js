@@ -3,10 +3,11 @@
 // The stream says that something happened; lists are fetched anew at most once a second, which
 // is as fast as anyone reads. After a gap (reconnected, or told `missed`) everything is fetched.
 
-import { get } from "./api.js";
+import { get, pathIn } from "./api.js";
 import { sentence } from "./format.js";
 
 const STATUS_EVERY_MS = 1000;
+const STATUS_BEHIND_MS = 100; // while the event stream is of another epoch than the status
 const VALIDATORS_EVERY_MS = 3000;
 const SLOW_EVERY_MS = 30000;
 const SHARDS_EVERY_MS = 1000; // while a view shows them
@@ -21,9 +22,13 @@ const MAX_NEWEST = 32;
 const MAX_ROUND_SAMPLES = 61;
 const SECONDS_KEPT = 60;
 const RETRY_MS = [1000, 15000];
+const RENEW_MS = 100; // a stream that ends was of an epoch that has ended
 /** How many epochs the page remembers. */
 const MAX_EPOCHS = 32;
-const EVENTS = ["block", "executed", "skipped", "certified", "evidence", "isolated", "peer", "missed", "epoch"];
+const MAX_COMMITTEES = 64; // of earlier epochs
+const EVENTS = ["about", "block", "executed", "skipped", "certified", "evidence", "isolated", "peer", "missed", "epoch"];
+/** What names a round, or a place in the committee, means something in its epoch only. */
+const OF_EPOCH = ["block", "executed", "skipped", "certified", "evidence", "isolated"];
 
 export class Live {
   constructor() {
@@ -31,8 +36,10 @@ export class Live {
     this.validators = [];
     this.evidence = [];
     this.isolated = new Set();
-    this.stream = "connecting"; // connecting | open | lost
-    this.network = null; // what /v1/shards says: {shards, lanes, supply}
+    this.stream = "connecting"; // connecting | open | renewing | lost
+    this.about = null; // the shard and the epoch that the stream is about
+    this.network = null; // what /v1/shards says: {epoch, reshardings, shards, lanes, supply}
+    this.committees = new Map(); // of earlier epochs: "shard:epoch" to a promise of who served
     this.epochs = []; // those seen since the page was opened, the newest first
     this.unreachable = null; // the ApiError, while the node does not answer
     this.elsewhere = null; // the ApiError of a node without a shard of its own
@@ -101,9 +108,16 @@ export class Live {
   /** Remembers an epoch, with what is different from the one before. */
   inEpoch({ epoch, reshardings, began, shards }) {
     if (this.epochs[0]?.epoch === epoch) return;
+    const isNews = this.epochs.length > 0;
     const committees = shards.map((one) => ({ shard: one.shard, names: one.committee.map((seat) => seat.name) }));
     this.epochs.unshift({ epoch, reshardings, began, committees });
     if (this.epochs.length > MAX_EPOCHS) this.epochs.pop();
+    if (isNews) this.tell("turn", this.epochs[0]);
+  }
+
+  /** Whether committees are drawn anew from time to time. */
+  get hasEpochs() {
+    return this.network !== null && (this.network.epoch > 0 || this.network.began !== null);
   }
 
   /** Where all shards stand is asked for each second only while something shows it. */
@@ -128,7 +142,39 @@ export class Live {
     const one = this.network?.shards.find((one) => one.shard === shard);
     if (!one || !this.status || shard === this.status.shard) return this;
     const committee = { total_weight: one.total_weight, quorum_weight: one.quorum_weight };
-    return Object.assign(Object.create(this), { validators: one.committee.map((seat) => ({ ...seat, index: seat.seat })), isolated: new Set(), status: { ...this.status, shard, committee } });
+    return this.as({ shard, epoch: one.epoch, committee }, one.committee.map((seat) => ({ ...seat, index: seat.seat })));
+  }
+
+  /** This store as a view of an earlier epoch needs it: the committee of then, or nobody if it is not kept. */
+  async at(shard, epoch) {
+    const now = this.of(shard);
+    if (!this.status) return now;
+    const of = shard ?? now.status.shard;
+    if (now.isOf({ shard: of, epoch })) return now;
+    const key = `${of}:${epoch}`;
+    if (!this.committees.has(key)) {
+      const asked = get(pathIn(this.several ? of : null, "committees", epoch)).catch((error) => {
+        if (error.status !== 404) this.committees.delete(key);
+        return { members: [] };
+      });
+      this.committees.set(key, asked);
+      if (this.committees.size > MAX_COMMITTEES) this.committees.delete(this.committees.keys().next().value);
+    }
+    const { members, ...committee } = await this.committees.get(key);
+    return this.as({ shard: of, epoch, committee }, members);
+  }
+
+  as(station, validators, isolated = new Set()) {
+    return Object.assign(Object.create(this), { validators, isolated, status: { ...this.status, ...station } });
+  }
+
+  /** How a validator is called; its place says nothing outside of its shard and epoch. */
+  nameOf(index) {
+    return this.validators.find((one) => one.index === index)?.name ?? `validator ${index}`;
+  }
+
+  isOf({ shard, epoch }) {
+    return this.status !== null && this.status.shard === shard && this.status.epoch === epoch;
   }
 
   connect() {
@@ -147,11 +193,13 @@ export class Live {
     };
     source.onerror = () => {
       if (source !== this.source) return;
-      this.stream = "lost";
+      const wasOpen = this.stream === "open";
+      this.stream = wasOpen ? "renewing" : "lost";
       this.changed();
       source.close();
-      this.reconnect = setTimeout(() => this.connect(), this.retry * (0.75 + Math.random() / 2));
-      this.retry = Math.min(this.retry * 2, RETRY_MS[1]);
+      if (wasOpen) this.pollStatus();
+      this.reconnect = setTimeout(() => this.connect(), (wasOpen ? RENEW_MS : this.retry) * (0.75 + Math.random() / 2));
+      if (!wasOpen) this.retry = Math.min(this.retry * 2, RETRY_MS[1]);
     };
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
@@ -168,7 +216,11 @@ export class Live {
 
   take(name, detail) {
     const now = performance.now();
-    if (name === "executed") {
+    if (OF_EPOCH.includes(name) && !(this.about && this.isOf(this.about))) return;
+    if (name === "about") {
+      this.about = detail;
+      if (!this.isOf(detail)) this.pollStatus();
+    } else if (name === "executed") {
       this.executedAt.set(detail.height, now);
       if (this.executedAt.size > MAX_WAITING_HEIGHTS) this.executedAt.delete(this.executedAt.keys().next().value);
       this.newest.push({ height: detail.height, transactions: Number(detail.transactions) || 0 });
@@ -218,45 +270,92 @@ export class Live {
     return last;
   }
 
-  async pollStatus() {
+  /** Asks once at a time, so that no older answer comes after a newer one. */
+  pollStatus() {
+    this.asking ??= this.askStatus().finally(() => (this.asking = null));
+    return this.asking;
+  }
+
+  async askStatus() {
     clearTimeout(this.statusTimer);
     try {
       const status = await get("/v1/status", { timeout: 6000 });
-      const before = this.status;
-      this.status = status;
-      this.elsewhere = null;
       this.answeredAt = Date.now();
       if (status.now_unix_ms) this.clockAhead = Date.now() - status.now_unix_ms;
-      if (!before || status.certified_height > before.certified_height || !this.certifiedAt) this.certifiedAt = performance.now();
-      this.rounds.push({ at: performance.now(), round: status.round });
-      if (this.rounds.length > MAX_ROUND_SAMPLES) this.rounds.shift();
-      this.bucket();
+      const before = this.status;
+      if (this.isOf(status) || (await this.enter(status))) this.takeStatus(status, before);
       if (this.unreachable) {
         this.unreachable = null;
         this.tell("gap");
       }
-      this.tell("status", status);
-      if (!before) this.tell("validators");
     } catch (error) {
       // A node without a seat answers well, and says who has some.
       this.elsewhere = error.misdirected ? error : null;
       this.unreachable = error.misdirected ? null : error;
     }
     this.changed();
-    this.statusTimer = setTimeout(() => this.pollStatus(), document.hidden ? 5000 : STATUS_EVERY_MS);
+    clearTimeout(this.statusTimer);
+    const isBehind = this.about && this.stream === "open" && !this.isOf(this.about);
+    this.statusTimer = setTimeout(() => this.pollStatus(), document.hidden ? 5000 : isBehind ? STATUS_BEHIND_MS : STATUS_EVERY_MS);
+  }
+
+  takeStatus(status, before) {
+    this.status = status;
+    this.elsewhere = null;
+    if (!this.certifiedAt || status.certified_height > (before?.certified_height ?? 0)) this.certifiedAt = performance.now();
+    this.rounds.push({ at: performance.now(), round: status.round });
+    if (this.rounds.length > MAX_ROUND_SAMPLES) this.rounds.shift();
+    this.bucket();
+    this.tell("status", status);
+  }
+
+  /**
+   * The node's first shard is in another epoch, or it is another shard: rounds begin again, and there
+   * is another committee. Both come at once, so that nothing is shown under a wrong name.
+   */
+  async enter(status) {
+    const answer = await get("/v1/validators");
+    if (answer.shard !== status.shard || answer.epoch !== status.epoch) return false; // it has gone on
+    const before = this.status && this.as({}, this.validators, this.isolated);
+    const isOther = before?.status.shard !== status.shard;
+    this.status = status;
+    this.validators = answer.validators;
+    this.isolated = new Set(this.validators.filter((one) => one.isolated).map((one) => one.index));
+    this.rounds = [];
+    this.certifiedAt = 0;
+    if (isOther) {
+      // Heights of another shard.
+      this.newest = [];
+      this.latencies = [];
+      this.executedAt.clear();
+      if (before) this.pollEvidence();
+    }
+    if (this.stream === "lost") {
+      // There was nothing to follow while the node had no shard.
+      this.retry = RETRY_MS[0];
+      this.connect();
+    }
+    if (before) this.tell("station", before);
+    this.tell("validators");
+    return true;
   }
 
   async pollValidators() {
     clearTimeout(this.validatorsTimer);
     try {
       const answer = await get("/v1/validators");
-      this.validators = answer.validators ?? [];
-      for (const one of this.validators) if (one.isolated) this.isolated.add(one.index);
-      this.tell("validators");
-      this.changed();
+      if (this.isOf(answer)) {
+        this.validators = answer.validators;
+        for (const one of this.validators) if (one.isolated) this.isolated.add(one.index);
+        this.tell("validators");
+        this.changed();
+      } else {
+        this.pollStatus();
+      }
     } catch {
       // The status poll says so.
     }
+    clearTimeout(this.validatorsTimer);
     this.validatorsTimer = setTimeout(() => this.pollValidators(), VALIDATORS_EVERY_MS);
   }
 
@@ -264,7 +363,7 @@ export class Live {
     clearTimeout(this.shardsTimer);
     try {
       const { shards = [], lanes = [], supply = null, epoch = 0, reshardings = [], began_unix_ms: began = null } = await get("/v1/shards", { timeout: 6000 });
-      this.network = { shards, lanes, supply };
+      this.network = { epoch, reshardings, began, shards, lanes, supply };
       this.inEpoch({ epoch, reshardings, began, shards });
       this.tell("shards", this.network);
     } catch {

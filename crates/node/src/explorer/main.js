@@ -11,6 +11,7 @@ import { accountView, transactionView, transactionsView } from "./transaction.js
 import { evidenceView, validatorView, validatorsView } from "./network.js";
 import { searchView } from "./search.js";
 import { shardsView } from "./shards.js";
+import { turnText } from "./epochs.js";
 
 const live = new Live();
 use(live);
@@ -43,7 +44,7 @@ function parseHash() {
 function show(moved) {
   const { kind, argument, query } = parseHash();
   view?.dispose?.();
-  const make = Object.hasOwn(VIEWS, kind) && (kind !== "shards" || live.several) ? VIEWS[kind] : missing;
+  const make = Object.hasOwn(VIEWS, kind) && (kind !== "shards" || hasShards()) ? VIEWS[kind] : missing;
   view = make(live, argument, query);
   fill(main, view.element);
   document.title = `${view.title} \u00b7 ${live.status?.chain_name ?? "qcn"} explorer`;
@@ -53,6 +54,9 @@ function show(moved) {
   scrollTo(0, 0);
   main.querySelector("h1")?.focus({ preventScroll: true });
 }
+
+/** Where there is more than one shard, or may come to be, there is a view of them. */
+const hasShards = () => live.several || live.hasEpochs;
 
 function missing() {
   return { title: "Not found", element: h("div", {}, heading("There is no such view"), h("p", {}, "The address leads nowhere. ", h("a", { href: "#/" }, "Go to the overview"), " or search for a height, hash, address or name.")) };
@@ -115,12 +119,12 @@ function frame() {
   themeButton();
 }
 
-const STREAM = { connecting: ["wait", "Connecting"], open: ["good", "Live"], lost: ["warn", "Reconnecting"] };
+const STREAM = { connecting: ["wait", "Connecting"], open: ["good", "Live"], renewing: ["good", "Live"], lost: ["warn", "Reconnecting"] };
 
 function showFrame() {
   const { status } = live;
   const state = document.getElementById("link-state");
-  const [kind, text] = live.unreachable ? ["bad", "No answer"] : STREAM[live.stream];
+  const [kind, text] = live.unreachable ? ["bad", "No answer"] : live.elsewhere ? ["wait", "No shard"] : STREAM[live.stream];
   mark(state, "class", `link-state ${kind}`);
   say(state, text);
   document.body.classList.toggle("stale", Boolean(live.unreachable));
@@ -145,10 +149,9 @@ function showCount(number) {
   fill(link, "Evidence", number ? [h("span", { class: "hidden" }, ", proofs: "), h("span", { class: "count" }, whole(number))] : null);
 }
 
-/** Where there is more than one shard, there is a way to see them. */
 function showShardsLink() {
   const nav = document.getElementById("nav");
-  if (!live.several || nav.querySelector('[data-kind="shards"]')) return;
+  if (!hasShards() || nav.querySelector('[data-kind="shards"]')) return;
   const link = h("a", { href: "#/shards", "data-kind": "shards", "aria-current": parseHash().kind === "shards" ? "page" : null }, "Shards");
   nav.querySelector('[data-kind="dag"]').parentElement.after(h("li", {}, link));
 }
@@ -186,7 +189,9 @@ live.on("change", () => {
   showFrame();
   showBanner();
 });
-live.on("evidence", ({ accused, offence }) => announce(`New evidence against ${live.validators.find((one) => one.index === accused)?.name ?? `validator ${accused}`}: ${offence}`));
+live.on("evidence", ({ accused, offence }) => announce(`New evidence against ${live.nameOf(accused)}: ${offence}`));
+// A change of the layout is news on every page; that committees are drawn anew is where they are shown.
+live.on("turn", (turn) => (turn.reshardings.length || parseHash().kind === "shards") && announce(turnText(turn)));
 addEventListener("hashchange", () => show(true));
 setInterval(tick, 1000);
 live.start();

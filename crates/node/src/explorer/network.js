@@ -1,9 +1,9 @@
 // Validators, the connections to them, and the evidence against them.
 
-import { h, fill, keep } from "./dom.js";
+import { announce, h, fill, keep, say } from "./dom.js";
 import { get } from "./api.js";
 import { bytes, count, decimal, share, short, whole } from "./format.js";
-import { badge, cell, copyButton, facts, failure, fullHash, heading, heightLink, none, panel, table, validatorLink, weightBar } from "./parts.js";
+import { accusedLink, badge, cell, copyButton, facts, failure, fullHash, heading, heightLink, isPresent, none, panel, stationName, table, validatorLink, weightBar } from "./parts.js";
 
 const BEHIND_ROUNDS = 20;
 const PEERS_EVERY_MS = 3000;
@@ -20,20 +20,24 @@ export function health(one, round) {
 
 export function validatorsView(live) {
   const summary = h("div", { class: "reach" });
+  const sub = h("span");
   const list = table("Validators by index", [{ label: "#", number: true }, "Name", "Weight", "State", { label: "Round trip", number: true }, { label: "Last round", number: true }, { label: "Blocks", number: true }, { label: "Led", number: true }, { label: "Skipped", number: true }, { label: "Scheme", wide: true }], { empty: "The node has not told its committee yet." });
-  const peers = peersTable();
+  const peers = peersTable(live);
   const update = () => {
     const { total, quorum, weight, up, size } = live.reach();
     const most = Math.max(1, ...live.validators.map((one) => one.weight));
     if (size) fill(summary, weightBar(weight, total, quorum, "Weight connected against the quorum"), h("p", { class: "under-bar" }, `${up} of ${size} up with ${share(weight, total)} of the weight. A quorum is ${share(quorum, total)}; up to ${share(live.status?.committee?.fault_weight ?? 0, total)} may be faulty.`));
-    keep(list.body, live.validators, (one) => one.index, (one) => validatorRow(one, live, total, most));
+    const { status } = live;
+    say(sub, `${live.hasEpochs ? `Of ${stationName(live)}. ` : ""}Weight follows processing power. Counts are what this node saw since it started${live.hasEpochs ? ", or since the epoch began" : ""}.`);
+    // A place in the committee is another validator's in the next epoch.
+    keep(list.body, live.validators, (one) => `${status?.shard}:${status?.epoch}:${one.index}`, (one) => validatorRow(one, live, total, most));
     list.done();
   };
   const off = live.on("validators", update);
   update();
   return {
     title: "Validators",
-    element: h("div", {}, heading("Validators", "Weight follows processing power. Counts are what this node saw since it started."), panel("Reach", {}, summary), panel("Committee", { class: "tight" }, list.element), panel("Connections", { class: "tight" }, peers.element)),
+    element: h("div", {}, heading("Validators", sub), panel("Reach", {}, summary), panel("Committee", { class: "tight" }, list.element), panel("Connections", { class: "tight" }, peers.element)),
     dispose() {
       off();
       peers.dispose();
@@ -63,7 +67,8 @@ function validatorRow(first, live, total, most) {
   return row;
 }
 
-function peersTable(only = null) {
+/** Of all validators, or the one that `isShown` has. */
+function peersTable(live, isShown = () => true) {
   const list = table("Connections of this node", ["Validator", "State", "Address", { label: "Received", number: true }, { label: "Sent", number: true }, { label: "Dropped", number: true }, { label: "Refused", number: true }], { empty: "This node has no connections." });
   const problem = h("div");
   let timer = null;
@@ -72,7 +77,7 @@ function peersTable(only = null) {
     try {
       const { peers = [] } = await get("/v1/peers");
       if (gone) return;
-      keep(list.body, peers.filter((one) => only === null || one.index === only), (one) => one.index, peerRow);
+      keep(list.body, peers.filter(isShown), (one) => `${one.index}:${placeOf(one, live)}`, (one) => peerRow(one, live));
       list.done();
       fill(problem);
     } catch (error) {
@@ -90,8 +95,13 @@ function peersTable(only = null) {
   };
 }
 
-function peerRow(first) {
-  const row = h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, validatorLink(first.index)), h("td"), h("td", { class: "mono" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }));
+/** A connection is numbered among all validators, which is no place in the committee. */
+const placeOf = (peer, live) => live.validators.find((one) => one.name === peer.name)?.index;
+
+function peerRow(first, live) {
+  const place = placeOf(first, live);
+  const name = place === undefined ? h("span", { class: "name" }, first.name) : validatorLink(place);
+  const row = h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, name), h("td"), h("td", { class: "mono" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }));
   row.update = (one) => {
     const [, state, address, received, sent, dropped, refused] = row.children;
     fill(state, one.connected ? badge("good", "connected") : badge("off", "not connected"));
@@ -107,21 +117,36 @@ function peerRow(first) {
 export function validatorView(live, argument) {
   const index = Number(argument);
   const element = h("div", {}, heading(`Validator ${short(argument)}`), h("p", { class: "loading", role: "status" }, "Asking the node\u2026"));
-  const peers = peersTable(index);
+  const peers = peersTable(live, (peer) => peer.name === name);
   const state = h("span");
   const numbers = h("div");
-  let built = false;
+  let built = null;
+  let name = null;
   const update = () => {
     if (!live.validators.length) return;
-    const one = live.validators.find((validator) => validator.index === index);
+    const station = stationName(live);
+    const one = live.validators.find((validator) => (name === null ? validator.index === index : validator.name === name));
+    if (!one && name !== null) {
+      if (built === station) return;
+      built = station;
+      fill(element, heading(name, `Has no seat in ${station}`), h("p", {}, h("a", { href: "#/validators" }, "See who has")));
+      announce(`${name} has no seat in ${station}`);
+      return;
+    }
     if (!one) {
       fill(element, heading("No such validator"), h("p", {}, `The committee has ${count(live.validators.length, "member")}, numbered from 0. `, h("a", { href: "#/validators" }, "See them all")));
       return;
     }
-    if (!built) {
-      built = true;
+    name = one.name;
+    if (one.index !== index) {
+      // The page stays with the validator, which has another place in the new committee.
+      location.replace(`#/validator/${one.index}`);
+      return;
+    }
+    if (built !== station) {
+      built = station;
       const focused = element.contains(document.activeElement);
-      fill(element, heading(one.name, `Validator ${one.index}`, state), h("div", { class: "columns two" }, panel("As this node sees it", {}, numbers), keysPanel(one)), one.own ? null : panel("Connection", { class: "tight" }, peers.element), againstPanel(live, index));
+      fill(element, heading(one.name, `Validator ${one.index}${station ? ` of ${station}` : ""}`, state), h("div", { class: "columns two" }, panel("As this node sees it", {}, numbers), keysPanel(one)), one.own ? null : panel("Connection", { class: "tight" }, peers.element), againstPanel(live, index));
       if (focused) element.querySelector("h1").focus({ preventScroll: true });
     }
     const [kind, word, meaning] = health(one, live.status?.round ?? 0);
@@ -156,7 +181,7 @@ function keysPanel(one) {
 }
 
 function againstPanel(live, index) {
-  const against = live.evidence.filter((one) => one.accused === index);
+  const against = live.evidence.filter((one) => one.accused === index && isPresent(one, live));
   if (!against.length) return null;
   return panel("Evidence against it", {}, h("ul", { class: "events" }, against.map((one) => h("li", {}, badge("warn", ""), h("div", {}, one.offence, h("span", { class: "muted block" }, one.height ? ["committed in checkpoint ", heightLink(one.height)] : "not committed yet"))))));
 }
@@ -167,8 +192,8 @@ export function evidenceView(live) {
   const how = panel("Check a proof yourself", { hidden: true }, h("p", {}, "A downloaded proof is checked offline, against the genesis file and no node: ", h("a", { href: "/v1/genesis", download: "genesis.json" }, "download that, too"), "."),
     h("div", { class: "command" }, h("code", {}, command), copyButton(command, "the command")));
   const update = () => {
-    keep(list.body, live.evidence, (one) => `${one.digest}:${one.accused}:${one.offence}:${one.height}`, (one) => h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, validatorLink(one.accused)), cell(one.offence), cell(heightLink(one.height)),
-      cell(live.isolated.has(one.accused) ? badge("bad", "isolated") : badge("warn", "proven")), cell(bytes((one.bytes?.length ?? 0) / 2), "number"), cell(proofOf(one))));
+    keep(list.body, live.evidence, (one) => `${one.digest}:${one.accused}:${one.offence}:${one.height}:${isPresent(one, live)}`, (one) => h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, accusedLink(one, live)), cell(one.offence), cell(heightLink(one.height)),
+      cell(isPresent(one, live) && live.isolated.has(one.accused) ? badge("bad", "isolated") : badge("warn", "proven")), cell(bytes((one.bytes?.length ?? 0) / 2), "number"), cell(proofOf(one))));
     list.done();
     how.hidden = !live.evidence.length;
   };

@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { count, decimal, duration, clock, milliseconds, percentiles, share, whole } from "./format.js";
 import { DagFeed } from "./dag.js";
 import { DagView } from "./dag-view.js";
-import { badge, cell, certifiedBadge, hashLink, heading, heightLink, legend, outcomeBadge, panel, shardName, since, sparkline, table, validatorLink, weightBar } from "./parts.js";
+import { accusedLink, badge, cell, certifiedBadge, committeesOf, hashLink, heading, heightLink, legend, outcomeBadge, panel, since, stationName, sparkline, table, validatorLink, weightBar } from "./parts.js";
 
 const ROWS = 10;
 const LISTS_EVERY_MS = 1000;
@@ -20,8 +20,10 @@ export function overview(live) {
   const transactions = table("Newest transactions", ["Transaction", { label: "From", wide: true }, { label: "To", wide: true }, { label: "Amount", number: true }, "Outcome"], { empty: "No transaction has been executed yet." });
   const events = h("ul", { class: "events" });
   const partitions = h("ul", { class: "events" });
+  const whose = h("p", { class: "whose muted" });
   const lists = makeLists(checkpoints, transactions);
   const update = () => {
+    showWhose(whose, live);
     vitals.update();
     lists.update();
     showEvidence(events, live);
@@ -33,7 +35,7 @@ export function overview(live) {
   title.classList.add("hidden");
   return {
     title: "Overview",
-    element: h("div", { class: "overview" }, title, whose(live), vitals.element,
+    element: h("div", { class: "overview" }, title, whose, vitals.element,
       panel("The DAG, live", { class: "strip", end: h("a", { href: "#/dag", class: "panel-link" }, "Explore the DAG") }, strip.element, legend()),
       h("div", { class: "columns" },
         panel("Checkpoints", { class: "tight", end: h("a", { href: "#/checkpoints", class: "panel-link" }, "All checkpoints") }, checkpoints.element),
@@ -49,10 +51,14 @@ export function overview(live) {
   };
 }
 
-/** With several shards all of this is about one of them. */
-function whose(live) {
-  if (!live.several || !live.status) return null;
-  return h("p", { class: "whose muted" }, `This is ${shardName(live.status.shard)}, the first of ${whole(live.network.shards.length)} that this node hosts. `, h("a", { href: "#/shards" }, "See all shards"));
+/** With several shards all of this is about one of them, and with epochs about the present one. */
+function showWhose(line, live) {
+  const station = live.status && stationName(live);
+  line.hidden = !station;
+  const text = station && `This is ${station}${live.several ? `; the shard is the first of ${count(live.network.shards.filter((one) => one.hosted).length, "shard")} that this node hosts` : ""}. `;
+  if (line.dataset.text === text) return;
+  line.dataset.text = text;
+  fill(line, text, h("a", { href: "#/shards" }, live.several ? "See all shards" : "See epochs and shards"));
 }
 
 function vital(label, id) {
@@ -80,7 +86,7 @@ function makeVitals(live) {
     say(rounds.value, whole(status.round));
     if (performance.now() - drawnAt < VITALS_EVERY_MS) return;
     drawnAt = performance.now();
-    say(rounds.note, `${decimal(live.roundsPerSecond())} per second, ${count(status.dag_blocks, "block")} held`);
+    say(rounds.note, `${live.hasEpochs ? `of epoch ${whole(status.epoch)}; ` : ""}${decimal(live.roundsPerSecond())} per second, ${count(status.dag_blocks, "block")} held`);
     const rates = live.roundRates();
     if (rates.length > 1) fill(rounds.picture, sparkline(rates, `Rounds per second over the last ${rates.length} seconds, now ${decimal(live.roundsPerSecond())}`));
     if (live.newest.length) fill(height.picture, ladder(live.newest, status.certified_height));
@@ -140,7 +146,10 @@ function makeLists(checkpoints, transactions) {
     at = performance.now();
     try {
       const [newest, executed] = await Promise.all([get(`/v1/checkpoints?limit=${ROWS}`), get(`/v1/transactions?limit=${ROWS}`)]);
-      keep(checkpoints.body, newest.checkpoints ?? [], (one) => one.height, (one) => checkpointRow(one));
+      const rows = newest.checkpoints ?? [];
+      const committees = await committeesOf(rows, null);
+      // The first shard of the node may become another one, with the same heights.
+      keep(checkpoints.body, rows, (one) => one.digest, (one) => checkpointRow(one, committees.get(one.epoch)));
       keep(transactions.body, executed.transactions ?? [], (one) => one.id, transactionRow);
       checkpoints.done();
       transactions.done();
@@ -152,10 +161,10 @@ function makeLists(checkpoints, transactions) {
   return { update, want: () => (wanted = true) };
 }
 
-/** Of a shard, which is that of the first where it is not given. */
-export function checkpointRow(one, shard = null) {
+/** In the committee of its epoch; of a shard, which is that of the first where it is not given. */
+export function checkpointRow(one, store, shard = null) {
   const state = h("td", {}, certifiedBadge(one.certified));
-  const row = h("tr", {}, cell(heightLink(one.height, shard)), cell(one.leader ? validatorLink(one.leader.author, shard) : "", "clip-cell"), cell(whole(one.blocks), "number"), cell(whole(one.transactions), "number"), state, cell(since(one.time_unix_ms), "when"));
+  const row = h("tr", {}, cell(heightLink(one.height, shard)), cell(one.leader ? validatorLink(one.leader.author, store) : "", "clip-cell"), cell(whole(one.blocks), "number"), cell(whole(one.transactions), "number"), state, cell(since(one.time_unix_ms), "when"));
   let certified = one.certified;
   row.update = (next) => {
     if (next.certified === certified) return;
@@ -170,7 +179,7 @@ export function transactionRow(one) {
 }
 
 function showEvidence(list, live) {
-  const newest = live.evidence.slice(0, 4).map((one, index) => ({ ...one, key: `${one.accused}:${one.offence}:${one.height ?? index}` }));
+  const newest = live.evidence.slice(0, 4).map((one, index) => ({ ...one, key: `${one.epoch}:${one.accused}:${one.offence}:${one.height ?? index}` }));
   if (!newest.length) {
     if (!list.querySelector(".calm")) {
       list.kept = null;
@@ -178,7 +187,7 @@ function showEvidence(list, live) {
     }
     return;
   }
-  keep(list, newest, (one) => one.key, (one) => h("li", {}, badge("warn", ""), h("div", {}, validatorLink(one.accused), h("span", { class: "muted block" }, `${one.offence}${one.height ? `, checkpoint ${one.height}` : ""}`))));
+  keep(list, newest, (one) => one.key, (one) => h("li", {}, badge("warn", ""), h("div", {}, accusedLink(one, live), h("span", { class: "muted block" }, `${one.offence}${one.height ? `, checkpoint ${one.height}` : ""}`))));
 }
 
 const INCIDENTS = { partition: "No quorum connected", silent: "No certificate", elsewhere: "No shard on this node", unreachable: "Node did not answer", stopped: "Node stopped", recovering: "Node recovering", synchronising: "Node synchronising" };

@@ -105,14 +105,21 @@ export function copyButton(text, what) {
   return button;
 }
 
-/** By the place in a shard's committee; without a shard in that of the first. */
-export function validatorName(index, shard = null) {
-  const { validators = [] } = live?.of(shard) ?? {};
-  return validators.find((one) => one.index === index)?.name ?? `validator ${index}`;
-}
+/** A validator's page is about the present committee of the first shard; in others it has a name. */
+export const validatorLink = (index, store = live) => (store === live ? link("validator", index, live.nameOf(index), { class: "name" }) : h("span", { class: "name" }, store.nameOf(index)));
 
-/** A validator's page is about the first shard; in others it has a name. */
-export const validatorLink = (index, shard = null) => (live.of(shard) === live ? link("validator", index, validatorName(index), { class: "name" }) : h("span", { class: "name" }, validatorName(index, shard)));
+/** Whether evidence is about the present committee. */
+export const isPresent = (evidence, { status }) => evidence.epoch === undefined || evidence.epoch === status?.epoch;
+
+/** The accused has the name of its epoch: its place is another validator's in the next one. */
+export const accusedLink = (one, store) => (isPresent(one, store) ? validatorLink(one.accused) : h("span", { class: "name" }, one.name, h("span", { class: "muted" }, ` in epoch ${whole(one.epoch)}`)));
+
+/** "shard 1 (1*), epoch 3", as far as there are several of each. */
+export function stationName({ status }) {
+  if (!status) return "";
+  const parts = [live.several && shardName(status.shard), live.hasEpochs && `epoch ${whole(status.epoch)}`];
+  return parts.filter(Boolean).join(", ");
+}
 
 /** How long ago, kept current by main.js; the moment itself is in the title. */
 export function since(unixMs) {
@@ -243,13 +250,20 @@ export function loaded(title, load, render) {
   return { title, element, reload, dispose: () => (off(), controller?.abort()) };
 }
 
+/** Who served in the epochs of these checkpoints, so that leaders have the names they had then. */
+export async function committeesOf(checkpoints, shard) {
+  const epochs = [...new Set(checkpoints.map((one) => one.epoch))];
+  return new Map(await Promise.all(epochs.map(async (epoch) => [epoch, await live.at(shard, epoch)])));
+}
+
 const PAGE = 50;
 
 /**
  * A list that grows on demand, newest first. The answer's `next` is the cursor where it has one,
- * because a height may be cut in two by a page; otherwise it is the last height.
+ * because a height may be cut in two by a page; otherwise it is the last height. What `prepare(rows)`
+ * promises is given to each row.
  */
-export function paged(parts, address, name, makeRow) {
+export function paged(parts, address, name, makeRow, prepare = () => null) {
   const more = h("button", { type: "button", class: "button", hidden: true }, "Show older");
   const problem = h("div");
   let before = null;
@@ -258,9 +272,10 @@ export function paged(parts, address, name, makeRow) {
     try {
       const answer = await get(`${address}?limit=${PAGE}${before === null ? "" : `&before=${encodeURIComponent(before)}`}`);
       const rows = answer[name] ?? [];
+      const prepared = await prepare(rows);
       fill(problem);
       parts.element.hidden = false;
-      parts.body.append(...rows.map(makeRow));
+      parts.body.append(...rows.map((row) => makeRow(row, prepared)));
       before = answer.next ?? rows.at(-1)?.height ?? null;
       more.hidden = rows.length < PAGE || answer.next === null;
       parts.done();

@@ -2,10 +2,12 @@
 //
 // The map is a picture of the tables under it and says nothing that they do not say, so it is one
 // image to screen readers. It is laid out anew when its width or the shards change, and otherwise
-// only its texts are.
+// only its texts are. Where shards have split or merged the cards move there (shard-turn.js).
 
 import { h, fill, mark, reducedMotion, say, svg } from "./dom.js";
+import { changeText } from "./epochs.js";
 import { count, decimal, share, whole } from "./format.js";
+import { changeOf, nearestOrder, turn } from "./shard-turn.js";
 
 const MAX_DRAWN = 12; // more shards are in the table only
 const MAX_LABELLED = 4; // with more shards, or no room, a lane is labelled only while something is on its way
@@ -28,7 +30,8 @@ export class ShardMap {
     this.lanesBox = svg("g");
     this.dotsBox = svg("g", { class: "dots" });
     this.cardsBox = svg("g");
-    this.drawing = svg("svg", { role: "img", class: "shard-map" }, this.lanesBox, this.dotsBox, this.cardsBox);
+    this.ghostsBox = svg("g"); // what has merged into another, until it is there
+    this.drawing = svg("svg", { role: "img", class: "shard-map" }, this.lanesBox, this.dotsBox, this.ghostsBox, this.cardsBox);
     this.element = h("div", { class: "shard-map-box" }, this.drawing);
     this.network = null;
     this.arrived = new Map(); // lane to the receipts that had arrived at the last poll
@@ -52,32 +55,63 @@ export class ShardMap {
     const width = this.element.clientWidth;
     if (!this.network || !width) return;
     const shards = this.network.shards.slice(0, MAX_DRAWN);
-    const key = `${width}:${shards.map((one) => `${one.shard}${one.hosted}`).join()}`;
+    const layout = shards.map((one) => `${one.shard}:${one.prefix}`).join();
+    const key = `${width}:${layout}`;
     if (key !== this.key) {
-      this.key = key;
-      this.layOut(shards, width);
+      const before = this.layout && this.layout !== layout ? this.drawn : null;
+      if (layout !== this.layout) this.order = null;
+      Object.assign(this, { key, layout });
+      this.layOut(shards, width, before);
+      if (before) this.turn(before);
+    }
+    const lanes = this.network.lanes.map(nameOf).join();
+    if (lanes !== this.lanesKey) {
+      this.lanesKey = lanes;
+      this.lanes = new Map();
+      fill(this.lanesBox, this.network.lanes.map((lane) => this.makeLane(lane, shards.length)));
     }
     for (const one of shards) this.showCard(one);
     for (const lane of this.network.lanes) this.showLane(lane);
     mark(this.drawing, "aria-label", summary(this.network));
   }
 
-  layOut(shards, width) {
+  layOut(shards, width, before) {
     const unit = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const { places, height, labelled } = placesOf(shards.length, width / unit);
-    const frame = { width, height: height * unit };
-    mark(this.drawing, "viewBox", `0 0 ${frame.width} ${frame.height.toFixed(0)}`);
-    mark(this.drawing, "width", frame.width);
-    mark(this.drawing, "height", frame.height.toFixed(0));
+    const { places, height, labelled, ring } = placesOf(shards.length, width / unit);
+    const scaled = places.map(({ x, y }) => ({ x: x * unit, y: y * unit }));
+    if (before && ring) this.order = nearestOrder(scaled, shards, before);
+    // It stays when the width changes, but for a column, which goes by prefixes.
+    const place = (index) => scaled[(ring && this.order?.[index]) ?? index];
+    this.resize(width, height * unit);
     this.unit = unit;
     this.labelled = labelled;
-    this.places = new Map(shards.map((one, index) => [one.shard, { x: places[index].x * unit, y: places[index].y * unit }]));
+    this.places = new Map(shards.map((one, index) => [one.shard, place(index)]));
     this.cards = new Map();
-    this.lanes = new Map();
+    this.lanesKey = null;
     this.dots = [];
     fill(this.dotsBox);
+    fill(this.ghostsBox);
     fill(this.cardsBox, shards.map((one) => this.makeCard(one)));
-    fill(this.lanesBox, this.network.lanes.map((lane) => this.makeLane(lane, shards.length)));
+    this.drawn = { shards, places: this.places, cards: this.cards, width, height: height * unit };
+  }
+
+  resize(width, height) {
+    mark(this.drawing, "viewBox", `0 0 ${width} ${height.toFixed(0)}`);
+    mark(this.drawing, "width", width);
+    mark(this.drawing, "height", height.toFixed(0));
+  }
+
+  /** From another layout to the one that is drawn. */
+  turn(before) {
+    const { drawn } = this;
+    const done = () => {
+      if (this.drawn !== drawn) return;
+      fill(this.ghostsBox);
+      this.resize(drawn.width, drawn.height);
+    };
+    this.resize(drawn.width, Math.max(before.height, drawn.height));
+    turn(before, drawn, { ghosts: this.ghostsBox, lanes: [this.lanesBox, this.dotsBox], done });
+    this.element.dataset.turns = Number(this.element.dataset.turns ?? 0) + 1;
   }
 
   makeCard(one) {
@@ -88,18 +122,23 @@ export class ShardMap {
     const line = (index) => top + unit * (1.6 + CARD.line * index);
     const lines = Array.from({ length: LINES }, (_, index) => svg("text", { x: left + CARD.pad * unit, y: line(index), class: index ? null : "title" }));
     const prefix = svg("text", { x: left + wide - CARD.pad * unit, y: line(0), class: "prefix" }, one.prefix);
+    const [name, change] = [svg("tspan"), svg("tspan", { class: "change", dx: 0.6 * unit })];
+    lines[0].append(name, change);
     const tooltip = svg("title");
     const box = svg("rect", { x: left, y: top, width: wide, height: tall, rx: unit * 0.5 });
     const card = svg("g", { class: "card" }, tooltip, box, lines, prefix);
-    this.cards.set(one.shard, { card, lines, title: tooltip });
+    this.cards.set(one.shard, { card, lines: [name, ...lines.slice(1)], change, title: tooltip });
     return card;
   }
 
   showCard(one) {
-    const { card, lines, title } = this.cards.get(one.shard);
+    const { card, lines, change, title } = this.cards.get(one.shard);
     const { state } = one;
-    mark(card, "class", `card ${!one.hosted ? "known" : state?.stopped ? "stopped" : "hosted"}`);
-    const stands = !state ? ["not hosted by this node,", "which knows only who serves it"]
+    const changed = changeOf(one.shard, this.network.reshardings);
+    mark(card, "class", `card ${!one.hosted ? "known" : state?.stopped ? "stopped" : "hosted"} ${changed ? "changed" : ""}`.trim());
+    mark(card, "data-shard", one.shard);
+    say(change, changed);
+    const stands = isOpening(one) ? ["about to open here", ""] : !state ? ["not hosted by this node,", "which knows only who serves it"]
       : state.stopped ? ["stopped", clip(state.stopped, CARD.width / CHARACTER - 4)]
         : [`height ${whole(state.height)}, certified ${whole(state.certified_height)}`, `${decimal(state.transactions_per_second)} per second, ${whole(state.mempool)} waiting`];
     const texts = [`Shard ${whole(one.shard)}`, ...stands, ...namesIn(one, 2, (CARD.width - 2 * CARD.pad) / CHARACTER)];
@@ -117,10 +156,10 @@ export class ShardMap {
     const bend = { x: (from.x + to.x) / 2 + aside.x * BULGE * 2 * unit, y: (from.y + to.y) / 2 + aside.y * BULGE * 2 * unit };
     const [start, end] = [edgeOf(from, bend, unit, 0.15), edgeOf(to, bend, unit, 0.55)];
     const point = (part) => bezier(start, bend, end, part);
-    const label = this.makeLabel(point(shards === 2 ? 0.5 : 0.34), aside);
+    const label = this.makeLabel(point(shards === 2 ? 0.5 : shards === 3 ? 0.45 : 0.34), aside);
     const path = svg("path", { class: "way", d: `M${at(start)}Q${at(bend)} ${at(end)}` });
     const way = svg("g", { class: "lane" }, path, svg("path", { class: "head", d: headOf(bend, end, unit) }), label);
-    this.lanes.set(nameOf(lane), { way, label, point, above: Math.abs(aside.x) <= SLANTED && aside.y < 0 });
+    this.lanes.set(nameOf(lane), { way, label, point, above: aside.y < (Math.abs(aside.x) <= SLANTED ? 0 : -SLANTED) });
     return way;
   }
 
@@ -129,7 +168,9 @@ export class ShardMap {
     const [line, sideways] = [1.2 * unit, Math.abs(aside.x) > SLANTED];
     const x = place.x + aside.x * 0.8 * unit;
     const anchor = !sideways ? "middle" : aside.x > 0 ? "start" : "end";
-    const first = sideways ? place.y - line * 0.6 + aside.y * (aside.y > 0 ? 2.2 : 1.3) * unit : aside.y < 0 ? place.y - 0.6 * unit - 2 * line : place.y + 1.5 * unit;
+    // Beside a slanted lane the whole label stands above it or below it.
+    const beside = aside.y < -SLANTED ? place.y - 0.2 * unit - 2 * line : place.y + (aside.y > SLANTED ? 1.1 * unit : -0.6 * line);
+    const first = sideways ? beside : aside.y < 0 ? place.y - 0.6 * unit - 2 * line : place.y + 1.5 * unit;
     return svg("text", { "text-anchor": anchor }, [0, 1, 2].map((index) => svg("tspan", { x, y: first + index * line })));
   }
 
@@ -181,6 +222,9 @@ export class ShardMap {
   }
 }
 
+/** This node has a seat in it, and its instance has yet to begin. */
+export const isOpening = (one) => !one.hosted && one.committee.some((seat) => seat.own);
+
 export const nameOf = (lane) => `${lane.from}:${lane.to}`;
 
 /** Who serves a shard, each with its weight, in words. */
@@ -203,7 +247,7 @@ function placesOf(number, width) {
   // Cards side by side leave room for the labels above and below the lanes between them.
   const [over, under] = number > MAX_LABELLED ? [1, 1] : [number === 3 ? 1 : LABELS, LABELS];
   const [top, bottom] = [Math.min(...ys) - CARD.height / 2 - over, Math.max(...ys) + CARD.height / 2 + under];
-  return { places: ring(tall).map(({ x, y }) => ({ x, y: y - top })), height: bottom - top, labelled: number <= MAX_LABELLED };
+  return { places: ring(tall).map(({ x, y }) => ({ x, y: y - top })), height: bottom - top, labelled: number <= MAX_LABELLED, ring: true };
 }
 
 function overlaps(places) {
@@ -255,9 +299,9 @@ function namesIn(one, lines, characters) {
   return texts;
 }
 
-function summary({ shards, lanes }) {
+function summary({ shards, lanes, reshardings }) {
   const drawn = Math.min(shards.length, MAX_DRAWN);
   const flying = lanes.reduce((sum, lane) => sum + (lane.in_flight ?? 0), 0);
   const hosted = shards.filter((one) => one.hosted).length;
-  return `Map of ${drawn < shards.length ? `the first ${drawn} of ` : ""}${count(shards.length, "shard")}, ${whole(hosted)} hosted by this node, and ${count(lanes.length, "lane")} between them with ${count(flying, "receipt")} in flight. The tables below say the same.`;
+  return `Map of ${drawn < shards.length ? `the first ${drawn} of ` : ""}${count(shards.length, "shard")}, ${whole(hosted)} hosted by this node, and ${count(lanes.length, "lane")} between them with ${count(flying, "receipt")} in flight.${reshardings.length ? ` With this epoch ${reshardings.map(changeText).join(", ")}.` : ""} The tables below say the same.`;
 }

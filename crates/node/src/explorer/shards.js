@@ -2,31 +2,29 @@
 
 import { announce, h, fill, keep, say } from "./dom.js";
 import { count, decimal, share, whole } from "./format.js";
+import { epochTable, layoutChanges } from "./epochs.js";
 import { badge, cell, facts, heading, heightLink, none, panel, table } from "./parts.js";
-import { committeeText, nameOf, ShardMap } from "./shard-map.js";
+import { committeeText, isOpening, nameOf, ShardMap } from "./shard-map.js";
 
 const SHARD_COLUMNS = ["Shard", "Prefix", "Here", { label: "Height", number: true }, { label: "Certified", number: true }, { label: "Per second", number: true }, { label: "Waiting", number: true }, { label: "Quorum", number: true }, "Committee and weights"];
 const LANE_COLUMNS = ["From", "To", { label: "Sent", number: true }, { label: "Received", number: true }, { label: "In flight", number: true }, { label: "Acknowledged", number: true }, { label: "Moved", number: true }];
-
-const EPOCH_COLUMNS = [{ label: "Epoch", number: true }, "Announced", "What changed", "Committees"];
 
 export function shardsView(live) {
   const map = new ShardMap();
   const shards = table("Shards, in the order of their prefixes", SHARD_COLUMNS);
   const lanes = table("Lanes between shards, by receipts", LANE_COLUMNS, { empty: "This node hosts neither end of any lane." });
-  const epochs = table("Epochs, the newest first", EPOCH_COLUMNS);
+  const [changes, epochs] = [layoutChanges(live), epochTable(live)];
   const supply = h("div");
   const sub = h("span");
   const stopped = new Set();
   const update = () => {
     const { network } = live;
     const hosted = network.shards.filter((one) => one.hosted).length;
-    say(sub, `${count(network.shards.length, "chain")}, each with a committee of its own. This node hosts ${hostedInWords(hosted, network.shards.length)}.`);
+    say(sub, `${live.hasEpochs ? `Epoch ${whole(network.epoch)}. ` : ""}${count(network.shards.length, "chain")}, each with a committee of its own. This node hosts ${hostedInWords(hosted, network.shards.length)}.`);
     map.show(network);
-    keep(shards.body, network.shards, (one) => one.shard, shardRow);
+    // In another epoch it has another committee, and maybe other addresses.
+    keep(shards.body, network.shards, (one) => `${one.shard}:${one.epoch}:${one.prefix}:${one.hosted}`, shardRow);
     keep(lanes.body, network.lanes, nameOf, laneRow);
-    keep(epochs.body, live.epochs, (one) => one.epoch, epochRow);
-    epochs.done();
     shards.done();
     lanes.done();
     fill(supply, supplyFacts(network.supply, hosted));
@@ -40,11 +38,14 @@ export function shardsView(live) {
       panel("Map", {}, map.element, legend()),
       panel("Shards", { class: "tight" }, shards.element),
       panel("Lanes", { class: "tight" }, lanes.element),
+      panel("Changes of the layout", { class: "tight" }, changes.element),
       panel("Epochs", { class: "tight" }, epochs.element),
       panel("Where the units are", {}, supply)),
     dispose() {
       for (const off of offs) off();
       map.dispose();
+      changes.dispose();
+      epochs.dispose();
     },
   };
 }
@@ -73,7 +74,7 @@ function shardRow(first) {
   row.update = (one) => {
     const { state } = one;
     const [height, certified, load, waiting] = numbers;
-    const [kind, word] = !one.hosted ? ["off", "known of"] : state?.stopped ? ["bad", "stopped"] : ["good", "hosted"];
+    const [kind, word] = isOpening(one) ? ["wait", "about to open"] : !one.hosted ? ["off", "known of"] : state?.stopped ? ["bad", "stopped"] : ["good", "hosted"];
     if (stands !== word) fill(here, badge(kind, word), state?.stopped ? h("span", { class: "muted block" }, state.stopped) : null);
     stands = word;
     say(height, state ? whole(state.height) : "\u2013");
@@ -116,19 +117,6 @@ function laneRow(first) {
   return row;
 }
 
-function epochRow(one) {
-  const announced = one.began ? new Date(one.began).toLocaleTimeString() : "at genesis";
-  const changes = one.reshardings.map(changeText);
-  const committees = one.committees.map(({ shard, names }) => `${whole(shard)}: ${names.join(", ")}`);
-  return h("tr", { "data-epoch": String(one.epoch) }, h("th", { scope: "row", class: "number" }, whole(one.epoch)), cell(announced),
-    cell(changes.length ? changes.join("; ") : one.epoch ? "committees drawn anew" : none()), cell(committees.join("; ")));
-}
-
-/** A split or a merge in words. */
-function changeText(change) {
-  return change.kind === "split" ? `shard ${whole(change.shard)} split, its upper half is shard ${whole(change.new)}` : `shard ${whole(change.closed)} merged into shard ${whole(change.into)}`;
-}
-
 function supplyFacts(supply, hosted) {
   if (!supply) return h("p", { class: "muted" }, hosted ? "Not known before each shard of this node has a certified state." : "A node that hosts a shard can tell.");
   const counted = supply.complete ? "all shards of the network" : `${supply.shards.length === 1 ? "shard" : "shards"} ${supply.shards.join(", ")}, which this node hosts`;
@@ -144,4 +132,5 @@ function supplyFacts(supply, hosted) {
 const KEYS = [["hosted", "Hosted by this node"], ["known", "Known of only"]];
 
 const legend = () => h("ul", { class: "legend shard-legend", "aria-label": "Legend" }, KEYS.map(([kind, text]) => h("li", {}, h("span", { class: kind, "aria-hidden": "true" }), text)),
+  h("li", {}, h("span", { class: "changed", "aria-hidden": "true" }), "Split or merged when this epoch began"),
   h("li", {}, h("span", { class: "dot", "aria-hidden": "true" }), "Receipts that arrived"));

@@ -14,6 +14,8 @@ pub struct AnnouncementBoard(Arc<RwLock<Vec<Announced>>>);
 struct Announced {
     text: String,
     plan: Arc<EpochPlan>,
+    /// The committed time of the beacon's final checkpoint before it.
+    time_ms: u64,
 }
 
 impl AnnouncementBoard {
@@ -24,7 +26,8 @@ impl AnnouncementBoard {
         let is_next = announcement.plan.epoch.0 == all.len() as u64 + 1;
         if is_next {
             let plan = Arc::new(announcement.plan.clone());
-            all.push(Announced { text: to_hex(&encode(announcement)), plan });
+            let time_ms = announcement.certificate.checkpoint.time_ms;
+            all.push(Announced { text: to_hex(&encode(announcement)), plan, time_ms });
         }
         is_next
     }
@@ -43,5 +46,20 @@ impl AnnouncementBoard {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let place = usize::try_from(epoch.0.checked_sub(1)?).ok()?;
         all.get(place).map(|announced| Arc::clone(&announced.plan))
+    }
+
+    /// Up to `limit` plans below an epoch that are wanted, the newest first, each with the committed
+    /// time at which it was announced, in milliseconds.
+    #[must_use]
+    pub fn newest_below(
+        &self,
+        epoch: Epoch,
+        limit: usize,
+        is_wanted: impl Fn(&EpochPlan) -> bool,
+    ) -> Vec<(Arc<EpochPlan>, u64)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let below = all.iter().rev().skip_while(|announced| announced.plan.epoch >= epoch);
+        let wanted = below.filter(|announced| is_wanted(&announced.plan)).take(limit);
+        wanted.map(|announced| (Arc::clone(&announced.plan), announced.time_ms)).collect()
     }
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Uses the explorer as its readers do, in headless Chromium, and fails if it fails them.
 
-    python3 browser_test.py                                  against the mock of this folder
+    python3 browser_test.py [CHECK ...]                      against the mock of this folder
     QCN_EXPLORER_URL=http://127.0.0.1:8080 python3 browser_test.py   against a real node with load
 
-Of a network of several shards it looks at what is special to them (shard_checks.py).
+Of a network of several shards it looks at what is special to them (shard_checks.py); what follows
+from epochs it looks at with a mock that has some (epoch_checks.py).
 
 Prints every check as it passes, saves screenshots to QCN_EXPLORER_SHOTS (default
 target/explorer), and exits with 1 at the first failure. Python's standard library only.
@@ -18,6 +19,7 @@ import time
 import traceback
 
 import harness
+from epoch_checks import EPOCH_CHECKS
 from harness import AUDIT, HERE, SHOTS, Explorer, expect, passed
 from shard_checks import SHARD_CHECKS
 from webdriver import free_port
@@ -395,12 +397,12 @@ def quiet(explorer, went_down, elsewhere=False):
     expect(not foreign, f"nothing is asked of anyone else {sorted(foreign)[:3] or ''}".strip())
 
 
-def run(url, mock):
+def run(url, mock, checks=None):
     explorer = Explorer(url, mock)
     chosen = sys.argv[1:]
     shards = explorer.api("/v1/shards")["shards"]
     try:
-        for function in CHECKS if len(shards) == 1 else SHARD_CHECKS:
+        for function in checks or (CHECKS if len(shards) == 1 else SHARD_CHECKS):
             if chosen and function.__name__ not in chosen:
                 continue
             print(f"-- {function.__name__.replace('_', ' ')}", flush=True)
@@ -424,11 +426,17 @@ def main():
     given = os.environ.get("QCN_EXPLORER_URL")
     if given:
         return run(given, mock=False)
+    return against_mock(CHECKS) or against_mock(EPOCH_CHECKS, "--shards", "2", "--rate", "8")
+
+
+def against_mock(checks, *options):
+    if len(sys.argv) > 1 and not any(function.__name__ in sys.argv for function in checks):
+        return 0
     port = free_port()
-    mock = subprocess.Popen([sys.executable, HERE / "mock.py", "--port", str(port)], stdout=subprocess.PIPE, text=True)
+    mock = subprocess.Popen([sys.executable, HERE / "mock.py", "--port", str(port), *options], stdout=subprocess.PIPE, text=True)
     try:
         mock.stdout.readline()
-        return run(f"http://127.0.0.1:{port}", mock=True)
+        return run(f"http://127.0.0.1:{port}", True, checks)
     finally:
         mock.terminate()
         mock.wait(10)

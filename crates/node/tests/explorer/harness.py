@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import time
 import urllib.request
 
 from webdriver import Browser
@@ -38,6 +39,14 @@ class Explorer:
     def api(self, path):
         with urllib.request.urlopen(self.url + path, timeout=20) as response:
             return json.load(response)
+
+    def wait_for(self, path, holds, what, seconds=15):
+        """Asks the node until its answer is as it should be."""
+        end = time.monotonic() + seconds
+        while not holds(self.api(path)):
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {seconds} s for {what}")
+            time.sleep(0.1)
 
     def post(self, path):
         urllib.request.urlopen(urllib.request.Request(self.url + path, b"", method="POST"), timeout=20).close()

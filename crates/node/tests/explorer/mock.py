@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Serves the explorer with a made-up network under the HTTP contract. Python's standard library only.
 
-    python3 mock.py --port 8099 [--validators 30] [--rate 20] [--load 500] [--trouble 60]
+    python3 mock.py --port 8099 [--validators 30] [--rate 20] [--load 500] [--trouble 60] [--shards 2]
 
-POST /mock/partition?on=1|0 splits or heals the network; POST /mock/down?on=1|0 makes the API fail.
+POST /mock/partition?on=1|0 splits or heals the network; POST /mock/down?on=1|0 makes the API fail;
+POST /mock/announce?split=0 (or ?merge=0,2) plans the next epoch and POST /mock/epoch begins it.
 """
 
 import argparse
@@ -25,6 +26,8 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'sel
           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 TOPICS = dict(block="blocks", executed="checkpoints", skipped="checkpoints", certified="checkpoints", evidence="evidence",
               isolated="evidence", peer="peers")
+LINGERS_S = 1.2  # longer than the page waits between two looks at the status
+ALWAYS = ("about", "epoch")
 mimetypes.add_type("text/javascript", ".js")
 
 
@@ -57,6 +60,12 @@ class Handler(BaseHTTPRequestHandler):
                     chain.publish("peer", dict(index=index, connected=not on))
         elif address.path == "/mock/down":
             Handler.down = on
+        elif address.path == "/mock/announce":
+            change = next(((key, *map(int, values[0].split(","))) for key, values in parse_qs(address.query).items()), None)
+            with chain.lock:
+                chain.network.announce(change, chain.size, chain.now_ms())
+        elif address.path == "/mock/epoch":
+            chain.turn()
         else:
             return self.answer(404, b"{}", "application/json")
         self.answer(200, b"{}", "application/json")
@@ -106,15 +115,18 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        self.chain.subscribers[id(queue)] = queue
+        with self.chain.lock:
+            epoch = self.chain.network.epoch
+            queue.append(("about", dict(shard=self.chain.shard, epoch=epoch)))
+            self.chain.subscribers[id(queue)] = queue
         quiet = 0
         try:
-            self.wfile.write(b": welcome\n\n")
-            while not Handler.down:
+            # A stream ends with its epoch, once all of it is told.
+            while not Handler.down and (queue or self.chain.network.epoch == epoch):
                 sent = b""
                 while queue:
                     name, data = queue.popleft()
-                    if TOPICS.get(name) in topics:
+                    if name in ALWAYS or TOPICS.get(name) in topics:
                         sent += f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
                 quiet = 0 if sent else quiet + 1
                 if quiet > 500:
@@ -123,14 +135,27 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(sent)
                     self.wfile.flush()
                 time.sleep(0.03)
+            self.last_words(topics, epoch)
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
-            del self.chain.subscribers[id(queue)]
+            self.chain.subscribers.pop(id(queue), None)
             self.close_connection = True
+
+    def last_words(self, topics, epoch):
+        """A slow stream tells of its epoch when the status is of the next one already."""
+        if Handler.down or "blocks" not in topics:
+            return
+        time.sleep(LINGERS_S)
+        late = dict(block=dict(round=9_999, author=0, digest=digest("late", epoch), transactions=0))
+        self.wfile.write(f"event: block\ndata: {json.dumps(late)}\n\n".encode())
 
     def api(self, parts, query):
         chain = self.chain
+        if parts[:2] == ["v1", "shards"] and len(parts) > 3:
+            if parts[2] != str(chain.shard):
+                raise Refused(421, "shard_elsewhere", f"this belongs to shard {parts[2]}, which this node does not host", "ask a node that does")
+            parts = ["v1", *parts[3:]]
         limit = min(500, int(query.get("limit", 50)))
         before = query.get("before")
         match parts:
@@ -139,9 +164,15 @@ class Handler(BaseHTTPRequestHandler):
             case ["v1", "status"]:
                 return chain.status()
             case ["v1", "validators"]:
-                return dict(validators=chain.validators_json())
+                return dict(shard=chain.shard, epoch=chain.network.epoch, validators=chain.validators_json())
+            case ["v1", "committees", epoch]:
+                if int(epoch) > chain.network.epoch:
+                    raise not_found(f"committee of epoch {epoch}")
+                return chain.committee_json(int(epoch))
             case ["v1", "shards"]:
-                return dict(shards=[chain.shard_json()], lanes=[], supply=None)
+                return chain.network.shards_json(chain)
+            case ["v1", "epochs"]:
+                return chain.network.epochs_json(limit, None if before is None else int(before), query.get("resharded") == "true")
             case ["v1", "peers"]:
                 return dict(peers=chain.peers_json())
             case ["v1", "evidence"]:
@@ -168,11 +199,14 @@ class Handler(BaseHTTPRequestHandler):
             case ["v1", "evidence", _, "proof"]:
                 return self.proof("evidence")
             case ["v1", "blocks"]:
-                last = min(int(query.get("to_round", chain.round)), chain.round)
+                epoch = int(query.get("epoch", chain.network.epoch))
+                held, slots = chain.rounds_of(epoch)
+                newest = max(held, default=0)
+                last = min(int(query.get("to_round", newest)), newest)
                 first = max(1, int(query.get("from_round", last - 23)), last - 63)
-                rounds = [r for r in range(first, last + 1) if r in chain.rounds]
-                return dict(blocks=[chain.block_json(b) for r in rounds for b in chain.rounds[r].values()],
-                            slots=[chain.slots[r] for r in rounds if r in chain.slots])
+                rounds = [r for r in range(first, last + 1) if r in held]
+                return dict(epoch=epoch, blocks=[chain.block_json(b) for r in rounds for b in held[r].values()],
+                            slots=[slots[r] for r in rounds if r in slots])
             case ["v1", "blocks", which]:
                 if which not in chain.blocks:
                     raise not_found("such block")
@@ -226,9 +260,10 @@ def main():
     parser.add_argument("--rate", type=float, default=4.0, help="rounds per second")
     parser.add_argument("--load", type=float, default=40.0, help="transactions per second")
     parser.add_argument("--rounds", type=int, default=60, help="rounds played before the start")
+    parser.add_argument("--shards", type=int, default=1, help="2 for a network with epochs")
     parser.add_argument("--trouble", type=float, default=0, help="split the network for 12 s every so many seconds")
     options = parser.parse_args()
-    chain = Chain(validators=options.validators, rate=options.rate, load=options.load)
+    chain = Chain(validators=options.validators, rate=options.rate, load=options.load, shards=options.shards)
     Handler.chain = chain
     for _ in range(options.rounds):
         chain.step()

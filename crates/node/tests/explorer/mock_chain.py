@@ -10,8 +10,11 @@ import threading
 import time
 from collections import OrderedDict, deque
 
+from mock_epochs import Epochs
+
 NAMES = ["amsterdam-0", "ashburn-1", "frankfurt-2", "singapore-3", "<script>alert(1)</script>", "sao-paulo-5", "tokyo-6"]
 WEIGHTS = [1600, 1400, 1250, 1100, 1000, 900, 700]
+WAITING = [("oslo-7", 1050), ("lima-8", 950)]
 EQUIVOCATOR = 5
 ROUNDS_KEPT = 4_000
 CHECKPOINTS_KEPT = 5_000
@@ -23,18 +26,16 @@ def digest(*parts):
 
 
 class Chain:
-    """All state, behind one lock; `step` plays one round."""
+    """All state, behind one lock; `step` plays one round, `turn` begins another epoch."""
 
-    def __init__(self, seed=7, validators=7, rate=4.0, load=40.0):
+    def __init__(self, seed=7, validators=7, rate=4.0, load=40.0, shards=1):
         self.lock = threading.RLock()
         self.random = random.Random(seed)
         self.seed, self.rate, self.load = seed, rate, load
         self.size = validators
-        self.names = [NAMES[i] if i < len(NAMES) else f"validator-{i}" for i in range(validators)]
-        self.weights = [WEIGHTS[i] if i < len(WEIGHTS) else 1000 for i in range(validators)]
-        self.total = sum(self.weights)
-        self.fault = (self.total - 1) // 3
-        self.quorum = self.total - self.fault
+        committee = [(NAMES[i] if i < len(NAMES) else f"validator-{i}", WEIGHTS[i] if i < len(WEIGHTS) else 1000) for i in range(validators)]
+        self.form(committee)
+        self.pool = committee + WAITING  # who may serve in a later epoch
         self.rounds = OrderedDict()
         self.blocks = {}
         self.slots = {}
@@ -56,6 +57,9 @@ class Chain:
             self.balances[account] = GENESIS_SUPPLY // 50
         self.counters = [dict(blocks=0, led=0, skipped=0, last=0) for _ in range(validators)]
         self.chain_id = digest("genesis", seed)
+        self.shard = 0
+        self.network = Epochs(shards, self.now_ms())
+        self.past = {}  # epoch to its rounds, slots, names and weights
 
     # What happens ------------------------------------------------------------------------------
 
@@ -67,9 +71,39 @@ class Chain:
         return int(time.time() * 1000)
 
     def connected(self, index):
-        if index == 0:
+        if index == self.own:
             return True
         return not (self.partitioned and index in (1, 2, 3, 4))
+
+    def turn(self):
+        """Somebody else serves, all have other places, and rounds begin again; heights go on."""
+        with self.lock:
+            network = self.network
+            if not network.is_announced:
+                network.announce(None, self.size, self.now_ms())
+            self.past[network.epoch] = (self.rounds, self.slots, self.names, self.weights)
+            network.begin()
+            self.rounds, self.slots, self.leaders, self.isolated = OrderedDict(), {}, {}, set()
+            self.round = self.decided = 0
+            self.form(self.draw())
+            self.counters = [dict(blocks=0, led=0, skipped=0, last=0) for _ in range(self.size)]
+            self.publish("epoch", dict(epoch=network.epoch, reshardings=network.reshardings()))
+            self.subscribers.clear()  # what follows is for streams of this epoch
+
+    def draw(self):
+        """The next committee: this node's validator, and others in turn."""
+        self.pool = self.pool[2:] + self.pool[:2]
+        others = [one for one in self.pool if one[0] != NAMES[0]][:self.size - 1]
+        own = next(one for one in self.pool if one[0] == NAMES[0])
+        place = self.network.epoch % self.size
+        return others[:place] + [own] + others[place:]
+
+    def form(self, committee):
+        self.names, self.weights = [name for name, _ in committee], [weight for _, weight in committee]
+        self.own = self.names.index(NAMES[0])
+        self.total = sum(self.weights)
+        self.fault = (self.total - 1) // 3
+        self.quorum = self.total - self.fault
 
     def step(self):
         with self.lock:
@@ -112,7 +146,7 @@ class Chain:
                 continue
             parents = self.parents(author, previous)
             take = [self.waiting.popleft() for _ in range(min(len(self.waiting), 1 + len(self.waiting) // self.size))]
-            block = dict(round=self.round, author=author, digest=digest("block", self.seed, self.round, author), parents=parents,
+            block = dict(epoch=self.network.epoch, round=self.round, author=author, digest=digest("block", self.seed, self.network.epoch, self.round, author), parents=parents,
                          ids=take, attestations=1 if self.height else 0, evidence=0, time_unix_ms=self.now_ms(), height=None)
             for identity in take:
                 self.transactions.get(identity, {})["block"] = self.ref(block)
@@ -121,7 +155,7 @@ class Chain:
             self.counters[author]["blocks"] += 1
             self.counters[author]["last"] = self.round
         self.rounds[self.round] = row
-        if self.round == 30 or (self.round % 900 == 0):
+        if (self.round == 30 and self.network.epoch == 0) or self.round % 900 == 0:
             self.equivocate(row)
         for block in row.values():
             self.publish("block", {"block": {**self.ref(block), "transactions": len(block["ids"])}})
@@ -157,7 +191,7 @@ class Chain:
             row[f"twin-{EQUIVOCATOR}"] = twin
         reporter = row.get(0) or next(iter(row.values()))
         reporter["evidence"] = 1
-        self.evidence.append(dict(digest=digest("evidence", self.round), accused=EQUIVOCATOR, name=self.names[EQUIVOCATOR], offence="signed two blocks in one slot",
+        self.evidence.append(dict(digest=digest("evidence", self.round), epoch=self.network.epoch, accused=EQUIVOCATOR, name=self.names[EQUIVOCATOR], offence="signed two blocks in one slot",
                                   height=self.height + 2, bytes=digest("evidence") * 40))
         self.isolated.add(EQUIVOCATOR)
         self.publish("evidence", {"accused": EQUIVOCATOR, "offence": "signed two blocks in one slot"})
@@ -201,7 +235,7 @@ class Chain:
             for identity in block["ids"]:
                 executed.append(self.apply(identity, len(executed)))
         checkpoint = dict(
-            height=self.height, digest=digest("checkpoint", self.seed, self.height), shard=0, epoch=0, time_unix_ms=self.now_ms(),
+            height=self.height, digest=digest("checkpoint", self.seed, self.height), shard=self.shard, epoch=self.network.epoch, time_unix_ms=self.now_ms(),
             leader=self.ref(leader), state_root=digest("state", self.height), transactions_root=digest("txs", self.height),
             outbox_root=digest("outbox"), parent=digest("checkpoint", self.seed, self.height - 1), commit=digest("commit", self.height),
             leaders=[self.ref(leader)], blocks=[self.ref(block) for block in found],
@@ -236,9 +270,10 @@ class Chain:
         return dict(round=block["round"], author=block["author"], digest=block["digest"])
 
     def block_json(self, block, full=False):
-        shown = dict(self.ref(block), parents=block["parents"], transactions=len(block["ids"]), attestations=block["attestations"],
+        slots = self.slots if block["epoch"] == self.network.epoch else self.past[block["epoch"]][1]
+        shown = dict(self.ref(block), epoch=block["epoch"], parents=block["parents"], transactions=len(block["ids"]), attestations=block["attestations"],
                      evidence=block["evidence"], bytes=900 + 90 * len(block["parents"]) + 1700 * len(block["ids"]),
-                     time_unix_ms=block["time_unix_ms"], leader=self.slots.get(block["round"]) == dict(round=block["round"], author=block["author"], decision="commit"),
+                     time_unix_ms=block["time_unix_ms"], leader=slots.get(block["round"]) == dict(round=block["round"], author=block["author"], decision="commit"),
                      state="pending" if block["height"] is None else "committed", height=block["height"])
         if full:
             shown.update(signature=digest("signature", block["digest"]) * 20, transaction_ids=block["ids"])
@@ -261,34 +296,47 @@ class Chain:
 
     def status(self):
         return dict(
-            version="0.2.0-mock", chain_id=self.chain_id, chain_name="mock-net", shard=0, validator=dict(index=0, name=self.names[0], weight=self.weights[0]),
+            version="0.2.0-mock", chain_id=self.chain_id, chain_name="mock-net", shard=self.shard, epoch=self.network.epoch,
+            validator=dict(index=self.own, name=self.names[self.own], weight=self.weights[self.own]),
             committee=dict(size=self.size, total_weight=self.total, quorum_weight=self.quorum, fault_weight=self.fault),
             round=self.round, floor=max(0, self.round - 120), height=self.height, certified_height=self.certified, mempool=len(self.waiting),
             dag_blocks=min(len(self.blocks), 120 * self.size), waiting_blocks=0, recovering=False, synchronising=False, stopped=None,
-            peers_connected=sum(self.connected(i) for i in range(1, self.size)), now_unix_ms=self.now_ms(),
+            peers_connected=sum(self.connected(i) for i in range(self.size)) - 1, now_unix_ms=self.now_ms(),
             last_checkpoint_unix_ms=self.checkpoints[self.height]["time_unix_ms"] if self.height else 0)
 
     def validators_json(self):
         return [dict(index=i, name=self.names[i], weight=self.weights[i], scheme="falcon-512", consensus_key=digest("key", i) * 28,
-                     transport_key=digest("transport", i) if i else None, isolated=i in self.isolated, own=i == 0,
-                     connected=i == 0 or self.connected(i), rtt_ms=None if i == 0 or not self.connected(i) else round(1.5 + 11.3 * i, 1),
+                     transport_key=None if i == self.own else digest("transport", i), isolated=i in self.isolated, own=i == self.own,
+                     connected=self.connected(i), rtt_ms=None if i == self.own or not self.connected(i) else round(1.5 + 11.3 * i, 1),
                      last_round=self.counters[i]["last"] or None, blocks=self.counters[i]["blocks"], led=self.counters[i]["led"],
                      skipped=self.counters[i]["skipped"]) for i in range(self.size)]
 
     def shard_json(self):
-        committee = [dict(seat=i, validator=i, name=self.names[i], weight=self.weights[i], own=i == 0, connected=i == 0 or self.connected(i)) for i in range(self.size)]
+        committee = [dict(seat=i, validator=i, name=self.names[i], weight=self.weights[i], own=i == self.own, connected=self.connected(i)) for i in range(self.size)]
         state = dict(round=self.round, height=self.height, certified_height=self.certified, mempool=len(self.waiting), transactions_per_second=40.0,
                      dag_blocks=0, waiting_blocks=0, balances=None, stopped=None)
-        return dict(shard=0, prefix="*", hosted=True, total_weight=self.total, quorum_weight=self.quorum, committee=committee, state=state)
+        return dict(shard=self.shard, epoch=self.network.epoch, prefix="*", hosted=True, total_weight=self.total, quorum_weight=self.quorum, committee=committee, state=state)
 
     def peers_json(self):
         return [dict(index=i, name=self.names[i], address=f"10.0.0.{i}:7100", connected=self.connected(i),
                      rtt_ms=round(1.5 + 11.3 * i, 1) if self.connected(i) else None, bytes_in=self.round * 9_300 * i,
                      bytes_out=self.round * 8_100 * i, frames_dropped=0 if i != 4 else 3, refused=0 if i != EQUIVOCATOR else 1)
-                for i in range(1, self.size)]
+                for i in range(self.size) if i != self.own]
+
+    def committee_json(self, epoch):
+        now = self.network.epoch == epoch
+        names, weights = (self.names, self.weights) if now else self.past[epoch][2:]
+        members = [dict(index=i, name=names[i], weight=weights[i], consensus_key=digest("key", names[i])) for i in range(self.size)]
+        total = sum(weights)
+        return dict(shard=self.shard, epoch=epoch, total_weight=total, quorum_weight=total - (total - 1) // 3, members=members)
+
+    def rounds_of(self, epoch):
+        if epoch == self.network.epoch:
+            return self.rounds, self.slots
+        return self.past[epoch][:2] if epoch in self.past else ({}, {})
 
     def summary(self, checkpoint):
-        return dict(height=checkpoint["height"], digest=checkpoint["digest"], time_unix_ms=checkpoint["time_unix_ms"], leader=checkpoint["leader"],
+        return dict(height=checkpoint["height"], digest=checkpoint["digest"], epoch=checkpoint["epoch"], time_unix_ms=checkpoint["time_unix_ms"], leader=checkpoint["leader"],
                     transactions=len(checkpoint["transactions"]), blocks=len(checkpoint["blocks"]), certified=checkpoint["height"] <= self.certified)
 
     def checkpoint_json(self, checkpoint):

@@ -142,6 +142,34 @@ def what_is_in_other_shards_is_found(explorer):
 
 
 @check
+def the_page_goes_on_in_the_next_epoch(explorer):
+    browser = explorer.browser
+    plan = explorer.api("/v1/shards")
+    if plan["began_unix_ms"] is None:
+        print("   - no epochs here: not checked")
+        return
+    explorer.go("dag", fresh=True)
+    browser.wait("const dag = document.querySelector('.dag').dataset; return dag.slots > 10 && dag.edges > 10", "blocks and edges", seconds=30)
+    before = browser.run("window.same = true; return Number(document.querySelector('.dag').dataset.epoch)")
+    # No longer than an epoch of the network lasts.
+    after = browser.wait("const dag = document.querySelector('.dag').dataset; return dag.epoch > arguments[0] && dag.slots > 10 && dag.edges > 10 && Number(dag.epoch)", "the DAG of the next epoch", before, seconds=60)
+    shown = browser.run("return [document.querySelector('.page-head').textContent, Number(document.querySelector('.dag').dataset.head), [...document.querySelectorAll('.dag-names li')].map((li) => li.title)]")
+    status, members = explorer.api("/v1/status"), explorer.api(f"/v1/committees/{after}")["members"]
+    expect(f"epoch {after}" in shown[0] and browser.run("return window.same"), f"the DAG goes from epoch {before} to {after} without a reload")
+    expect(status["epoch"] > after or shown[1] <= status["round"] + 1, f"its rounds are those of the new epoch (up to {shown[1]})")
+    expect(sorted(shown[2]) == sorted(one["name"] for one in members), f"its lanes are the new committee: {', '.join(shown[2])}")
+    told = explorer.api(f"/v1/blocks?epoch={before}&from_round=1&to_round=9")["blocks"]
+    explorer.go(f"block/{told[-1]['digest']}")
+    expect(f"epoch {before}" in browser.run("return document.querySelector('.page-head').textContent"), "a block of the epoch before can be read, and says so")
+    explorer.go("shards")
+    browser.wait("return document.querySelector(`[data-epoch='${arguments[0]}']`)", "the list of epochs", after)
+    passed(f"epoch {after} is in the list of epochs")
+    report = browser.run(AUDIT)
+    explorer.shot("shards-next-epoch")
+    expect(not report["problems"], f"contrast {report['least']:.1f} or more" + "".join(f"\n      {one}" for one in report["problems"]))
+
+
+@check
 def what_another_node_has_is_said(explorer):
     away = [one for one in explorer.api("/v1/shards")["shards"] if not one["hosted"]]
     if not away:

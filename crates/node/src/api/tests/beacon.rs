@@ -26,7 +26,7 @@ fn parameters() -> BeaconParameters {
 }
 
 /// The state of a beacon of six validators and two shards, and the plan of the first epoch.
-fn genesis() -> (Ledger, EpochPlan) {
+pub(super) fn genesis() -> (Ledger, EpochPlan) {
     let founder = |index: u16| {
         let key = validator_key(index).public_key().clone();
         let identity = Identity {

@@ -241,6 +241,11 @@ fn what_is_not_there_or_makes_no_sense_is_refused_with_a_remedy() {
         "/v1/transactions?before=1.x",
         "/v1/transactions?colour=red",
         "/v1/blocks?from_round=1&to_round=65",
+        "/v1/blocks?epoch=first",
+        "/v1/committees/first",
+        "/v1/epochs?limit=0",
+        "/v1/epochs?limit=501",
+        "/v1/epochs?resharded=maybe",
         "/v1/search",
         "/v1/events?topics=weather",
         "/v1/events?id=1",
@@ -277,7 +282,7 @@ fn a_node_without_a_certificate_says_so() {
     let answer = node.get("/v1/supply");
     assert_eq!(answer.code(), (503, "no_certified_state".to_owned()));
     assert_eq!(node.ask("/v1/checkpoints"), json!({"checkpoints": []}));
-    assert_eq!(node.ask("/v1/blocks"), json!({"blocks": [], "slots": []}));
+    assert_eq!(node.ask("/v1/blocks"), json!({"epoch": 0, "blocks": [], "slots": []}));
     assert_eq!(node.ask("/v1/transactions"), json!({"transactions": [], "next": null}));
     for name in ["latest", "certified", "certified/proof"] {
         let answer = node.get(&format!("/v1/checkpoints/{name}"));

@@ -8,8 +8,12 @@ use super::*;
 use crate::archive::Executed;
 use crate::view::{MAX_NOTICE_LAG, Notice};
 
-/// A subscriber that reads event by event.
-pub(super) struct Subscriber(BufReader<TcpStream>);
+/// A subscriber that reads event by event, from the second one on.
+pub(super) struct Subscriber {
+    stream: BufReader<TcpStream>,
+    /// What the first one says.
+    pub(super) about: Value,
+}
 
 impl Subscriber {
     pub(super) fn new(node: &Node, query: &str) -> Self {
@@ -23,7 +27,10 @@ impl Subscriber {
         }
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert!(head.contains("text/event-stream"), "{head}");
-        Self(reader)
+        let mut subscriber = Self { stream: reader, about: Value::Null };
+        let (name, about) = subscriber.next().unwrap();
+        assert_eq!(name, "about");
+        Self { about, ..subscriber }
     }
 
     /// The next event's name and data.
@@ -31,7 +38,7 @@ impl Subscriber {
         let mut name = String::new();
         loop {
             let mut line = String::new();
-            if self.0.read_line(&mut line).ok()? == 0 {
+            if self.stream.read_line(&mut line).ok()? == 0 {
                 return None;
             }
             if let Some(text) = line.strip_prefix("event: ") {
@@ -85,6 +92,7 @@ fn subscribers_are_told_what_happens() {
     node.view.notify(Notice::Isolated(ValidatorIndex(3)));
     node.view.notify(Notice::Peer { validator: ValidatorIndex(1), connected: false });
 
+    assert_eq!(all.about, json!({ "shard": 0, "epoch": 0 }));
     let (name, body) = all.next().unwrap();
     assert_eq!((name.as_str(), &body["block"]["transactions"]), ("block", &json!(2)));
     for subscriber in [&mut all, &mut default] {

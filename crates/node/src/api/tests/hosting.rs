@@ -99,6 +99,7 @@ fn an_instance_takes_the_place_of_the_one_before() {
     assert_eq!(rounds(node), 0, "the rounds of the epoch begin anew");
 
     let mut subscriber = Subscriber::new(node, "?topics=transactions,checkpoints");
+    assert_eq!(subscriber.about, json!({ "shard": 0, "epoch": 1 }));
     LATER.tell(&node.archive);
     let one = LATER.executed().find(|one| !one.outcomes.is_empty()).unwrap();
     view.notify(executed_notice(one));
@@ -138,11 +139,77 @@ fn proofs_are_those_of_their_epoch() {
         let checkpoint = node.ask(&format!("/v1/checkpoints/{height}"));
         assert_eq!(checkpoint["epoch"], keys.committee().epoch().0);
         assert_eq!(checkpoint["certificate"]["quorum_weight"], 2_667);
+        let line = node.ask(&format!("/v1/checkpoints?limit=1&before={}", height.0 + 1));
+        assert_eq!(line["checkpoints"][0]["epoch"], keys.committee().epoch().0);
         let id = history.transfers[0].body.id();
         let document = node.get(&format!("/v1/transactions/{id}/proof")).text;
         let document = ProofDocument::parse(&document).unwrap();
         assert!(matches!(verify(&document, keys), Ok(Claims::Transaction(_))));
     }
+}
+
+/// Given a shard in its second epoch.
+/// Then the blocks and the committee of each epoch are told when they are asked for by its number,
+/// and those of the present one where none is given.
+#[test]
+fn earlier_epochs_keep_their_rounds_and_their_committee() {
+    let sharded = Sharded::hosting(true);
+    let node = &sharded.node;
+    let mut tries = 0;
+    // It is written beside.
+    while node.archive.committee(Epoch(0)).unwrap().is_none() {
+        node.ask("/health");
+        tries += 1;
+        assert!(tries < 1_000, "the committee is not kept");
+    }
+    let (_, hosted) = next_instance(node, LATER.keys.clone());
+    hosting(node).host(hosted);
+    LATER.tell(&node.archive);
+    let blocks = |query: &str| node.ask(&format!("/v1/blocks{query}"));
+    for (query, epoch) in [("?epoch=0", 0), ("?epoch=1", 1), ("", 1)] {
+        let answer = blocks(query);
+        let told = answer["blocks"].as_array().unwrap();
+        assert!(answer["epoch"] == epoch && !told.is_empty(), "{query}");
+        assert!(told.iter().all(|block| block["epoch"] == epoch), "{query}: {answer}");
+    }
+    assert_eq!(blocks("?epoch=9")["blocks"], json!([]));
+    let digest = &blocks("?epoch=0")["blocks"][0]["digest"];
+    let found = node.ask(&format!("/v1/search?q={}", digest.as_str().unwrap()));
+    let title = found["results"][0]["title"].as_str().unwrap();
+    assert!(title.contains(" of epoch 0 by "), "{title}");
+    for keys in [&HISTORY.keys, &LATER.keys] {
+        let committee = keys.committee();
+        let body = node.ask(&format!("/v1/committees/{}", committee.epoch().0));
+        let members = body["members"].as_array().unwrap().iter().zip(committee.members());
+        assert!(members.len() == 4 && body["epoch"] == committee.epoch().0, "{body}");
+        for (told, member) in members {
+            assert_eq!(told["name"], member.name);
+            assert_eq!(told["consensus_key"], member.key.to_string());
+        }
+        assert_eq!((&body["shard"], &body["quorum_weight"]), (&json!(0), &json!(2_667)));
+    }
+    assert_eq!(node.get("/v1/committees/7").status, 404);
+    let validators = node.ask("/v1/validators");
+    assert_eq!((&validators["shard"], &validators["epoch"]), (&json!(0), &json!(1)));
+}
+
+/// Given a node with connections, whose instance in a new epoch has not been told of any yet.
+/// Then its validators are shown as connected all the same: a page would tell of a partition.
+#[test]
+fn an_instance_that_begins_knows_the_connections_of_the_node() {
+    let node = &Node::new();
+    let api = node.api.as_ref().unwrap();
+    api.peers().set(vec![peer(1, true), peer(2, false), peer(3, true)]);
+    let (_, hosted) = next_instance(node, LATER.keys.clone());
+    hosting(node).host(hosted);
+    let connected: Vec<bool> = node.ask("/v1/validators")["validators"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["connected"] == true)
+        .collect();
+    assert_eq!(connected, [true, true, false, true]);
+    assert_eq!(node.ask("/v1/status")["peers_connected"], 2);
 }
 
 /// Given a node that hosts one of two shards, with a subscriber.
