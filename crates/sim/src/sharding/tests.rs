@@ -130,4 +130,5 @@ fn impossible_networks_are_refused() {
 
 mod captured;
 mod epochs;
+mod membership;
 mod shrink;
