@@ -263,26 +263,7 @@ impl ShardedBuilder {
             return Err(MembershipError::NoBeacon.into());
         }
         let chain = self.chain();
-        let mut shards = Vec::with_capacity(self.shards);
-        for (index, (_, shard)) in layout.shards().iter().enumerate() {
-            let signing: Vec<_> =
-                (0..self.validators).map(|seat| validator_key(self.number(index, seat))).collect();
-            let place = ShardPlace {
-                chain,
-                territory: Territory::new(Arc::clone(&layout), *shard)
-                    .expect("the shard is one of the layout's"),
-                epoch: Epoch(0),
-                members: signing.iter().map(|key| key.public_key().clone()).collect(),
-                signing,
-                accounts: accounts[index].clone(),
-                begins_at: 0,
-            };
-            let network = self
-                .one(index, place)
-                .build()
-                .map_err(|error| ShardedBuildError::Shard(*shard, error))?;
-            shards.push(network);
-        }
+        let mut shards = self.first_shards(&layout, chain, &accounts)?;
         let (places, handover) = self.first_epoch(&layout);
         for (network, place) in shards.iter_mut().zip(&places) {
             let engine = &mut network.engine;
@@ -324,6 +305,33 @@ impl ShardedBuilder {
             traffic,
             now: 0,
         })
+    }
+
+    /// The shards of the first epoch, where no beacon draws their committees.
+    fn first_shards(
+        &self,
+        layout: &Arc<Layout>,
+        chain: ChainId,
+        accounts: &[Vec<usize>],
+    ) -> Result<Vec<QuantumNetworkSimulator>, ShardedBuildError> {
+        let one = |(index, shard): (usize, ShardId)| {
+            let seats = 0..self.validators;
+            let signing: Vec<_> =
+                seats.map(|seat| validator_key(self.number(index, seat))).collect();
+            let place = ShardPlace {
+                chain,
+                territory: Territory::new(Arc::clone(layout), shard)
+                    .expect("the shard is one of the layout's"),
+                epoch: Epoch(0),
+                members: signing.iter().map(|key| key.public_key().clone()).collect(),
+                signing,
+                accounts: accounts[index].clone(),
+                begins_at: 0,
+            };
+            let network = self.one(index, place).build();
+            network.map_err(|error| ShardedBuildError::Shard(shard, error))
+        };
+        layout.shards().iter().map(|(_, shard)| *shard).enumerate().map(one).collect()
     }
 
     /// The number of the key of a seat. Neighbouring shards share one validator: the last seat of

@@ -4,6 +4,7 @@
 //! announcement or learns it from a shard that closes, its own shards close, it fetches the final
 //! states of those where it had no seat, and it opens where it has one.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -179,8 +180,8 @@ impl ShardedNetwork {
             at: self.now,
             tell_at: self.now + lead_us(length),
         };
-        if !self.handover.plans.contains_key(&plan.epoch) {
-            self.handover.plans.insert(plan.epoch, announced);
+        if let Entry::Vacant(free) = self.handover.plans.entry(plan.epoch) {
+            free.insert(announced);
             self.tell_newcomers(plan);
         }
     }

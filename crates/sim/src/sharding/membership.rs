@@ -15,6 +15,8 @@ use qcn_types::Time;
 
 pub(super) use checks::Checks;
 pub(super) use matters::Matters;
+#[cfg(test)]
+pub(super) use matters::State;
 pub(super) use people::{People, chain_of};
 
 /// The most that anybody can be made to weigh: a thousand times a validator of the genesis.

@@ -61,8 +61,20 @@ impl Checks {
         }
     }
 
+    /// What was found so far.
+    #[cfg(test)]
+    pub(in crate::sharding) fn found(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// As if nobody had proposed anything.
+    #[cfg(test)]
+    pub(in crate::sharding) fn forget_served(&mut self) {
+        self.served.clear();
+    }
+
     /// A certificate was seen.
-    pub(super) fn certificate(
+    pub(in crate::sharding) fn certificate(
         &mut self,
         now: u64,
         (place, plan): (&Place, &EpochPlan),
@@ -104,7 +116,7 @@ impl Checks {
     }
 
     /// An honest validator signs with a key.
-    pub(super) fn signs(
+    pub(in crate::sharding) fn signs(
         &mut self,
         now: u64,
         (place, plan): (&Place, &EpochPlan),
@@ -130,7 +142,7 @@ impl Checks {
     }
 
     /// An honest validator proposes a block signed with a key.
-    pub(super) fn proposes(
+    pub(in crate::sharding) fn proposes(
         &mut self,
         now: u64,
         place: &Place,

@@ -8,7 +8,7 @@ use super::*;
 use crate::keys::validator_key;
 
 /// Two shards of five seats, so many validators at genesis, and epochs of two seconds.
-fn world(seed: u64, validators: usize) -> ShardedBuilder {
+pub(super) fn world(seed: u64, validators: usize) -> ShardedBuilder {
     let beacon = BeaconOptions {
         validators,
         epoch_ms: 2_000,
