@@ -247,10 +247,10 @@ impl ShardedNetwork {
         };
         let matters = &self.membership.matters;
         let plans = self.handover.plans.values();
-        let mut began: Vec<u64> = plans.map(|announced| announced.at).collect();
-        began.pop();
-        let newest = self.handover.newest();
-        for matter in matters.overdue(&began, newest, self.description.validators) {
+        let mut epochs: Vec<(u64, usize)> =
+            plans.map(|announced| (announced.at, announced.plan.validators.len())).collect();
+        epochs.pop();
+        for matter in matters.overdue(&epochs, self.description.validators) {
             // An adversary may not even say what it wants.
             if matter.event.change != Change::Leave || self.is_honest(matter.event.who) {
                 report(COMES_ABOUT, format!("{}: it has not come about", matter.event.describe()));

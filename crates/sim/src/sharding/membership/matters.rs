@@ -126,22 +126,21 @@ impl Matters {
         rotations.filter(|it| matches!(it.state, State::Done(_))).count()
     }
 
-    /// What had time enough to come about and has not. `began` says when each epoch but the last
-    /// began.
+    /// What had time enough to come about and has not. `epochs` says of each but the last when it
+    /// began, and how many validators it had: nobody goes while there are no more than seats.
     pub(super) fn overdue(
         &self,
-        began: &[u64],
-        newest: &EpochPlan,
+        epochs: &[(u64, usize)],
         seats: usize,
     ) -> impl Iterator<Item = &Matter> {
-        let calm = self.calm();
-        let is_full = newest.validators.len() <= seats;
         self.matters.iter().filter(move |matter| {
             let Some(since) = matter.since.filter(|_| matter.state == State::Open) else {
                 return false;
             };
-            let whole = began.iter().filter(|at| **at >= since.max(calm)).count();
-            whole >= EPOCHS && !(matter.removes() && is_full)
+            let is_whole = |(began, validators): &&(u64, usize)| {
+                *began >= since.max(self.calm()) && (!matter.removes() || *validators > seats)
+            };
+            epochs.iter().filter(is_whole).count() >= EPOCHS
         })
     }
 
