@@ -56,7 +56,9 @@ pub(in crate::sharding) struct Checks {
 
 impl Checks {
     fn report(&mut self, now: u64, invariant: &'static str, detail: String) {
-        if self.violations.len() < MAX_VIOLATIONS {
+        // What is wrong with every block would leave no room for what else is found.
+        let is_known = self.violations.iter().any(|it| it.detail == detail);
+        if !is_known && self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(Violation { invariant, time_us: now, validator: None, detail });
         }
     }
