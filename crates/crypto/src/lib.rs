@@ -50,7 +50,7 @@ pub use keystore::{
 };
 pub use layered::{LayeredHashError, layered_hash};
 pub use merkle::{InclusionProof, MerkleTree, ProofError};
-pub use possession::{prove_possession, verify_possession};
+pub use possession::{prove_possession, prove_possession_seeded, verify_possession};
 pub use randomness::SeededRandomness;
 pub use scheme::{Scheme, UnknownScheme};
 pub use signing::SigningKey;

@@ -5,8 +5,8 @@
 //! key, bound to the chain and the role.
 
 use crate::{
-    ChainId, Domain, KeyError, PublicKey, Role, Signature, SigningContext, SigningError,
-    SigningKey, VerifyingKey,
+    ChainId, Domain, KeyError, PublicKey, Role, SeededRandomness, Signature, SigningContext,
+    SigningError, SigningKey, VerifyingKey,
 };
 
 /// Proves that the holder of `key` registers it on `chain` for `role`.
@@ -16,6 +16,17 @@ pub fn prove_possession(
     role: Role,
 ) -> Result<Signature, SigningError> {
     key.sign(&context(chain, role), key.public_key().digest().as_bytes())
+}
+
+/// The same with a seeded stream, as [`SigningKey::sign_seeded`]. **For simulations only.**
+pub fn prove_possession_seeded(
+    key: &SigningKey,
+    chain: ChainId,
+    role: Role,
+    randomness: &mut SeededRandomness,
+) -> Result<Signature, SigningError> {
+    let context = context(chain, role);
+    key.sign_seeded(&context, key.public_key().digest().as_bytes(), randomness)
 }
 
 /// Accepts a key for registration, decoded and ready to use.

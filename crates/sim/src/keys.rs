@@ -20,6 +20,18 @@ pub fn validator_key(number: usize) -> SigningKey {
     pooled("validator", number)
 }
 
+/// The consensus key of that validator after so many rotations, of which there are below a thousand.
+#[must_use]
+pub(crate) fn rotated_key(number: usize, rotations: usize) -> SigningKey {
+    pooled("rotated validator", number * 1_000 + rotations)
+}
+
+/// The key of the validator with this number that replaces its other keys.
+#[must_use]
+pub(crate) fn recovery_key(number: usize) -> SigningKey {
+    pooled("recovery", number)
+}
+
 /// The key of the account with this number.
 #[must_use]
 pub fn account_key(number: usize) -> SigningKey {

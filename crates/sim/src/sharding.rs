@@ -13,6 +13,7 @@ mod describe;
 mod engines;
 mod guests;
 mod handover;
+mod membership;
 mod random;
 mod relay;
 mod scripted;
@@ -26,10 +27,11 @@ use std::sync::Arc;
 use qcn_crypto::{Digest, Domain, hash};
 use qcn_ledger::Received;
 use qcn_shard::Message;
-use qcn_types::{Epoch, Evidence, Height, Layout, Time, TransactionId, ValidatorIndex};
+use qcn_types::{BlockRef, Epoch, Evidence, Height, Layout, Time, TransactionId, ValidatorIndex};
 
 pub use beacon::{BeaconOptions, Changes, Pause};
 pub use builder::{ShardedBuildError, ShardedBuilder};
+pub use membership::{Change, MembershipError, MembershipEvent, Tallies, Tally};
 pub use random::{RandomShards, random_shards};
 pub use relay::BadRelayer;
 
@@ -40,6 +42,7 @@ use crate::simulator::QuantumNetworkSimulator;
 use beacon::Duties;
 use guests::Guests;
 use handover::{Handover, Place};
+use membership::Membership;
 use relay::Links;
 use traffic::Traffic;
 use watch::Watch;
@@ -61,6 +64,10 @@ pub(crate) enum Notice {
     Certified { validator: ValidatorIndex, height: Height },
     /// A validator took over a later state.
     Synchronised { process: u16, honest: bool },
+    /// An honest validator signs a block.
+    Signs { validator: ValidatorIndex },
+    /// An honest validator proposes a block.
+    Proposed { block: BlockRef },
     /// A validator has something new for other shards.
     Outgoing { process: u16 },
     /// A validator has proof of an offence.
@@ -110,6 +117,7 @@ pub struct ShardedNetwork {
     handover: Handover,
     guests: Guests,
     duties: Duties,
+    membership: Membership,
     queue: EventQueue<Between>,
     links: Links,
     traffic: Traffic,
@@ -253,8 +261,9 @@ impl ShardedNetwork {
                     let message = message.clone();
                     self.guests.answer(self.now, *process, *guest, message, &mut self.queue);
                 }
-                Notice::Synchronised { .. } => {}
+                Notice::Synchronised { .. } | Notice::Signs { .. } | Notice::Proposed { .. } => {}
             }
+            self.check_membership(shard, &notice);
             let place = &self.places[shard];
             self.watch.notice(self.now, place, &notice, &self.shards[shard].engine);
         }
@@ -276,6 +285,7 @@ impl ShardedNetwork {
             }));
         }
         violations.extend(self.epochs_at_end());
+        violations.extend(self.membership_at_end());
         let places = self.places.iter().zip(&self.shards);
         let newest = places.filter(|(place, _)| !self.handover.is_superseded(place));
         let engines: Vec<&Engine> = newest.map(|(_, shard)| &shard.engine).collect();

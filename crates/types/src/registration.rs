@@ -7,8 +7,9 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_crypto::{
-    ChainId, Digest, Domain, KeyError, PublicKey, Role, Signature, SignatureError, SigningContext,
-    SigningError, SigningKey, VerifyingKey, hash, prove_possession, verify_possession,
+    ChainId, Digest, Domain, KeyError, PublicKey, Role, SeededRandomness, Signature,
+    SignatureError, SigningContext, SigningError, SigningKey, VerifyingKey, hash, prove_possession,
+    prove_possession_seeded, verify_possession,
 };
 
 use crate::{Bounded, Committee, Weight, encode};
@@ -35,8 +36,13 @@ pub struct ProvenKey {
 }
 
 impl ProvenKey {
-    fn prove(key: &SigningKey, context: ChainId, role: Role) -> Result<Self, SigningError> {
-        let possession = prove_possession(key, context, role)?;
+    fn prove(
+        key: &SigningKey,
+        context: ChainId,
+        role: Role,
+        stream: Stream<'_>,
+    ) -> Result<Self, SigningError> {
+        let possession = prove(key, context, role, stream)?;
         Ok(Self { key: key.public_key().clone(), possession })
     }
 
@@ -44,6 +50,21 @@ impl ProvenKey {
         verify_possession(&self.key, context, role, &self.possession)
             .map(|_| ())
             .map_err(|error| RegistrationError::Possession(role, error))
+    }
+}
+
+/// What signatures draw from: a seeded stream in simulations, else the operating system.
+type Stream<'a> = Option<&'a mut SeededRandomness>;
+
+fn prove(
+    key: &SigningKey,
+    context: ChainId,
+    role: Role,
+    stream: Stream<'_>,
+) -> Result<Signature, SigningError> {
+    match stream {
+        Some(stream) => prove_possession_seeded(key, context, role, stream),
+        None => prove_possession(key, context, role),
     }
 }
 
@@ -120,6 +141,26 @@ impl Registration {
     /// # Errors
     /// [`SigningError`], if a key does not sign.
     pub fn sign(chain: ChainId, applicant: &Applicant<'_>) -> Result<Self, SigningError> {
+        Self::drawn(chain, applicant, None)
+    }
+
+    /// The same with a seeded stream, as [`SigningKey::sign_seeded`]. **For simulations only.**
+    ///
+    /// # Errors
+    /// [`SigningError`], if a key does not sign.
+    pub fn sign_seeded(
+        chain: ChainId,
+        applicant: &Applicant<'_>,
+        stream: &mut SeededRandomness,
+    ) -> Result<Self, SigningError> {
+        Self::drawn(chain, applicant, Some(stream))
+    }
+
+    fn drawn(
+        chain: ChainId,
+        applicant: &Applicant<'_>,
+        mut stream: Stream<'_>,
+    ) -> Result<Self, SigningError> {
         let unsigned = |key: &SigningKey| ProvenKey {
             key: key.public_key().clone(),
             possession: Signature::new([]).expect("no bytes are few enough"),
@@ -134,12 +175,11 @@ impl Registration {
             address: applicant.address.map(|text| Bounded::truncated(text.as_bytes().to_vec())),
         };
         let context = registration.context(chain);
-        registration.consensus = ProvenKey::prove(applicant.consensus, context, Role::Consensus)?;
-        registration.transport = ProvenKey::prove(applicant.transport, context, Role::Transport)?;
-        registration.recovery = match applicant.recovery {
-            Some(key) => Some(ProvenKey::prove(key, context, Role::Operator)?),
-            None => None,
-        };
+        let mut prove = |key, role| ProvenKey::prove(key, context, role, stream.as_deref_mut());
+        registration.consensus = prove(applicant.consensus, Role::Consensus)?;
+        registration.transport = prove(applicant.transport, Role::Transport)?;
+        registration.recovery =
+            applicant.recovery.map(|key| prove(key, Role::Operator)).transpose()?;
         Ok(registration)
     }
 
@@ -255,6 +295,28 @@ impl KeyRotation {
         new: &NewKeys<'_>,
         recovery: &SigningKey,
     ) -> Result<Self, SigningError> {
+        Self::drawn(chain, new, recovery, None)
+    }
+
+    /// The same with a seeded stream, as [`SigningKey::sign_seeded`]. **For simulations only.**
+    ///
+    /// # Errors
+    /// [`SigningError`], if a key does not sign.
+    pub fn sign_seeded(
+        chain: ChainId,
+        new: &NewKeys<'_>,
+        recovery: &SigningKey,
+        stream: &mut SeededRandomness,
+    ) -> Result<Self, SigningError> {
+        Self::drawn(chain, new, recovery, Some(stream))
+    }
+
+    fn drawn(
+        chain: ChainId,
+        new: &NewKeys<'_>,
+        recovery: &SigningKey,
+        mut stream: Stream<'_>,
+    ) -> Result<Self, SigningError> {
         let public = |key: &SigningKey| key.public_key().clone();
         let body = RotationBody {
             number: new.number,
@@ -265,12 +327,16 @@ impl KeyRotation {
             recovery: recovery.public_key().clone(),
         };
         let context = body.context(chain);
-        let prove = |key: Option<&SigningKey>, role| {
-            key.map(|key| prove_possession(key, context, role)).transpose()
+        let mut prove = |key: Option<&SigningKey>, role| {
+            key.map(|key| prove(key, context, role, stream.as_deref_mut())).transpose()
         };
         let consensus_possession = prove(new.consensus, Role::Consensus)?;
         let transport_possession = prove(new.transport, Role::Transport)?;
-        let signature = recovery.sign(&signing_context(chain), &encode(&body))?;
+        let (context, message) = (signing_context(chain), encode(&body));
+        let signature = match stream {
+            Some(stream) => recovery.sign_seeded(&context, &message, stream)?,
+            None => recovery.sign(&context, &message)?,
+        };
         Ok(Self { body, consensus_possession, transport_possession, signature })
     }
 

@@ -44,7 +44,8 @@ pub struct FuzzArgs {
     /// Where a scenario that breaks something goes.
     #[arg(long, value_name = "DIR", default_value = "out/fuzz")]
     out: PathBuf,
-    /// Networks of one to four shards with transfers between them, instead of single ones.
+    /// Networks of one to four shards with transfers between them, instead of single ones. In some,
+    /// committees change, shards split and merge, and validators join, get new keys and leave.
     #[arg(long, conflicts_with_all = ["out", "rule"])]
     shards: bool,
     #[command(flatten)]

@@ -325,6 +325,7 @@ impl Engine {
             }
             Event::Certified { height, .. } => Notice::Certified { validator, height },
             Event::Synchronised { .. } => Notice::Synchronised { process: at, honest },
+            Event::Proposed(block) if honest => Notice::Proposed { block: block.reference() },
             Event::Outgoing => Notice::Outgoing { process: at },
             Event::Closed { .. } => Notice::Closed { process: at },
             Event::Proven(evidence) if honest => {

@@ -12,6 +12,7 @@ use qcn_types::{
 use super::{Engine, Happening, State};
 use crate::costs::{self, Work};
 use crate::network::encoded_bytes;
+use crate::sharding::Notice;
 use crate::trace::Kind;
 
 /// Bytes that a parent's reference adds to what is hashed.
@@ -228,6 +229,9 @@ impl Engine {
     /// Signs a block for real.
     fn sign(&mut self, at: u16, body: BlockBody) -> Option<VerifiedBlock> {
         let process = &mut self.processes[at as usize];
+        if let Some(notices) = self.notices.as_mut().filter(|_| process.honest) {
+            notices.push(Notice::Signs { validator: process.validator });
+        }
         let key = self.setup.signing.get(process.validator.position())?;
         let context = BlockHeader::signing_context(self.setup.keys.chain());
         let digest = body.digest();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qcn_crypto::{ChainId, Digest, HashChain, SeededRandomness};
+use qcn_crypto::{ChainId, Digest, HashChain};
 use qcn_ledger::{BeaconGenesis, BeaconParameters, Founder, Identity, KeySchemes, Ledger};
 use qcn_shard::{Opening, Shard};
 use qcn_types::{
@@ -11,17 +11,15 @@ use qcn_types::{
     Resharding, ShardId, Time, Weight,
 };
 
+use super::membership::chain_of;
 use super::{Between, ShardedNetwork};
-use crate::keys::validator_key;
+use crate::keys::{recovery_key, validator_key};
 
 /// How often a validator looks whether there is something to report, in microseconds.
 const DUTY_INTERVAL_US: u64 = 300_000;
 
 /// How long members repeat a vote, in microseconds: an epoch may end in between.
 const VOTES_FOR_US: u64 = 4_000_000;
-
-/// How many epochs a validator can reveal something in.
-const REVEALS: u32 = 128;
 
 /// A network with a beacon.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,7 +79,8 @@ impl std::ops::AddAssign for Changes {
 /// What validators do for the beacon.
 #[derive(Debug, Default)]
 pub(super) struct Duties {
-    chains: BTreeMap<usize, HashChain>,
+    /// By who has them, and with which of its keys they go.
+    chains: BTreeMap<(usize, usize), HashChain>,
     /// What each has proven in its shards and not seen reported.
     offences: BTreeMap<usize, Vec<ReportedOffence>>,
     ticks: u64,
@@ -95,6 +94,7 @@ impl BeaconOptions {
         seed: Digest,
         layout: Layout,
         seats: usize,
+        have_recovery: bool,
     ) -> Result<(Opening, EpochPlan), qcn_ledger::BeaconGenesisError> {
         let founder = |number: usize| {
             let key = validator_key(number).public_key().clone();
@@ -103,8 +103,8 @@ impl BeaconOptions {
                 name: Bounded::truncated(name),
                 consensus: key.clone(),
                 transport: key,
-                recovery: None,
-                anchor: chain_of(chain, number).anchor(),
+                recovery: have_recovery.then(|| recovery_key(number).public_key().clone()),
+                anchor: chain_of(chain, number, 0).anchor(),
                 address: None,
             };
             Founder { identity, weight: Weight(1_000) }
@@ -129,13 +129,6 @@ impl BeaconOptions {
     }
 }
 
-/// The hash chain of a validator.
-fn chain_of(chain: ChainId, number: usize) -> HashChain {
-    let mut seed = [0; 32];
-    SeededRandomness::labelled(&chain.0.0, &format!("hash chain {number}")).fill(&mut seed);
-    HashChain::new(&seed, REVEALS).expect("a length that may be")
-}
-
 impl ShardedNetwork {
     /// A validator has proof of an offence in one of its shards.
     pub(super) fn proven(&mut self, engine: usize, process: u16, evidence: &Evidence) {
@@ -156,8 +149,9 @@ impl ShardedNetwork {
         let beacons = self.places.iter().enumerate().rev();
         let beacons: Vec<usize> =
             beacons.filter(|(_, place)| place.shard == BEACON).map(|(engine, _)| engine).collect();
-        let validators = beacons.last().map_or(0, |first| self.places[*first].validators.len());
-        for validator in 0..validators {
+        let everybody = beacons.iter().flat_map(|engine| self.places[*engine].validators.iter());
+        let everybody: BTreeSet<usize> = everybody.copied().collect();
+        for validator in everybody {
             let running = beacons.iter().find_map(|engine| {
                 let seat =
                     self.places[*engine].validators.iter().position(|it| *it == validator)?;
@@ -187,10 +181,21 @@ impl ShardedNetwork {
         let chain = self.shards[0].engine.setup.keys.chain();
         let own = beacon.validator(validator as u32);
         if let Some(own) = own.filter(|own| own.revealed != Some(epoch)) {
-            let chains = &mut self.duties.chains;
-            let values = chains.entry(validator).or_insert_with(|| chain_of(chain, validator));
-            let revealed = values.revealed_up_to(&own.identity.anchor);
-            reports.extend(revealed.and_then(|so_far| values.reveal(so_far)).map(Report::Reveal));
+            let who = self.membership.people.who(validator);
+            // The chain that the register has may go with any of its keys.
+            let revealed = (0..self.membership.people.keys(who).count()).find_map(|turn| {
+                let chains = &mut self.duties.chains;
+                let values =
+                    chains.entry((who, turn)).or_insert_with(|| chain_of(chain, who, turn));
+                values.reveal(values.revealed_up_to(&own.identity.anchor)?)
+            });
+            reports.extend(revealed.map(Report::Reveal));
+        }
+        // The state after the last execution is of the next epoch: what is told it would count there.
+        if beacon.plan().epoch == epoch {
+            let member = (validator, self.duties.ticks);
+            let people = &self.membership.people;
+            reports.extend(self.membership.matters.reports(self.now, member, beacon, people));
         }
         for (at, place) in self.places.iter().enumerate().filter(|(_, it)| it.epoch == epoch) {
             let seat = place.validators.iter().position(|number| *number == validator);
@@ -219,6 +224,12 @@ impl ShardedNetwork {
             certificate: closed.certificate.clone(),
             plan: closed.plan.as_ref().clone(),
         };
+        let is_new = self.handover.plan(closed.plan.epoch).is_none();
+        if let Some(beacon) = closed.ledger.beacon().filter(|_| is_new) {
+            self.membership.people.read(&closed.plan);
+            self.membership.matters.epoch_begins(self.now, beacon, &self.membership.people);
+            self.membership.check_plan(self.now, &closed.plan);
+        }
         self.plan_is_announced(&std::sync::Arc::new(announcement));
     }
 

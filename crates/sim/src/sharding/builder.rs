@@ -11,13 +11,14 @@ use qcn_types::{Address, BEACON, Epoch, Layout, LayoutError, Resharding, ShardId
 use super::beacon::{BeaconOptions, Duties};
 use super::guests::Guests;
 use super::handover::{Handover, Place};
+use super::membership::{self, Change, Membership, MembershipError, MembershipEvent};
 use super::relay::{BadRelayer, Links};
 use super::traffic::{Rate, Traffic};
 use super::watch::Watch;
 use super::{Between, ShardedNetwork, scripted};
 use crate::adversary::Adversary;
 use crate::fault::Fault;
-use crate::keys::account_key;
+use crate::keys::{account_key, validator_key};
 use crate::network::LatencyModel;
 use crate::queue::EventQueue;
 use crate::random::Random;
@@ -41,6 +42,9 @@ pub enum ShardedBuildError {
     /// The beacon cannot begin like this.
     #[error(transparent)]
     Beacon(#[from] qcn_ledger::BeaconGenesisError),
+    /// Something cannot happen to who the validators are.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// There is nobody to send to.
     #[error("transfers need at least 2 accounts in each shard, not {0}")]
     NoAccounts(usize),
@@ -71,6 +75,8 @@ pub struct ShardedBuilder {
     guest_latency_us: u64,
     /// What all validators vote for, and when, in microseconds.
     pub(super) votes: Vec<(u64, Resharding)>,
+    /// What happens to who the validators are.
+    pub(super) membership: Vec<MembershipEvent>,
     /// The numbers of all accounts' keys, once they are drawn.
     pub(super) account_numbers: Vec<usize>,
     /// Until when something goes wrong in shards that open later, in microseconds.
@@ -96,6 +102,7 @@ impl ShardedBuilder {
             cuts: Vec::new(),
             beacon: None,
             votes: Vec::new(),
+            membership: Vec::new(),
             guest_latency_us: 40_000,
             account_numbers: Vec::new(),
             later_faults_until: 0,
@@ -212,6 +219,14 @@ impl ShardedBuilder {
         self
     }
 
+    /// Something happens to who the validators are. Those of the genesis have the numbers from 0 on,
+    /// and whoever joins has a higher one.
+    #[must_use]
+    pub fn membership(mut self, at: Time, who: usize, change: Change) -> Self {
+        self.membership.push(MembershipEvent { at: at.0, who, change });
+        self
+    }
+
     /// Two shards cannot reach each other for a while; within each of them all is well.
     #[must_use]
     pub fn cut_off(mut self, one: ShardId, other: ShardId, from: Time, until: Time) -> Self {
@@ -241,26 +256,14 @@ impl ShardedBuilder {
         let accounts = self.accounts_of(&layout);
         self.account_numbers = accounts.concat();
         if let Some(options) = self.beacon.clone() {
+            membership::check(&self.membership, options.validators)?;
             return self.build_with_beacon(layout, &options);
         }
-        let chain = self.chain();
-        let mut shards = Vec::with_capacity(self.shards);
-        for (index, (_, shard)) in layout.shards().iter().enumerate() {
-            let place = ShardPlace {
-                chain,
-                territory: Territory::new(Arc::clone(&layout), *shard)
-                    .expect("the shard is one of the layout's"),
-                epoch: Epoch(0),
-                validators: (0..self.validators).map(|seat| self.number(index, seat)).collect(),
-                accounts: accounts[index].clone(),
-                begins_at: 0,
-            };
-            let network = self
-                .one(index, place)
-                .build()
-                .map_err(|error| ShardedBuildError::Shard(*shard, error))?;
-            shards.push(network);
+        if !self.membership.is_empty() {
+            return Err(MembershipError::NoBeacon.into());
         }
+        let chain = self.chain();
+        let mut shards = self.first_shards(&layout, chain, &accounts)?;
         let (places, handover) = self.first_epoch(&layout);
         for (network, place) in shards.iter_mut().zip(&places) {
             let engine = &mut network.engine;
@@ -289,6 +292,7 @@ impl ShardedBuilder {
         }
         Ok(ShardedNetwork {
             guests: Guests::new(self.guest_latency_us),
+            membership: Membership::new(chain, usize::MAX, &[], Time(0)),
             description: self,
             layout,
             places,
@@ -301,6 +305,33 @@ impl ShardedBuilder {
             traffic,
             now: 0,
         })
+    }
+
+    /// The shards of the first epoch, where no beacon draws their committees.
+    fn first_shards(
+        &self,
+        layout: &Arc<Layout>,
+        chain: ChainId,
+        accounts: &[Vec<usize>],
+    ) -> Result<Vec<QuantumNetworkSimulator>, ShardedBuildError> {
+        let one = |(index, shard): (usize, ShardId)| {
+            let seats = 0..self.validators;
+            let signing: Vec<_> =
+                seats.map(|seat| validator_key(self.number(index, seat))).collect();
+            let place = ShardPlace {
+                chain,
+                territory: Territory::new(Arc::clone(layout), shard)
+                    .expect("the shard is one of the layout's"),
+                epoch: Epoch(0),
+                members: signing.iter().map(|key| key.public_key().clone()).collect(),
+                signing,
+                accounts: accounts[index].clone(),
+                begins_at: 0,
+            };
+            let network = self.one(index, place).build();
+            network.map_err(|error| ShardedBuildError::Shard(shard, error))
+        };
+        layout.shards().iter().map(|(_, shard)| *shard).enumerate().map(one).collect()
     }
 
     /// The number of the key of a seat. Neighbouring shards share one validator: the last seat of
@@ -346,7 +377,12 @@ impl ShardedBuilder {
         let mut seed = [0; 32];
         SeededRandomness::from_u64(self.seed, "beacon").fill(&mut seed);
         let whole = Layout::clone(&layout);
-        let (opening, plan) = options.genesis(chain, Digest(seed), whole, self.validators)?;
+        let have_recovery = !self.membership.is_empty();
+        let (opening, plan) =
+            options.genesis(chain, Digest(seed), whole, self.validators, have_recovery)?;
+        let calm = Time(self.later_faults_until);
+        let membership = Membership::new(chain, options.validators, &self.membership, calm);
+        let people = &membership.people;
         let numbers: Vec<ShardId> =
             layout.shards().iter().map(|(_, shard)| *shard).chain([BEACON]).collect();
         let places: Vec<Place> = numbers.iter().map(|shard| Place::of(&plan, *shard)).collect();
@@ -355,7 +391,7 @@ impl ShardedBuilder {
         let mut shards = Vec::with_capacity(places.len());
         for place in &places {
             let sources = handover.sources(chain, place.shard, place.epoch);
-            let network = self.network_of(chain, &plan, place, sources, 0);
+            let network = self.network_of(chain, (&plan, people), place, sources, 0);
             shards.push(network.map_err(|error| ShardedBuildError::Shard(place.shard, error))?);
         }
         for process in &mut shards[self.shards].engine.processes {
@@ -364,6 +400,7 @@ impl ShardedBuilder {
         let mut network = ShardedNetwork {
             traffic: Traffic::new(self.seed, self.rate, &shards),
             guests: Guests::new(self.guest_latency_us),
+            membership,
             description: self,
             layout,
             handover,
@@ -408,7 +445,7 @@ impl ShardedBuilder {
     /// A network of one shard in one epoch, before faults and adversaries.
     pub(super) fn plain(&self, name: &str, place: ShardPlace) -> SimulatorBuilder {
         let seed = Random::new(self.seed, name).next_u64();
-        let seats = place.validators.len();
+        let seats = place.members.len();
         QuantumNetworkSimulator::new(seed)
             .shard(place)
             .processing_powers_permille(vec![self.power_permille; seats])

@@ -1,6 +1,6 @@
 //! What a network of shards is, in words.
 
-use super::RandomShards;
+use super::{MembershipEvent, RandomShards};
 
 impl RandomShards {
     /// What it is and what goes wrong in it. What ends faults is not told: it is the same in all.
@@ -43,6 +43,7 @@ impl RandomShards {
                 .iter()
                 .map(|(at, resharding)| format!("a vote at {} ms for {resharding:?}", at / 1_000)),
         );
+        words.extend(network.membership.iter().map(MembershipEvent::describe));
         if network.later_faults_until > 0 {
             let until = network.later_faults_until / 1_000;
             words.push(format!("faults of its own in every shard that opens before {until} ms"));

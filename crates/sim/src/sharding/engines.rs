@@ -7,6 +7,7 @@ use qcn_ledger::Territory;
 use qcn_types::{Address, BEACON, CommitteeKeys, Epoch, EpochPlan, ShardId, Time};
 
 use super::handover::Place;
+use super::membership::People;
 use super::random::later_faults;
 use super::{Between, ShardedBuilder, ShardedNetwork, scripted};
 use crate::fault::Fault;
@@ -82,7 +83,8 @@ impl ShardedNetwork {
         let place = Place::of(plan, shard);
         let chain = self.shards[0].engine.setup.keys.chain();
         let sources = self.handover.sources(chain, shard, plan.epoch);
-        let network = self.description.network_of(chain, plan, &place, sources, self.now);
+        let people = &self.membership.people;
+        let network = self.description.network_of(chain, (plan, people), &place, sources, self.now);
         self.shards.push(network.expect("as good as the first committees"));
         self.places.push(place);
         self.handover.engines.insert((shard, plan.epoch), engine);
@@ -120,7 +122,7 @@ impl ShardedBuilder {
     pub(super) fn network_of(
         &self,
         chain: ChainId,
-        plan: &EpochPlan,
+        (plan, people): (&EpochPlan, &People),
         place: &Place,
         sources: Vec<CommitteeKeys>,
         now: u64,
@@ -132,19 +134,25 @@ impl ShardedBuilder {
         };
         let accounts = self.account_numbers.iter().copied().filter(is_here).collect();
         let territory = Territory::of(plan, place.shard).unwrap_or_else(Territory::beacon);
+        let planned =
+            |number: &usize| plan.validators.iter().find(|it| it.number as usize == *number);
+        let seated: Vec<_> = place.validators.iter().filter_map(planned).collect();
+        let signing = seated.iter().map(|planned| people.signing_key(planned));
         let shard_place = ShardPlace {
             chain,
             territory,
             epoch: place.epoch,
-            validators: place.validators.clone(),
+            members: seated.iter().map(|planned| planned.key.clone()).collect(),
+            signing: signing.collect::<Option<_>>().expect("everybody has the keys it registered"),
             accounts,
             begins_at: now,
         };
         let name = format!("shard {} in epoch {}", place.shard, place.epoch);
-        let mut one = self.plain(&name, shard_place);
+        let weights = seated.iter().map(|planned| planned.weight.0).collect();
+        let mut one = self.plain(&name, shard_place).weights(weights);
         let mut faulty = None;
         for (seat, number) in place.validators.iter().enumerate() {
-            if let Some(adversary) = self.adversary_of(*number) {
+            if let Some(adversary) = self.adversary_of(people.who(*number)) {
                 one = one.adversary(seat, adversary);
                 faulty = Some(seat);
             }

@@ -4,6 +4,7 @@
 //! announcement or learns it from a shard that closes, its own shards close, it fetches the final
 //! states of those where it had no seat, and it opens where it has one.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,12 +16,16 @@ use qcn_types::{Announcement, BEACON, CommitteeKeys, Epoch, EpochPlan, ShardId};
 use super::guests::Found;
 use super::{Between, ShardedNetwork};
 use crate::invariants::Violation;
+use crate::random::Random;
 
 /// How long a closed shard goes on with rounds for those who are not there yet, in microseconds.
 const LINGERS_US: u64 = 3_000_000;
 
 /// A shard has opened everywhere so long after its plan was announced, in microseconds.
 const OPENS_WITHIN_US: u64 = 15_000_000;
+
+/// Within which time a newcomer hears of the plan that names it, in microseconds.
+const NEWCOMER_HEARS_US: u64 = 1_000_000;
 
 /// Where an engine stands.
 #[derive(Clone, Debug)]
@@ -44,7 +49,7 @@ impl Place {
 pub(super) struct Announced {
     pub(super) plan: Arc<EpochPlan>,
     announcement: Option<Arc<Announcement>>,
-    at: u64,
+    pub(super) at: u64,
     /// When validators hand it to their shards.
     tell_at: u64,
 }
@@ -175,7 +180,28 @@ impl ShardedNetwork {
             at: self.now,
             tell_at: self.now + lead_us(length),
         };
-        self.handover.plans.entry(plan.epoch).or_insert(announced);
+        if let Entry::Vacant(free) = self.handover.plans.entry(plan.epoch) {
+            free.insert(announced);
+            self.tell_newcomers(plan);
+        }
+    }
+
+    /// Who is in a plan and was not in the one before has no beacon that would tell it. It asks
+    /// others again and again whether there is a plan with its key.
+    fn tell_newcomers(&mut self, plan: &EpochPlan) {
+        let before = plan.epoch.0.checked_sub(1).and_then(|epoch| self.handover.plan(Epoch(epoch)));
+        let was_there = |number| {
+            let mut validators = before.iter().flat_map(|plan| plan.validators.iter());
+            validators.any(|it| it.number == number)
+        };
+        let numbers = plan.validators.iter().map(|it| it.number);
+        let new: Vec<u32> = numbers.filter(|number| !was_there(*number)).collect();
+        let name = format!("newcomers of epoch {}", plan.epoch);
+        let mut random = Random::new(self.description.seed, &name);
+        for validator in new {
+            let at = self.now + random.below(NEWCOMER_HEARS_US);
+            self.queue.push(at, Between::Learn { validator, epoch: plan.epoch.0 as u32 });
+        }
     }
 
     /// A validator hears of the plan of an epoch: it tells its shards, and gets ready to open.

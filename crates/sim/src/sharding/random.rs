@@ -6,7 +6,7 @@
 use qcn_consensus::Config;
 use qcn_types::{Resharding, ShardId, Time};
 
-use super::{BadRelayer, BeaconOptions, ShardedBuilder, ShardedNetwork};
+use super::{BadRelayer, BeaconOptions, Change, ShardedBuilder, ShardedNetwork};
 use crate::adversary::Adversary;
 use crate::disk::DiskFault;
 use crate::fault::{CrashMoment, Fault, OutputKind};
@@ -21,6 +21,8 @@ const EPOCHS_MAX: u64 = 3;
 const FAULTS_MAX: u64 = 4;
 /// The longest way of a message between a newcomer and a member, in microseconds.
 const GUEST_LATENCY_MAX_US: u64 = 400_000;
+/// In how many of the networks with a beacon something happens to who the validators are.
+const MEMBERSHIP_PER_MILLION: u64 = 600_000;
 /// When all is calm at the earliest and the latest, in milliseconds.
 const CALM_MS: [u64; 2] = [3_000, 9_000];
 /// How long the run goes on after that, in milliseconds: long enough for clients to hand in
@@ -149,8 +151,52 @@ fn with_beacon(
             builder = builder.vote(Time::from_ms(at), resharding);
         }
     }
+    builder = membership(builder, validators, calm_ms);
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
     RandomShards { builder, until }
+}
+
+/// What happens to who the validators are, in part of the networks. It is drawn from numbers of its
+/// own, so that whatever else a seed stands for stays as it was.
+fn membership(mut builder: ShardedBuilder, validators: usize, calm_ms: u64) -> ShardedBuilder {
+    let mut random = Random::new(builder.seed, "membership");
+    if !random.chance(MEMBERSHIP_PER_MILLION) {
+        return builder;
+    }
+    let latest_ms = calm_ms + 5_000;
+    let newcomers = random.below(4) as usize;
+    let joins: Vec<(usize, u64)> = (0..newcomers)
+        .map(|newcomer| (validators + newcomer, random.between(300, latest_ms)))
+        .collect();
+    for (who, at) in &joins {
+        builder = builder.membership(Time::from_ms(*at), *who, Change::Join);
+    }
+    let mut everybody: Vec<(usize, u64)> = (0..validators).map(|who| (who, 300)).collect();
+    everybody.extend(joins);
+    for _ in 0..random.below(4) {
+        if let Some((who, from)) = random.pick(&everybody).copied() {
+            let at = random.between(from, latest_ms);
+            builder = builder.membership(Time::from_ms(at), who, Change::Rotate);
+        }
+    }
+    random.shuffle(&mut everybody);
+    for (who, from) in everybody.iter().take(random.below(3) as usize) {
+        let at = random.between(*from, latest_ms);
+        builder = builder.membership(Time::from_ms(at), *who, Change::Leave);
+    }
+    for _ in 0..random.below(3) {
+        if let Some((who, from)) = random.pick(&everybody).copied() {
+            let weight = if random.chance(500_000) { 0 } else { random.between(500, 2_000) };
+            let at = random.between(from, latest_ms);
+            builder = builder.membership(Time::from_ms(at), who, Change::Weigh(weight));
+        }
+    }
+    let adversary = builder.adversaries.first().map(|(_, who, _)| *who);
+    if let Some(who) = adversary.filter(|_| random.chance(700_000)) {
+        let at = random.between(300, calm_ms);
+        builder = builder.membership(Time::from_ms(at), who, Change::TakeBack(1_000));
+    }
+    builder
 }
 
 /// Changes of the layout; those that cannot be made are not.

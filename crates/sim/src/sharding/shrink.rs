@@ -2,7 +2,7 @@
 
 use qcn_types::{ShardId, Time};
 
-use super::{RandomShards, ShardedBuilder};
+use super::{Change, RandomShards, ShardedBuilder};
 use crate::fault::Fault;
 use crate::shrink::{Simplify, parts, shrink};
 
@@ -31,6 +31,7 @@ impl RandomShards {
             fewer_shards,
             fewer_validators,
             fewer_epochs,
+            fewer_changes_of_membership,
             fewer_adversaries,
             fewer_faults,
             fewer_faults_between,
@@ -106,6 +107,7 @@ fn fewer_validators(network: &RandomShards) -> Vec<RandomShards> {
         candidates.push(network.with(|builder| {
             builder.beacon.iter_mut().for_each(|options| options.validators = last);
             move_adversaries_from(builder, last);
+            builder.membership.retain(|event| event.who != last);
         }));
     }
     candidates
@@ -155,6 +157,19 @@ fn still_concerns_somebody(fault: &mut Fault, last: usize) -> bool {
 fn fewer_epochs(network: &RandomShards) -> Vec<RandomShards> {
     let mut candidates = network.without_parts(|builder| &mut builder.epochs);
     candidates.extend(network.without_parts(|builder| &mut builder.votes));
+    candidates
+}
+
+/// Without some of what happens to who the validators are. To whoever does not join nothing else
+/// happens either.
+fn fewer_changes_of_membership(network: &RandomShards) -> Vec<RandomShards> {
+    let mut candidates = network.without_parts(|builder| &mut builder.membership);
+    for RandomShards { builder, .. } in &mut candidates {
+        let founders = builder.beacon.as_ref().map_or(0, |options| options.validators);
+        let joins = builder.membership.iter().filter(|event| event.change == Change::Join);
+        let joins: Vec<usize> = joins.map(|event| event.who).collect();
+        builder.membership.retain(|event| event.who < founders || joins.contains(&event.who));
+    }
     candidates
 }
 

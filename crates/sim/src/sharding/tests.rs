@@ -130,4 +130,6 @@ fn impossible_networks_are_refused() {
 
 mod captured;
 mod epochs;
+mod membership;
+mod membership_checks;
 mod shrink;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use qcn_consensus::{BrokenRule, Config, ConfigError};
-use qcn_crypto::{ChainId, Digest, SeededRandomness};
+use qcn_crypto::{ChainId, Digest, PublicKey, SeededRandomness, SigningKey};
 use qcn_ledger::{GenesisAccount, Territory};
 use qcn_types::{
     Address, Amount, Committee, CommitteeError, CommitteeKeys, Epoch, Member, ShardId, Time, Weight,
@@ -87,8 +87,9 @@ pub(crate) struct ShardPlace {
     pub(crate) chain: ChainId,
     pub(crate) territory: Territory,
     pub(crate) epoch: Epoch,
-    /// The numbers of the members' keys.
-    pub(crate) validators: Vec<usize>,
+    /// Who the members are: their keys, and the keys with which they sign.
+    pub(crate) members: Vec<PublicKey>,
+    pub(crate) signing: Vec<SigningKey>,
     /// The numbers of the accounts' keys.
     pub(crate) accounts: Vec<usize>,
     /// When it begins to exist.
@@ -260,7 +261,7 @@ impl SimulatorBuilder {
 
     /// Makes it one shard of several.
     pub(crate) fn shard(mut self, place: ShardPlace) -> Self {
-        self.validators = place.validators.len();
+        self.validators = place.members.len();
         self.accounts = place.accounts.len();
         self.place = Some(place);
         self
@@ -270,9 +271,16 @@ impl SimulatorBuilder {
         self.place.as_ref().map_or(ShardId(0), |place| place.territory.shard())
     }
 
-    /// The number of the key of the member with this index.
-    fn validator_number(&self, index: usize) -> usize {
-        self.place.as_ref().and_then(|place| place.validators.get(index)).copied().unwrap_or(index)
+    /// The key of the member with this index.
+    fn member_key(&self, index: usize) -> PublicKey {
+        let placed = self.place.as_ref().and_then(|place| place.members.get(index)).cloned();
+        placed.unwrap_or_else(|| validator_key(index).public_key().clone())
+    }
+
+    /// The key with which it signs.
+    fn signing_key(&self, index: usize) -> SigningKey {
+        let placed = self.place.as_ref().and_then(|place| place.signing.get(index)).cloned();
+        placed.unwrap_or_else(|| validator_key(index))
     }
 
     /// Breaks a rule of the protocol everywhere, to see the invariants notice.
@@ -351,8 +359,7 @@ impl SimulatorBuilder {
         };
         one_each("names", names.len(), validators)?;
         let members = names.into_iter().zip(weights).enumerate().map(|(index, (name, weight))| {
-            let key = validator_key(self.validator_number(index)).public_key().clone();
-            Member { name, key, weight: Weight(weight) }
+            Member { name, key: self.member_key(index), weight: Weight(weight) }
         });
         let epoch = self.place.as_ref().map_or(Epoch(0), |place| place.epoch);
         Ok(Committee::form(self.shard_id(), epoch, members.collect())?)
@@ -395,9 +402,7 @@ impl SimulatorBuilder {
         Setup {
             seed: self.seed,
             keys,
-            signing: (0..committee.len())
-                .map(|index| validator_key(self.validator_number(index)))
-                .collect(),
+            signing: (0..committee.len()).map(|index| self.signing_key(index)).collect(),
             epoch_seed: Digest(epoch_seed),
             consensus: self.config.clone(),
             territory: territory.unwrap_or_else(|| Territory::whole(ShardId(0))),

@@ -1,11 +1,12 @@
 //! Random networks of shards.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use qcn_sim::sharding::{Changes, RandomShards, random_shards};
+use qcn_sim::sharding::{Changes, RandomShards, Tallies, Tally, random_shards};
 use serde_json::json;
 
 use super::super::files;
@@ -23,6 +24,7 @@ struct Outcome {
     shards: u64,
     crossings: u64,
     changes: Changes,
+    memberships: Tallies,
     broken: Vec<Broken>,
 }
 
@@ -59,6 +61,9 @@ struct Totals {
     shards: u64,
     crossings: u64,
     changes: Changes,
+    memberships: Tallies,
+    /// In how many networks each kind of change of who the validators are was to happen, and did.
+    networks: BTreeMap<&'static str, Tally>,
     failure: Option<Failure>,
 }
 
@@ -100,6 +105,12 @@ impl Totals {
         self.shards += outcome.shards;
         self.crossings += outcome.crossings;
         self.changes += outcome.changes;
+        self.memberships += outcome.memberships;
+        for (name, Tally { asked, done }) in outcome.memberships.each() {
+            let networks = self.networks.entry(name).or_default();
+            networks.asked += asked.min(1);
+            networks.done += done.min(1);
+        }
         let broke = !outcome.broken.is_empty();
         if broke && self.failure.as_ref().is_none_or(|lowest| seed < lowest.seed) {
             self.failure = Some(Failure { seed, network, broken: outcome.broken });
@@ -110,11 +121,19 @@ impl Totals {
     /// What was done, for people.
     fn sentence(&self, wall_seconds: f64) -> String {
         let Changes { epochs, committees, splits, merges } = self.changes;
+        let memberships = self.memberships.each();
+        let memberships: Vec<String> = memberships
+            .map(|(name, Tally { asked, done })| format!("{done} of {asked} {name}"))
+            .collect();
         format!(
             "{} networks with {} shards in {wall_seconds:.1} s: {:.0} virtual seconds, {} transfers \
              across, {epochs} epochs ended, {committees} new committees, {splits} splits, {merges} \
-             merges",
-            self.seeds, self.shards, self.virtual_seconds, self.crossings
+             merges; validators: {}",
+            self.seeds,
+            self.shards,
+            self.virtual_seconds,
+            self.crossings,
+            memberships.join(", ")
         )
     }
 
@@ -145,11 +164,31 @@ impl Totals {
             "new_committees": self.changes.committees,
             "splits": self.changes.splits,
             "merges": self.changes.merges,
+            "memberships": self.memberships_json(),
+            "departures_refused": self.memberships.refused,
             "virtual_seconds": self.virtual_seconds,
             "wall_seconds": wall_seconds,
             "failure": failure,
         });
         Ok(serde_json::to_string_pretty(&summary)? + "\n")
+    }
+}
+
+impl Totals {
+    /// How often each kind of change of who the validators are was to happen and did, and in how
+    /// many networks.
+    fn memberships_json(&self) -> serde_json::Value {
+        let each = self.memberships.each().map(|(name, Tally { asked, done })| {
+            let networks = self.networks.get(name).copied().unwrap_or_default();
+            let counts = json!({
+                "asked": asked,
+                "done": done,
+                "networks_asked": networks.asked,
+                "networks_done": networks.done,
+            });
+            (name.replace(' ', "_"), counts)
+        });
+        each.collect::<serde_json::Map<_, _>>().into()
     }
 }
 
@@ -215,6 +254,7 @@ fn attempt(random: &RandomShards) -> Outcome {
             shards: network.layout().shards().len() as u64,
             crossings: network.crossings() as u64,
             changes: network.changes(),
+            memberships: network.memberships(),
             broken: violations
                 .map(|it| Broken {
                     invariant: it.invariant.to_owned(),

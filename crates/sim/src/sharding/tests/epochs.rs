@@ -1,6 +1,6 @@
 //! From epoch to epoch.
 
-use qcn_crypto::ChainId;
+use qcn_crypto::{ChainId, SigningKey};
 use qcn_types::{
     BEACON, Block, BlockBody, BlockHeader, Bounded, Payload, Report, ReportedOffence, Resharding,
     Round,
@@ -112,22 +112,28 @@ fn short_epochs_do_not_wear_out_patience() {
     assert!(crossings.clone().count() > 100);
 }
 
-/// Two blocks of the first member of a shard in one slot, signed by a validator.
-fn equivocation(chain: ChainId, signer: usize) -> Evidence {
+/// Two blocks of a member of a committee in one slot, signed with a key.
+pub(super) fn equivocation_by(
+    key: &SigningKey,
+    chain: ChainId,
+    shard: ShardId,
+    epoch: Epoch,
+    seat: usize,
+) -> Evidence {
     let block = |time_ms| {
         let body = BlockBody {
             chain,
-            shard: ShardId(0),
-            epoch: Epoch(0),
+            shard,
+            epoch,
             round: Round(3),
-            author: ValidatorIndex(0),
+            author: ValidatorIndex(seat as u16),
             time_ms,
             parents: Vec::new(),
             payload: Payload::default(),
             attestations: Bounded::default(),
         };
         let context = BlockHeader::signing_context(chain);
-        let signature = validator_key(signer).sign(&context, body.digest().as_bytes()).unwrap();
+        let signature = key.sign(&context, body.digest().as_bytes()).unwrap();
         Block { body, signature }
     };
     Evidence::equivocation(&block(1), &block(2))
@@ -156,7 +162,9 @@ fn a_proven_offence_costs_the_seat_and_a_bogus_one_does_not() {
         let at = network.places.iter().position(|place| place.shard == BEACON).unwrap();
         let engine = &mut network.shards[at].engine;
         let signer = if is_proven { accused } else { (accused + 1) % 8 };
-        let evidence = equivocation(engine.setup.keys.chain(), signer);
+        let chain = engine.setup.keys.chain();
+        let key = validator_key(signer);
+        let evidence = equivocation_by(&key, chain, ShardId(0), Epoch(0), 0);
         let offence = ReportedOffence { shard: ShardId(0), epoch: Epoch(0), evidence };
         engine.now = network.now;
         engine.submit_report(2, Report::Offence(Box::new(offence)));

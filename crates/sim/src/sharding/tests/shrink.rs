@@ -54,3 +54,31 @@ fn what_is_judged_at_the_end_keeps_its_time() {
     let (small, _) = network.shrink(false, &|runs| runs >= 1_000, &mut |_| true);
     assert_eq!(small.until, until);
 }
+
+/// Given random networks that fail where a newcomer's key is replaced, when they are shrunk, then of
+/// all that happens to who the validators are only its joining and one new key are left.
+#[test]
+fn changes_of_membership_are_dropped_one_by_one() {
+    let new_key_of = |network: &RandomShards| {
+        let builder = &network.builder;
+        let founders = builder.beacon.as_ref()?.validators;
+        let mut events = builder.membership.iter();
+        let is_meant = |it: &&MembershipEvent| it.who >= founders && it.change == Change::Rotate;
+        events.find(is_meant).map(|event| event.who)
+    };
+    let mut shrunk = 0;
+    for seed in 0..400 {
+        let network = random_shards(seed);
+        if new_key_of(&network).is_none() || network.builder.membership.len() < 3 {
+            continue;
+        }
+        assert!(network.describe().contains("is to have another consensus key"));
+        let enough = |runs| runs >= 1_000;
+        let (small, _) = network.shrink(true, &enough, &mut |it| new_key_of(it).is_some());
+        let changes = small.builder.membership.iter().map(|event| event.change);
+        assert_eq!(changes.collect::<Vec<_>>(), [Change::Join, Change::Rotate]);
+        small.builder.build().unwrap();
+        shrunk += 1;
+    }
+    assert!(shrunk > 5, "{shrunk}");
+}
