@@ -34,7 +34,7 @@ pub trait Statement: Sized + Clone {
     fn of_document(document: Self::Document) -> Result<(Digest, Self), Problem>;
 
     /// Under what a node keeps it.
-    fn digest(&self) -> Digest;
+    fn kept_under(&self) -> Digest;
 
     /// Checks schemes, form and every proof.
     fn check(&self, genesis: &Genesis) -> Result<(), Problem>;
@@ -118,7 +118,7 @@ impl<S: Statement> MembershipFile<S> {
     /// Under what a node keeps it.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.statement.digest()
+        self.statement.kept_under()
     }
 
     /// A document of the right form, of which nothing else was checked.

@@ -131,8 +131,8 @@ impl Statement for Registration {
         Ok((document.chain_id, registration))
     }
 
-    fn digest(&self) -> Digest {
-        Self::digest(self)
+    fn kept_under(&self) -> Digest {
+        self.digest()
     }
 
     fn check(&self, genesis: &Genesis) -> Result<(), Problem> {

@@ -104,7 +104,7 @@ impl Statement for KeyRotation {
         Ok((document.chain_id, rotation))
     }
 
-    fn digest(&self) -> Digest {
+    fn kept_under(&self) -> Digest {
         hash(Domain::Beacon, &encode(&("rotation", self)))
     }
 
