@@ -146,8 +146,7 @@ pub async fn committee(
     Segment(epoch): Segment,
 ) -> Result<Json<EpochCommitteeBody>, Problem> {
     ask(shared, move |shared| {
-        let keys = shared.keys_of(Epoch(number(&epoch)?))?;
-        let committee = keys.committee();
+        let committee = shared.committee_of(Epoch(number(&epoch)?))?;
         let members = committee.indices().zip(committee.members());
         let member = |(index, member): (qcn_types::ValidatorIndex, &qcn_types::Member)| {
             let (name, weight) = (member.name.clone(), member.weight.0);

@@ -122,6 +122,8 @@ pub struct ValidatorsBody {
 pub struct ValidatorBody {
     /// Its place in the committee.
     pub index: u16,
+    /// Its number among all validators, which its connection has as its index.
+    pub validator: u16,
     /// Its name.
     pub name: String,
     /// Its voting power.
@@ -334,6 +336,7 @@ pub fn validators_body(shared: &Shared) -> ValidatorsBody {
         let (name, transport_key) = shared.hub().registered(validator);
         Some(ValidatorBody {
             index: index.0,
+            validator: validator.0,
             name: name.unwrap_or_else(|| member.name.clone()),
             weight: member.weight.0,
             scheme: member.key.scheme().to_string(),

@@ -150,8 +150,8 @@ fn block_title(shared: &Chain, block: &BlockRef) -> Result<String, Problem> {
         return Ok(format!("block of round {} by {author}", block.round));
     }
     // Of an early epoch it may not be known any more who was in it.
-    let keys = shared.keys_of(epoch).ok();
-    let member = keys.as_ref().and_then(|keys| keys.committee().member(block.author));
+    let committee = shared.committee_of(epoch).ok();
+    let member = committee.as_ref().and_then(|committee| committee.member(block.author));
     let author = member.map_or_else(|| block.author.to_string(), |member| member.name.clone());
     Ok(format!("block of round {} of epoch {epoch} by {author}", block.round))
 }

@@ -6,7 +6,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use qcn_types::{Address, CommitteeKeys, Epoch, Height, ShardId, TransactionId, ValidatorIndex};
+use qcn_types::{
+    Address, Committee, CommitteeKeys, Epoch, Height, ShardId, TransactionId, ValidatorIndex,
+};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
@@ -167,6 +169,17 @@ impl Chain {
         if follows && !is_changed { self.certified() } else { None }
     }
 
+    /// Who served in an epoch. For names and weights: it decodes no keys, and leaves those that
+    /// proofs are made with where they are.
+    pub fn committee_of(&self, epoch: Epoch) -> Result<Arc<Committee>, Problem> {
+        let own = self.view.keys().committee();
+        if own.epoch() == epoch {
+            return Ok(Arc::clone(own));
+        }
+        let what = format!("the committee of epoch {epoch}");
+        self.archive.committee(epoch)?.map(Arc::new).ok_or_else(|| Problem::not_found(&what))
+    }
+
     /// Who attests the checkpoints of an epoch.
     pub fn keys_of(&self, epoch: Epoch) -> Result<CommitteeKeys, Problem> {
         let own = self.view.keys();
@@ -177,9 +190,7 @@ impl Chain {
         if let Some(keys) = known.filter(|keys| keys.committee().epoch() == epoch) {
             return Ok(keys);
         }
-        let what = format!("the committee of epoch {epoch}");
-        let committee = self.archive.committee(epoch)?.ok_or_else(|| Problem::not_found(&what))?;
-        let keys = CommitteeKeys::decode(own.chain(), Arc::new(committee))
+        let keys = CommitteeKeys::decode(own.chain(), self.committee_of(epoch)?)
             .map_err(|_| ArchiveError::Corrupt("committee"))?;
         *lock(&self.earlier) = Some(keys.clone());
         Ok(keys)

@@ -155,7 +155,8 @@ export function blockView(live, digest, query) {
   });
   const committed = (event) => (event.blocks ?? []).some((one) => one.digest === digest);
   const off = live.of(shard) === live ? live.on("executed", (event) => view.pending && committed(event) && view.reload()) : live.on("status", () => view.pending && view.reload());
-  return withEnd(view, off, live.on("turn", () => view.pending && view.reload()));
+  // The network may be in another epoch before the first shard of the node is.
+  return withEnd(view, off, ...["turn", "station"].map((kind) => live.on(kind, () => view.pending && view.reload())));
 }
 
 function renderBlock(live, block, drawn, shard, isOver) {

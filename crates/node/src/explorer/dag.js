@@ -218,7 +218,7 @@ async function openPast({ shard, epoch, round }, view, live, showWhich) {
     if (model.head) goTo(round || model.head, view);
     view.note(model.head ? "" : `This node holds no rounds of epoch ${whole(epoch)}.`);
   } catch (error) {
-    view.note(sentence(error.message));
+    if (view.model === model) view.note(sentence(error.message));
   }
 }
 

@@ -10,7 +10,7 @@ import { badge, cell, failure, none, table } from "./parts.js";
 
 const EPOCHS_SHOWN = 32;
 const PAGE = 50;
-const REFRESH_MS = 3000; // what is announced shows some seconds before it begins
+const REFRESH_MS = 3000;
 
 const CHANGE_COLUMNS = [{ label: "Epoch", number: true }, "Announced", "Change", "Addresses before", "Addresses after"];
 const EPOCH_COLUMNS = [{ label: "Epoch", number: true }, "Announced", "What changed", { label: "Shards", number: true }, { label: "Validators", number: true }, "Committees"];
@@ -30,16 +30,18 @@ export function layoutChanges(live) {
   const problem = h("div");
   const known = new Map(); // epoch to the changes that it began with
   let oldest = null; // the `before` of the next older page; undefined at the end
-  let at = -Infinity;
   const load = async (before) => {
-    at = performance.now();
     try {
       const { epochs, next } = await get(`/v1/epochs?resharded=true&limit=${PAGE}${before === null ? "" : `&before=${before}`}`);
       for (const one of epochs) known.set(one.epoch, one);
       if (before !== null || oldest === null) oldest = next ?? undefined;
-      fill(problem);
+      if (problem.dataset.before === String(before)) fill(problem);
     } catch (error) {
-      if (!known.size) fill(problem, failure(error, () => load(before)));
+      // What is asked for again by itself is not missed while something of it is shown.
+      if (before !== null || !known.size) {
+        problem.dataset.before = String(before);
+        fill(problem, failure(error, () => load(before)));
+      }
     }
     more.hidden = oldest === undefined || oldest === null;
     show();
@@ -53,13 +55,23 @@ export function layoutChanges(live) {
     list.done();
   };
   more.addEventListener("click", () => load(oldest));
-  load(null);
-  const refresh = () => performance.now() - at > REFRESH_MS && load(null);
-  const offs = [live.on("shards", refresh), live.on("turn", () => load(null))];
+  const dispose = follow(live, () => load(null));
   return {
     element: h("div", {}, list.element, problem, h("p", { class: "more" }, more), h("p", { class: "muted note-below" }, "Plans of epochs say what changed, not whether it was voted for or followed from the load.")),
-    dispose: () => offs.forEach((off) => off()),
+    dispose,
   };
+}
+
+/** Loads now, when an epoch begins, and often enough that what is announced shows before it does. */
+function follow(live, load) {
+  let at = -Infinity;
+  const now = () => {
+    at = performance.now();
+    load();
+  };
+  now();
+  const offs = [live.on("shards", () => performance.now() - at > REFRESH_MS && now()), live.on("turn", now)];
+  return () => offs.forEach((off) => off());
 }
 
 /** Announced, and not begun here yet. */
@@ -108,9 +120,7 @@ export function epochTable(live) {
     show();
   };
   show();
-  load();
-  const off = live.on("turn", load);
-  return { element: list.element, dispose: off };
+  return { element: list.element, dispose: follow(live, load) };
 }
 
 function epochRow({ epoch, announced_unix_ms: announced, shards, validators, reshardings, seen }, live) {

@@ -145,7 +145,10 @@ export class Live {
     return this.as({ shard, epoch: one.epoch, committee }, one.committee.map((seat) => ({ ...seat, index: seat.seat })));
   }
 
-  /** This store as a view of an earlier epoch needs it: the committee of then, or nobody if it is not kept. */
+  /**
+   * This store as a view of an earlier epoch needs it: the committee of then, or nobody if it is not
+   * kept. Fails if it could not be asked for.
+   */
   async at(shard, epoch) {
     const now = this.of(shard);
     if (!this.status) return now;
@@ -154,7 +157,9 @@ export class Live {
     const key = `${of}:${epoch}`;
     if (!this.committees.has(key)) {
       const asked = get(pathIn(this.several ? of : null, "committees", epoch)).catch((error) => {
-        if (error.status !== 404) this.committees.delete(key);
+        // That of an epoch which is not over here may be there in a moment.
+        if (error.status !== 404 || epoch >= this.status.epoch) this.committees.delete(key);
+        if (error.status !== 404) throw error;
         return { members: [] };
       });
       this.committees.set(key, asked);
@@ -238,7 +243,8 @@ export class Live {
       const validator = this.validators.find((one) => one.index === detail.index);
       if (validator) validator.connected = detail.connected;
     } else if (name === "epoch") {
-      this.pollShards();
+      // A question that was under way may have been answered before.
+      this.pollShards().then(() => this.network?.epoch < detail.epoch && this.pollShards());
       this.pollValidators();
     } else if (name === "missed") {
       this.tell("gap");
@@ -324,11 +330,14 @@ export class Live {
     this.rounds = [];
     this.certifiedAt = 0;
     if (isOther) {
-      // Heights of another shard.
+      // Heights of another shard, and places in its committee.
       this.newest = [];
       this.latencies = [];
       this.executedAt.clear();
-      if (before) this.pollEvidence();
+      if (before) {
+        this.evidence = [];
+        this.pollEvidence();
+      }
     }
     if (this.stream === "lost") {
       // There was nothing to follow while the node had no shard.
@@ -359,13 +368,21 @@ export class Live {
     this.validatorsTimer = setTimeout(() => this.pollValidators(), VALIDATORS_EVERY_MS);
   }
 
-  async pollShards() {
+  /** Once at a time, as the status. */
+  pollShards() {
+    this.askingShards ??= this.askShards().finally(() => (this.askingShards = null));
+    return this.askingShards;
+  }
+
+  async askShards() {
     clearTimeout(this.shardsTimer);
     try {
       const { shards = [], lanes = [], supply = null, epoch = 0, reshardings = [], began_unix_ms: began = null } = await get("/v1/shards", { timeout: 6000 });
-      this.network = { epoch, reshardings, began, shards, lanes, supply };
-      this.inEpoch({ epoch, reshardings, began, shards });
-      this.tell("shards", this.network);
+      if (epoch >= (this.network?.epoch ?? 0)) {
+        this.network = { epoch, reshardings, began, shards, lanes, supply };
+        this.inEpoch({ epoch, reshardings, began, shards });
+        this.tell("shards", this.network);
+      }
     } catch {
       // The status poll says so.
     }

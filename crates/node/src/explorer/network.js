@@ -95,8 +95,8 @@ function peersTable(live, isShown = () => true) {
   };
 }
 
-/** A connection is numbered among all validators, which is no place in the committee. */
-const placeOf = (peer, live) => live.validators.find((one) => one.name === peer.name)?.index;
+/** A connection is numbered among all validators, which is no place in the committee; names may be the same. */
+const placeOf = (peer, live) => live.validators.find((one) => one.validator === peer.index)?.index;
 
 function peerRow(first, live) {
   const place = placeOf(first, live);
@@ -115,18 +115,26 @@ function peerRow(first, live) {
 }
 
 export function validatorView(live, argument) {
-  const index = Number(argument);
+  let index = Number(argument);
   const element = h("div", {}, heading(`Validator ${short(argument)}`), h("p", { class: "loading", role: "status" }, "Asking the node\u2026"));
-  const peers = peersTable(live, (peer) => peer.name === name);
+  const peers = peersTable(live, (peer) => peer.index === number);
   const state = h("span");
   const numbers = h("div");
   let built = null;
-  let name = null;
+  let [number, name] = [null, null]; // who it is; its place is another one in each epoch
+  const view = {
+    title: `Validator ${short(argument)}`,
+    element,
+    dispose() {
+      off();
+      peers.dispose();
+    },
+  };
   const update = () => {
     if (!live.validators.length) return;
     const station = stationName(live);
-    const one = live.validators.find((validator) => (name === null ? validator.index === index : validator.name === name));
-    if (!one && name !== null) {
+    const one = live.validators.find((validator) => (number === null ? validator.index === index : validator.validator === number));
+    if (!one && number !== null) {
       if (built === station) return;
       built = station;
       fill(element, heading(name, `Has no seat in ${station}`), h("p", {}, h("a", { href: "#/validators" }, "See who has")));
@@ -137,11 +145,14 @@ export function validatorView(live, argument) {
       fill(element, heading("No such validator"), h("p", {}, `The committee has ${count(live.validators.length, "member")}, numbered from 0. `, h("a", { href: "#/validators" }, "See them all")));
       return;
     }
-    name = one.name;
+    [number, name] = [one.validator, one.name];
     if (one.index !== index) {
-      // The page stays with the validator, which has another place in the new committee.
-      location.replace(`#/validator/${one.index}`);
-      return;
+      // The page stays with the validator, and as it is, under the address of its new place.
+      index = one.index;
+      history.replaceState(history.state, "", `#/validator/${index}`);
+      const before = view.title;
+      view.title = `Validator ${index}`;
+      document.title = document.title.replace(before, view.title);
     }
     if (built !== station) {
       built = station;
@@ -165,14 +176,7 @@ export function validatorView(live, argument) {
   };
   const off = live.on("validators", update);
   update();
-  return {
-    title: `Validator ${short(argument)}`,
-    element,
-    dispose() {
-      off();
-      peers.dispose();
-    },
-  };
+  return view;
 }
 
 function keysPanel(one) {

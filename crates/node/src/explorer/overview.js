@@ -148,8 +148,9 @@ function makeLists(checkpoints, transactions) {
       const [newest, executed] = await Promise.all([get(`/v1/checkpoints?limit=${ROWS}`), get(`/v1/transactions?limit=${ROWS}`)]);
       const rows = newest.checkpoints ?? [];
       const committees = await committeesOf(rows, null);
-      // The first shard of the node may become another one, with the same heights.
-      keep(checkpoints.body, rows, (one) => one.digest, (one) => checkpointRow(one, committees.get(one.epoch)));
+      // The first shard of the node may become another one, with the same heights; and who leads
+      // may be known only later.
+      keep(checkpoints.body, rows, (one) => `${one.digest}:${committees.get(one.epoch).validators.length > 0}`, (one) => checkpointRow(one, committees.get(one.epoch)));
       keep(transactions.body, executed.transactions ?? [], (one) => one.id, transactionRow);
       checkpoints.done();
       transactions.done();

@@ -397,7 +397,7 @@ def quiet(explorer, went_down, elsewhere=False):
     expect(not foreign, f"nothing is asked of anyone else {sorted(foreign)[:3] or ''}".strip())
 
 
-def run(url, mock, checks=None):
+def run(url, mock, checks=None, renew=None):
     explorer = Explorer(url, mock)
     chosen = sys.argv[1:]
     shards = explorer.api("/v1/shards")["shards"]
@@ -406,6 +406,9 @@ def run(url, mock, checks=None):
             if chosen and function.__name__ not in chosen:
                 continue
             print(f"-- {function.__name__.replace('_', ' ')}", flush=True)
+            if renew:
+                explorer.leave()
+                renew()
             function(explorer)
         print("-- nothing is said behind the scenes")
         quiet(explorer, mock, not all(one["hosted"] for one in shards))
@@ -426,20 +429,32 @@ def main():
     given = os.environ.get("QCN_EXPLORER_URL")
     if given:
         return run(given, mock=False)
-    return against_mock(CHECKS) or against_mock(EPOCH_CHECKS, "--shards", "2", "--rate", "8")
+    return against_mock(CHECKS) or against_mock(EPOCH_CHECKS, "--shards", "2", "--rate", "8", each=True)
 
 
-def against_mock(checks, *options):
+def against_mock(checks, *options, each=False):
+    """What a check does to the network stays: where that matters, each has a network of its own."""
     if len(sys.argv) > 1 and not any(function.__name__ in sys.argv for function in checks):
         return 0
     port = free_port()
-    mock = subprocess.Popen([sys.executable, HERE / "mock.py", "--port", str(port), *options], stdout=subprocess.PIPE, text=True)
-    try:
+    mock = None
+
+    def end():
+        if mock:
+            mock.terminate()
+            mock.wait(10)
+
+    def begin():
+        nonlocal mock
+        end()
+        mock = subprocess.Popen([sys.executable, HERE / "mock.py", "--port", str(port), *options], stdout=subprocess.PIPE, text=True)
         mock.stdout.readline()
-        return run(f"http://127.0.0.1:{port}", True, checks)
+
+    try:
+        begin()
+        return run(f"http://127.0.0.1:{port}", True, checks, begin if each else None)
     finally:
-        mock.terminate()
-        mock.wait(10)
+        end()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What the explorer shows as epochs follow each other: another DAG and committee in each, and a layout
-that splits and merges. Against the mock, whose epochs begin when a check says so; what a real network
-shows of it is in shard_checks.py."""
+that splits and merges. Against the mock, whose epochs begin when a check says so: each check has one of
+its own, in its first epoch with two shards. What a real network shows of it is in shard_checks.py."""
+
+import time
 
 from harness import AUDIT, expect, passed
 
@@ -35,6 +37,10 @@ def with_history(explorer, epochs):
 
 def committee(explorer, epoch):
     return {one["index"]: one for one in explorer.api(f"/v1/committees/{epoch}")["members"]}
+
+
+def serving(explorer):
+    return explorer.api("/v1/validators")["validators"]
 
 
 def lanes(explorer):
@@ -131,11 +137,13 @@ def checkpoints_and_blocks_are_those_of_their_epoch(explorer):
     explorer.go("checkpoints")
     browser.wait("return document.querySelectorAll('main tbody tr').length", "checkpoints")
     rows, epochs = [], set()
-    while len(epochs) < 2:
+    while True:
         count = len(rows)
         rows = browser.wait("const rows = [...document.querySelectorAll('main tbody tr')]; return rows.length > arguments[0] && rows.map((row) => [Number(row.cells[0].textContent.replace(/\\D/g, '')), row.cells[1].textContent])", "more checkpoints", count)
         told = {one["height"]: one for one in explorer.api(f"/v1/checkpoints?limit=500&before={rows[0][0] + 1}")["checkpoints"]}
         epochs = {told[height]["epoch"] for height, _ in rows}
+        if len(epochs) > 1:
+            break
         browser.click(".more .button")
     members = {epoch: committee(explorer, epoch) for epoch in epochs}
     wrong = [(height, name) for height, name in rows if members[told[height]["epoch"]][told[height]["leader"]["author"]]["name"] != name]
@@ -158,6 +166,42 @@ def checkpoints_and_blocks_are_those_of_their_epoch(explorer):
 
 
 @check
+def names_are_asked_for_again(explorer):
+    browser = explorer.browser
+    turn(explorer)
+    explorer.post("/mock/down?on=1&part=committees")
+    explorer.go("checkpoints")
+    browser.wait("return document.querySelector('main .failure button')", "a list without its names to say so")
+    explorer.post("/mock/down?on=0&part=committees")
+    browser.click("main .failure button")
+    names = browser.wait("return [...document.querySelectorAll('main tbody tr')].map((row) => row.cells[1].textContent)", "the list")
+    expect(not [name for name in names if name.startswith("validator ")], f"after an answer that failed, {len(names)} leaders have their names")
+
+
+@check
+def shards_are_asked_for_once_at_a_time(explorer):
+    browser = explorer.browser
+    explorer.go("shards")
+    browser.run("performance.clearResourceTimings(); for (let at = 0; at < 6; at += 1) document.dispatchEvent(new Event('visibilitychange'))")
+    time.sleep(0.5)
+    asked = browser.run("return performance.getEntriesByType('resource').filter((one) => one.name.endsWith('/v1/shards')).length")
+    expect(asked <= 2, f"six reasons to ask for the shards at once lead to {asked} questions")
+
+
+@check
+def a_block_is_not_awaited_after_its_epoch(explorer):
+    browser = explorer.browser
+    explorer.post("/mock/freeze?on=1")
+    pending = [one for one in explorer.api("/v1/blocks")["blocks"] if one["state"] == "pending"][-1]
+    explorer.go(f"block/{pending['digest']}")
+    expect("not yet" in browser.run("return document.querySelector('main').textContent"), "a block of the present epoch is awaited")
+    # The network tells of its epoch before this node's shard is in it.
+    explorer.post("/mock/epoch?behind_s=2")
+    browser.wait("return document.querySelector('main').textContent.includes('its epoch ended without it')", "the page to see that its epoch is over")
+    passed("and no longer once its epoch is over, without a reload")
+
+
+@check
 def validators_are_those_of_the_present_epoch(explorer):
     browser = explorer.browser
     explorer.go("validators")
@@ -168,12 +212,33 @@ def validators_are_those_of_the_present_epoch(explorer):
     browser.wait("return JSON.stringify((() => { " + shown + " })()) === JSON.stringify(arguments[0])", "the new committee", names)
     passed("the list is that of the new committee, name by name")
     expect(f"epoch {after}" in browser.run("return document.querySelector('.page-head').textContent"), "and says of which epoch")
-    explorer.go("validator/2")
-    name = explorer.heading()
-    after = turn(explorer)
-    place = next(index for index, one in committee(explorer, after).items() if one["name"] == name)  # it serves again
-    browser.wait("return location.hash === '#/validator/' + arguments[0] && document.querySelector('main h1').textContent === arguments[1]", "the page to stay with its validator", place, name)
-    passed(f"a validator's page stays with it: {name} has place {place} now")
+
+
+@check
+def a_validators_page_stays_with_it(explorer):
+    browser = explorer.browser
+    explorer.go("validators")
+    while sum(one["name"] == "oslo-7" for one in serving(explorer)) < 2:
+        turn(explorer)
+    places = {one["validator"]: one["index"] for one in serving(explorer)}
+    told = {f"10.0.0.{number}:7100": f"#/validator/{place}" for number, place in places.items() if number}
+    links = "return Object.fromEntries([...document.querySelectorAll('main tbody')[1].rows].map((row) => [row.cells[2].textContent, row.cells[0].querySelector('a')?.hash]))"
+    browser.wait(f"const links = (() => {{ {links} }})(); return Object.entries(arguments[0]).every(([address, hash]) => links[address] === hash)", "the connections of this committee", told)
+    passed("of two validators with one name each has its own connection")
+    first, second = (one for one in serving(explorer) if one["name"] == "oslo-7")
+    explorer.go(f"validator/{second['index']}")
+    browser.resize(1440, 400)
+    browser.run("window.same = document.querySelector('main').firstElementChild; document.querySelector('#theme').focus(); scrollTo(0, 150)")
+    before = browser.run("return scrollY")
+    turn(explorer)
+    again = next(one for one in serving(explorer) if one["validator"] == second["validator"])
+    expect(again["index"] != second["index"] and before > 0, f"it has place {again['index']} after {second['index']}")
+    browser.wait("return location.hash === '#/validator/' + arguments[0] && document.querySelector('.page-head').textContent.includes('Validator ' + arguments[0])", "the page to stay with its validator", again["index"])
+    shown = browser.run("return document.querySelector('main').textContent")
+    expect(again["consensus_key"][:32] in shown and again["transport_key"][:32] in shown, "its page stays with it, and not with its name")
+    expect(browser.run("return window.same === document.querySelector('main').firstElementChild && document.activeElement.id === 'theme' && scrollY") == before, "focus and scroll position stay")
+    expect(browser.run("return document.title").startswith(f"Validator {again['index']} "), "the title names its place")
+    browser.resize(1440, 1000)
 
 
 @check
@@ -248,13 +313,14 @@ def apart(places, one, other):
 @check
 def a_split_is_seen_as_it_happens(explorer):
     browser = explorer.browser
-    explorer.go("shards", fresh=True)
+    explorer.go("shards")
     browser.wait("return document.querySelectorAll('.shard-map .card').length === 2", "the map of two shards")
     empty = browser.wait("return [...document.querySelectorAll('main .empty')].map((one) => one.textContent).join()", "the list of changes")
     expect("no shard has split or merged" in empty, "before a change the list says that there was none")
     explorer.post("/mock/announce?split=0")
     browser.wait("return document.querySelector('[data-change]')?.textContent.includes('about to begin')", "the announced split")
-    passed("a split is listed as soon as it is announced")
+    browser.wait("return document.querySelector('[data-epoch=\"1\"]')?.textContent.includes('about to begin')", "the announced epoch")
+    passed("a split is listed as soon as it is announced, among the changes and the epochs")
     epoch, (begin, middle) = change_layout(explorer, None)
     expect(apart(begin, "0", "2") < 1, "both halves begin where the shard was")
     for dark in (False, True):
@@ -276,7 +342,8 @@ def a_split_is_seen_as_it_happens(explorer):
 @check
 def a_merge_is_seen_as_it_happens(explorer):
     browser = explorer.browser
-    explorer.go("shards", fresh=True)
+    turn(explorer, "split=0")
+    explorer.go("shards")
     browser.wait("return document.querySelectorAll('.shard-map .card').length === 3", "the map of three shards")
     before = browser.run(PLACES)
     browser.resize(360, 900)

@@ -34,7 +34,7 @@ class Explorer:
     def __init__(self, url, mock):
         self.url, self.mock = url.rstrip("/"), mock
         self.browser = Browser()
-        self.opened = 0
+        self.opened, self.is_open = 0, False
 
     def api(self, path):
         with urllib.request.urlopen(self.url + path, timeout=20) as response:
@@ -54,12 +54,18 @@ class Explorer:
     def go(self, route, fresh=False):
         """Opens a view, within the page unless a fresh one is asked for, and waits until it has been loaded."""
         self.opened += 1
-        if self.opened > 1 and not fresh and self.browser.run("return location.hash") != f"#/{route}":
+        if self.is_open and not fresh and self.browser.run("return location.hash") != f"#/{route}":
             self.browser.run("document.querySelector('main').firstElementChild.dataset.old = 1; location.hash = '#/' + arguments[0]", route)
         else:
             self.browser.open(f"{self.url}/?{self.opened}#/{route}")
+        self.is_open = True
         ready = "return document.querySelector('main h1') && !document.querySelector('main [data-old], main .loading')"
         self.browser.wait(ready, f"the view {route!r}")
+
+    def leave(self):
+        """Closes the page, which remembers the network that it has seen."""
+        self.browser.open("about:blank")
+        self.is_open = False
 
     def heading(self):
         return self.browser.run("return document.querySelector('main h1')?.textContent ?? ''")

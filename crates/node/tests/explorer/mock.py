@@ -3,8 +3,10 @@
 
     python3 mock.py --port 8099 [--validators 30] [--rate 20] [--load 500] [--trouble 60] [--shards 2]
 
-POST /mock/partition?on=1|0 splits or heals the network; POST /mock/down?on=1|0 makes the API fail;
-POST /mock/announce?split=0 (or ?merge=0,2) plans the next epoch and POST /mock/epoch begins it.
+POST /mock/partition?on=1|0 splits or heals the network; POST /mock/down?on=1|0 makes the API fail, with
+&part=committees only where that is in the path;
+POST /mock/announce?split=0 (or ?merge=0,2) plans the next epoch and POST /mock/epoch begins it, with
+?behind_s=2 the status only after so many seconds; POST /mock/freeze?on=1 plays no more rounds.
 """
 
 import argparse
@@ -45,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     chain = None
     down = False
+    failing = None  # the part of a path that is not answered
+    behind = (0, None)  # until when the status is an old one
 
     def log_message(self, *_):
         pass
@@ -59,12 +63,19 @@ class Handler(BaseHTTPRequestHandler):
                 for index in (1, 2, 3, 4):
                     chain.publish("peer", dict(index=index, connected=not on))
         elif address.path == "/mock/down":
-            Handler.down = on
+            part = parse_qs(address.query).get("part", [None])[0]
+            if part:
+                Handler.failing = part if on else None
+            else:
+                Handler.down = on
         elif address.path == "/mock/announce":
             change = next(((key, *map(int, values[0].split(","))) for key, values in parse_qs(address.query).items()), None)
             with chain.lock:
                 chain.network.announce(change, chain.size, chain.now_ms())
+        elif address.path == "/mock/freeze":
+            chain.frozen = on
         elif address.path == "/mock/epoch":
+            Handler.behind = (time.monotonic() + float(parse_qs(address.query).get("behind_s", ["0"])[0]), chain.status())
             chain.turn()
         else:
             return self.answer(404, b"{}", "application/json")
@@ -75,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(address.query).items()}
         if address.path == "/" or address.path.startswith("/explorer/"):
             return self.page(address.path)
-        if Handler.down:
+        if Handler.down or (Handler.failing and Handler.failing in address.path):
             self.close_connection = True
             return None
         if address.path == "/v1/events":
@@ -162,7 +173,8 @@ class Handler(BaseHTTPRequestHandler):
             case ["health"]:
                 return dict(status="ok")
             case ["v1", "status"]:
-                return chain.status()
+                until, old = Handler.behind
+                return old if time.monotonic() < until else chain.status()
             case ["v1", "validators"]:
                 return dict(shard=chain.shard, epoch=chain.network.epoch, validators=chain.validators_json())
             case ["v1", "committees", epoch]:

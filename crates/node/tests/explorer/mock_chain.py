@@ -14,7 +14,7 @@ from mock_epochs import Epochs
 
 NAMES = ["amsterdam-0", "ashburn-1", "frankfurt-2", "singapore-3", "<script>alert(1)</script>", "sao-paulo-5", "tokyo-6"]
 WEIGHTS = [1600, 1400, 1250, 1100, 1000, 900, 700]
-WAITING = [("oslo-7", 1050), ("lima-8", 950)]
+WAITING = [("oslo-7", 1050), ("oslo-7", 950)]  # names need not be unique
 EQUIVOCATOR = 5
 ROUNDS_KEPT = 4_000
 CHECKPOINTS_KEPT = 5_000
@@ -34,8 +34,8 @@ class Chain:
         self.seed, self.rate, self.load = seed, rate, load
         self.size = validators
         committee = [(NAMES[i] if i < len(NAMES) else f"validator-{i}", WEIGHTS[i] if i < len(WEIGHTS) else 1000) for i in range(validators)]
-        self.form(committee)
-        self.pool = committee + WAITING  # who may serve in a later epoch
+        self.pool = [(*one, number) for number, one in enumerate(committee + WAITING)]  # who may serve in a later epoch
+        self.form(self.pool[:validators])
         self.rounds = OrderedDict()
         self.blocks = {}
         self.slots = {}
@@ -48,7 +48,7 @@ class Chain:
         self.waiting = deque()
         self.evidence = []
         self.isolated = set()
-        self.partitioned = False
+        self.partitioned = self.frozen = False
         self.subscribers = {}  # by identity: queues that are equal are not the same
         self.nonces = {}
         self.balances = {}
@@ -93,20 +93,22 @@ class Chain:
     def draw(self):
         """The next committee: this node's validator, and others in turn."""
         self.pool = self.pool[2:] + self.pool[:2]
-        others = [one for one in self.pool if one[0] != NAMES[0]][:self.size - 1]
-        own = next(one for one in self.pool if one[0] == NAMES[0])
+        others = [one for one in self.pool if one[2] != 0][:self.size - 1]
+        own = next(one for one in self.pool if one[2] == 0)
         place = self.network.epoch % self.size
         return others[:place] + [own] + others[place:]
 
     def form(self, committee):
-        self.names, self.weights = [name for name, _ in committee], [weight for _, weight in committee]
-        self.own = self.names.index(NAMES[0])
+        self.names, self.weights, self.numbers = map(list, zip(*committee))
+        self.own = self.numbers.index(0)
         self.total = sum(self.weights)
         self.fault = (self.total - 1) // 3
         self.quorum = self.total - self.fault
 
     def step(self):
         with self.lock:
+            if self.frozen:
+                return
             self.submit()
             reachable = sum(w for i, w in enumerate(self.weights) if self.connected(i))
             if reachable < self.quorum:
@@ -305,20 +307,20 @@ class Chain:
             last_checkpoint_unix_ms=self.checkpoints[self.height]["time_unix_ms"] if self.height else 0)
 
     def validators_json(self):
-        return [dict(index=i, name=self.names[i], weight=self.weights[i], scheme="falcon-512", consensus_key=digest("key", i) * 28,
-                     transport_key=None if i == self.own else digest("transport", i), isolated=i in self.isolated, own=i == self.own,
+        return [dict(index=i, validator=self.numbers[i], name=self.names[i], weight=self.weights[i], scheme="falcon-512", consensus_key=digest("key", self.numbers[i]) * 28,
+                     transport_key=None if i == self.own else digest("transport", self.numbers[i]), isolated=i in self.isolated, own=i == self.own,
                      connected=self.connected(i), rtt_ms=None if i == self.own or not self.connected(i) else round(1.5 + 11.3 * i, 1),
                      last_round=self.counters[i]["last"] or None, blocks=self.counters[i]["blocks"], led=self.counters[i]["led"],
                      skipped=self.counters[i]["skipped"]) for i in range(self.size)]
 
     def shard_json(self):
-        committee = [dict(seat=i, validator=i, name=self.names[i], weight=self.weights[i], own=i == self.own, connected=self.connected(i)) for i in range(self.size)]
+        committee = [dict(seat=i, validator=self.numbers[i], name=self.names[i], weight=self.weights[i], own=i == self.own, connected=self.connected(i)) for i in range(self.size)]
         state = dict(round=self.round, height=self.height, certified_height=self.certified, mempool=len(self.waiting), transactions_per_second=40.0,
                      dag_blocks=0, waiting_blocks=0, balances=None, stopped=None)
         return dict(shard=self.shard, epoch=self.network.epoch, prefix="*", hosted=True, total_weight=self.total, quorum_weight=self.quorum, committee=committee, state=state)
 
     def peers_json(self):
-        return [dict(index=i, name=self.names[i], address=f"10.0.0.{i}:7100", connected=self.connected(i),
+        return [dict(index=self.numbers[i], name=self.names[i], address=f"10.0.0.{self.numbers[i]}:7100", connected=self.connected(i),
                      rtt_ms=round(1.5 + 11.3 * i, 1) if self.connected(i) else None, bytes_in=self.round * 9_300 * i,
                      bytes_out=self.round * 8_100 * i, frames_dropped=0 if i != 4 else 3, refused=0 if i != EQUIVOCATOR else 1)
                 for i in range(self.size) if i != self.own]

@@ -212,6 +212,22 @@ fn an_instance_that_begins_knows_the_connections_of_the_node() {
     assert_eq!(node.ask("/v1/status")["peers_connected"], 2);
 }
 
+/// Members are told with their numbers among all validators, by which connections are joined: names
+/// need not be unique, and places are others in each epoch.
+#[test]
+fn members_have_the_numbers_of_their_connections() {
+    let node = &Node::new();
+    node.api.as_ref().unwrap().peers().set(vec![peer(5, true), peer(9, false)]);
+    let seats = [7, 5, 9, 4].map(ValidatorIndex).to_vec();
+    let (view, _submissions) = View::seated(LATER.keys.clone(), ValidatorIndex(0), seats);
+    let metrics = Metrics::of_shard(view.shard());
+    hosting(node).host(Hosted { view, archive: node.archive.at_epoch(EPOCH_1), metrics });
+    let body = node.ask("/v1/validators");
+    let members = body["validators"].as_array().unwrap().iter();
+    let told: Vec<Value> = members.map(|one| json!([one["validator"], one["connected"]])).collect();
+    assert_eq!(json!(told), json!([[7, true], [5, true], [9, false], [4, false]]));
+}
+
 /// Given a node that hosts one of two shards, with a subscriber.
 /// When its validator has no seat there any more in the next epoch.
 /// Then streams end, and who asks is sent to the validators of the new committee.
