@@ -10,6 +10,12 @@ use super::*;
 use crate::keys::validator_key;
 use crate::sharding::membership::Checks;
 
+/// What is to be said of it, and what makes it wrong.
+type Wrong<'a> = (&'a str, &'a dyn Fn(&mut Checks));
+
+/// What is to be said of a certificate, and what spoils it or its plan.
+type Spoilt<'a> = (&'a [&'a str], &'a dyn Fn(&mut EpochPlan, &mut Certificate));
+
 /// A network in which validator 3 has had a new key for some epochs, and a ninth has joined.
 fn changed(seconds_in_all: u64) -> ShardedNetwork {
     let builder = world(51, 8).membership(Time(seconds(1)), 3, Change::Rotate).membership(
@@ -66,7 +72,7 @@ fn weight_without_a_planned_key_is_found() {
         edit(&mut validators[seat]);
         plan.validators = qcn_types::Bounded::truncated(validators);
     };
-    let cases: [(&[&str], &dyn Fn(&mut EpochPlan, &mut Certificate)); 4] = [
+    let cases: [Spoilt<'_>; 4] = [
         (&["without the key"], &|plan, certificate| {
             let signer = certificate.attestations[0].author.position();
             edit(plan, signer, &|it| it.key = validator_key(77).public_key().clone());
@@ -121,7 +127,7 @@ fn a_wrong_key_and_a_second_block_are_found() {
     validators[seat + 1].key = validators[seat].key.clone();
     shared.validators = qcn_types::Bounded::truncated(validators);
     let old = digest(validator_key(3).public_key());
-    let wrong: [(&str, &dyn Fn(&mut Checks)); 4] = [
+    let wrong: [Wrong<'_>; 4] = [
         ("does not name", &|checks| checks.signs(0, (&place, &plan), seat, old)),
         ("does not name", &|checks| checks.signs(0, (&place, &plan), seat + 1, right)),
         ("one key signs for validators 3 and", &|checks| {
