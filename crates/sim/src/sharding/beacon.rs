@@ -228,7 +228,10 @@ impl ShardedNetwork {
         if let Some(beacon) = closed.ledger.beacon().filter(|_| is_new) {
             self.membership.people.read(&closed.plan);
             self.membership.matters.epoch_begins(self.now, beacon, &self.membership.people);
-            self.membership.check_plan(self.now, &closed.plan);
+            let before = closed.plan.epoch.0.checked_sub(1).map(Epoch);
+            if let Some(before) = before.and_then(|epoch| self.handover.plan(epoch)) {
+                self.membership.check_plan(self.now, (before, &closed.plan), beacon);
+            }
         }
         self.plan_is_announced(&std::sync::Arc::new(announcement));
     }

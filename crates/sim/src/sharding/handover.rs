@@ -186,8 +186,10 @@ impl ShardedNetwork {
         }
     }
 
-    /// Who is in a plan and was not in the one before has no beacon that would tell it. It asks
-    /// others again and again whether there is a plan with its key.
+    /// Who is in a plan and was not in the one before has no beacon that would tell it. A node
+    /// asks others again and again whether there is a plan with its key. That is not modelled, neither
+    /// its questions nor who answers them or does not: it learns the plan some time after the first
+    /// one has it, however many are cut off or down.
     fn tell_newcomers(&mut self, plan: &EpochPlan) {
         let before = plan.epoch.0.checked_sub(1).and_then(|epoch| self.handover.plan(Epoch(epoch)));
         let was_there = |number| {

@@ -126,6 +126,30 @@ impl Matters {
         rotations.filter(|it| matches!(it.state, State::Done(_))).count()
     }
 
+    /// Whether somebody may be gone because it wanted to leave or was voted out. Of two votes on a
+    /// weight the later one makes the earlier one void, though the members may have decided that.
+    pub(super) fn may_have_gone(&self, now: u64, who: usize) -> bool {
+        let mut begun = self.begun(now, who).filter(|it| it.removes());
+        begun.any(|it| it.state != State::Open)
+    }
+
+    /// Whether somebody may be in the plan of an epoch who was not in the one before. Any weight
+    /// brings back who is isolated; nobody comes back who has gone.
+    pub(super) fn may_have_come(&self, now: u64, who: usize, epoch: Epoch) -> bool {
+        let mut begun = self.begun(now, who);
+        let has_gone = |it: &Matter| it.removes() && matches!(it.state, State::Done(_));
+        let brings = |it: &Matter| match it.event.change {
+            Change::Join => it.state == State::Done(epoch),
+            Change::Weigh(weight) | Change::TakeBack(weight) => weight > 0,
+            Change::Rotate | Change::Leave => false,
+        };
+        !begun.clone().any(has_gone) && begun.any(brings)
+    }
+
+    fn begun(&self, now: u64, who: usize) -> impl Iterator<Item = &Matter> + Clone {
+        self.matters.iter().filter(move |it| it.event.who == who && it.event.at <= now)
+    }
+
     /// What had time enough to come about and has not. `epochs` says of each but the last when it
     /// began, and how many validators it had: nobody goes while there are no more than seats.
     pub(super) fn overdue(
@@ -255,7 +279,7 @@ impl Matter {
         let registered = beacon.validator(number);
         let is_done = match self.event.change {
             Change::Join => planned.is_some(),
-            Change::Leave | Change::Weigh(0) => registered.is_none(),
+            Change::Leave | Change::Weigh(0) => registered.is_none() && planned.is_none(),
             _ if registered.is_none() => return State::Void,
             Change::Rotate => registered.is_some_and(|it| it.rotations >= self.counter as u64),
             Change::TakeBack(_) if self.since.is_none() => false,
