@@ -134,6 +134,8 @@ def earlier_epochs_can_be_read(explorer):
 def checkpoints_and_blocks_are_those_of_their_epoch(explorer):
     browser = explorer.browser
     with_history(explorer, 1)
+    # Right after an epoch has begun all checkpoints are of the one before.
+    explorer.wait_for("/v1/checkpoints?limit=1", lambda body: body["checkpoints"][0]["epoch"] > 0, "a checkpoint of a later epoch")
     explorer.go("checkpoints")
     browser.wait("return document.querySelectorAll('main tbody tr').length", "checkpoints")
     rows, epochs = [], set()
