@@ -19,7 +19,7 @@
 //!   when the last clone is dropped.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -28,10 +28,7 @@ use bytes::Bytes;
 use qcn_crypto::{ChainId, PublicKey, Scheme, SeededRandomness, SigningKey, VerifyingKey};
 use qcn_types::ValidatorIndex;
 use quinn::congestion::CubicConfig;
-use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
-    TransportConfig as QuicConfig,
-};
+use quinn::{Endpoint, IdleTimeout, ServerConfig, TransportConfig as QuicConfig};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::error;
@@ -55,6 +52,7 @@ mod places;
 mod queue;
 mod records;
 mod shared;
+mod socket;
 mod tls;
 mod tunnel;
 mod wire;
@@ -70,7 +68,6 @@ pub use tunnel::{Tunnel, TunnelConfig, TunnelError, TunnelEvent};
 
 pub(crate) use budget::Budget;
 use clients::Clients;
-use connection_ids::ConnectionIds;
 use counters::Counting;
 use limits::{
     CONNECTION_WINDOW_BYTES, INITIAL_WINDOW_BYTES, MAX_PENDING_INCOMING, MIN_WAITING_BYTES,
@@ -80,6 +77,7 @@ use link::count_dropped;
 use peer::Peer;
 use records::{RecordStore, is_address};
 use shared::{Shared, lock};
+use socket::{cannot_listen, listen};
 use tls::{Handshakes, KeySet};
 use wire::{CloseCode, MAX_STREAMS};
 
@@ -348,7 +346,8 @@ impl Transport {
             name: peer.name.clone(),
             address: self.shared.addresses(peer).into_iter().next(),
             connected: connection.is_some(),
-            rtt_ms: connection.map(|connection| connection.rtt().as_secs_f64() * 1_000.0),
+            rtt_ms: connection.as_ref().map(|it| it.rtt().as_secs_f64() * 1_000.0),
+            packets_lost: connection.map_or(0, |it| it.stats().path.lost_packets),
             bytes_in: peer.bytes_in.load(Ordering::Relaxed),
             bytes_out: peer.bytes_out.load(Ordering::Relaxed),
             frames_dropped: peer.frames_dropped.load(Ordering::Relaxed),
@@ -443,32 +442,11 @@ fn server_config(
     Ok(server)
 }
 
-fn listen(
-    address: SocketAddr,
-    key: &SigningKey,
-    server: ServerConfig,
-) -> Result<Endpoint, TransportError> {
-    // The same after a restart, so that peers whose connection was cut off are told so at once.
-    let mut reset_key = [0; 32];
-    SeededRandomness::labelled(key.expose_seed(), "stateless reset").fill(&mut reset_key);
-    let reset_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &reset_key);
-    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
-    let randomness = entropy()?;
-    endpoint.cid_generator(move || Box::new(ConnectionIds::new(randomness.clone())));
-    UdpSocket::bind(address)
-        .and_then(|socket| Endpoint::new(endpoint, Some(server), socket, Arc::new(TokioRuntime)))
-        .map_err(cannot_listen(address))
-}
-
 /// Numbers that nobody can guess.
 fn entropy() -> Result<SeededRandomness, TransportError> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| TransportError::Entropy)?;
     Ok(SeededRandomness::from_seed(&seed))
-}
-
-fn cannot_listen(address: SocketAddr) -> impl Fn(std::io::Error) -> TransportError {
-    move |error| TransportError::Listen { address, error }
 }
 
 /// Frames that may wait for the runtime: as many as all peers together may have waiting, so that

@@ -132,6 +132,7 @@ pub fn peers(answer: &Peers) -> Shown {
         "received",
         "sent",
         "dropped",
+        "lost packets",
         "refused",
     ];
     let mut table = Table::new(&heads);
@@ -145,6 +146,7 @@ pub fn peers(answer: &Peers) -> Shown {
             peer.bytes_in.to_string(),
             peer.bytes_out.to_string(),
             peer.frames_dropped.to_string(),
+            peer.packets_lost.to_string(),
             peer.refused.to_string(),
         ]);
     }

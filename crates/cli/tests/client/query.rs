@@ -23,7 +23,7 @@ fn answer(path: &str) -> Option<String> {
             "rtt_ms":1.25,"last_round":7,"blocks":9,"led":2,"skipped":0}]}"#
             .to_owned(),
         "/v1/peers" => r#"{"peers":[{"index":1,"name":"bob","address":"127.0.0.1:9001",
-            "connected":true,"rtt_ms":0.5,"bytes_in":10,"bytes_out":20,"frames_dropped":0,
+            "connected":true,"rtt_ms":0.5,"bytes_in":10,"bytes_out":20,"frames_dropped":0,"packets_lost":3,
             "refused":2}]}"#
             .to_owned(),
         "/v1/checkpoints/latest" | "/v1/checkpoints/12" => format!(

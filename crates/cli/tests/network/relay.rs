@@ -13,10 +13,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+
 use crate::patience::{Dice, pause};
 
 /// How often a waiting thread looks whether the test is over.
 const STOP_INTERVAL: Duration = Duration::from_millis(100);
+/// What a relay asks the system to hold of packets that it has not read yet, in bytes.
+const BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Relays listen this far above the node's own port.
 pub const PORT_OFFSET: u16 = 10;
 
@@ -179,8 +183,11 @@ fn deliver(waiting: &Receiver<Packet>) {
     }
 }
 
+/// A relay is slow because it is told so, and loses what it is told to: not what it has no room for.
 fn bind(address: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
+    set_socket_recv_buffer_size(&socket, BUFFER_BYTES).unwrap();
+    set_socket_send_buffer_size(&socket, BUFFER_BYTES).unwrap();
     socket.set_read_timeout(Some(STOP_INTERVAL)).unwrap();
     socket
 }

@@ -178,6 +178,8 @@ pub struct PeerBody {
     pub bytes_out: u64,
     /// Frames to it that were dropped because its queue was full.
     pub frames_dropped: u64,
+    /// Packets to it that were lost on the connection that stands.
+    pub packets_lost: u64,
     /// Messages of it that were refused.
     pub refused: u64,
 }
@@ -193,6 +195,7 @@ impl From<PeerStatus> for PeerBody {
             bytes_in: peer.bytes_in,
             bytes_out: peer.bytes_out,
             frames_dropped: peer.frames_dropped,
+            packets_lost: peer.packets_lost,
             refused: peer.refused,
         }
     }
