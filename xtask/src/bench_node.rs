@@ -22,6 +22,8 @@ const OFFERED: [f64; 8] = [0.2, 0.35, 0.5, 0.55, 0.6, 0.65, 0.75, 0.9];
 const OVERLOADED: f64 = 0.9;
 /// Transfers per second that keep no core busy: what is left is the protocol's own time.
 const HARDLY_ANY: f64 = 50.0;
+/// Transfers per second in two shards: hardly any, and steady ones.
+const ACROSS: [f64; 2] = [50.0, 500.0];
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long every packet between validators takes in the last measurement.
 const ONE_WAY_DELAY: Duration = Duration::from_millis(50);
@@ -112,6 +114,25 @@ fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<()> {
         );
     }
     devnet.stop()?;
+    measure_across(programs, scheme, seconds)
+}
+
+/// How long a transfer takes into another shard, beside one that stays.
+fn measure_across(programs: &Programs, scheme: &str, seconds: u64) -> Result<()> {
+    let devnet = Devnet::sharded(programs, scheme)?;
+    println!("  two shards  every second transfer goes into the other one:");
+    for tps in ACROSS {
+        let report = devnet.load(programs, tps, seconds)?;
+        let (stays, crosses) = (&report["to_final"], &report["to_arrived"]);
+        let (here, there) = (number(stays, "p50_ms")?, number(crosses, "p50_ms")?);
+        println!(
+            "    {tps:>4.0}/s  final where it was sent p50 {here:.0} ms, in the other shard p50 \
+             {there:.0} ms, p99 {:.0} ms: {:.2} times",
+            number(crosses, "p99_ms")?,
+            there / here,
+        );
+    }
+    devnet.stop()?;
     Ok(())
 }
 
@@ -127,18 +148,18 @@ pub struct Devnet {
 impl Devnet {
     /// A new one.
     pub fn start(programs: &Programs, scheme: &str, delay: Duration) -> Result<Self> {
-        let folder = root().join("target").join("bench-node");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).context("deleting the last devnet")?;
-        }
-        if !succeeds(devnet(programs, &folder, scheme, &["--init-only"]))? {
-            bail!("the devnet could not be laid out");
-        }
+        let folder = lay_out(programs, scheme, &[])?;
         let relays = match delay {
             Duration::ZERO => None,
             delay => Some(move_apart(programs, &folder, delay)?),
         };
         Self::resume(programs, folder, scheme, relays)
+    }
+
+    /// A new one of two shards, whose committees stay.
+    fn sharded(programs: &Programs, scheme: &str) -> Result<Self> {
+        let folder = lay_out(programs, scheme, &["--shards", "2", "--epoch-seconds", "0"])?;
+        Self::resume(programs, folder, scheme, None)
     }
 
     /// Starts what lies in a folder.
@@ -225,6 +246,18 @@ impl Drop for Devnet {
             let _ = self.process.wait();
         }
     }
+}
+
+/// Lays a network out in place of the last one.
+fn lay_out(programs: &Programs, scheme: &str, more: &[&str]) -> Result<PathBuf> {
+    let folder = root().join("target").join("bench-node");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).context("deleting the last devnet")?;
+    }
+    if !succeeds(devnet(programs, &folder, scheme, &[&["--init-only"], more].concat()))? {
+        bail!("the devnet could not be laid out");
+    }
+    Ok(folder)
 }
 
 fn devnet(programs: &Programs, folder: &Path, scheme: &str, more: &[&str]) -> Command {

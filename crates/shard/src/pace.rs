@@ -11,9 +11,12 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use qcn_types::{LaneEnd, LaneHead, ShardId};
 
-/// The least time between two deliveries by one relayer on one lane, in microseconds: every
-/// delivery costs all validators of the destination a certificate.
-const CARRY_INTERVAL_US: u64 = 100_000;
+/// The least time between two deliveries by one relayer on one lane for each seat of the source, in
+/// microseconds: every delivery costs all validators of the destination a certificate, which has up
+/// to as many signatures. Checking one takes some 15 us, so a lane takes a hundredth of a core.
+const CARRY_INTERVAL_PER_SEAT_US: u64 = 1_500;
+/// The most that this comes to, in microseconds.
+const MAX_CARRY_INTERVAL_US: u64 = 100_000;
 /// How long each relayer leaves a lane to the one before it, in microseconds.
 const PATIENCE_US: u64 = 1_500_000;
 /// Ranks above this wait no longer than it: with many seats the last would wait for minutes.
@@ -110,6 +113,8 @@ impl Lag {
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     rank: u64,
+    /// The least time between two deliveries, in microseconds.
+    interval_us: u64,
     /// Since when the lane has lagged, when it was last looked at.
     lag: Option<Lag>,
     /// Nothing is carried before this time, unless the lane has moved.
@@ -119,10 +124,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A relayer that so many others go before, and that has not looked at its lane yet.
+    /// A relayer that so many others go before, and that has not looked at its lane yet. The source
+    /// has so many seats.
     #[must_use]
-    pub const fn new(rank: u64) -> Self {
-        Self { rank, lag: None, rests_until: 0, carried_at: 0, stands_in_until: 0 }
+    pub fn new(rank: u64, seats: usize) -> Self {
+        let interval_us = CARRY_INTERVAL_PER_SEAT_US.saturating_mul(seats as u64);
+        let interval_us = interval_us.min(MAX_CARRY_INTERVAL_US);
+        Self { rank, interval_us, lag: None, rests_until: 0, carried_at: 0, stands_in_until: 0 }
     }
 
     /// The same of a lane that somebody else has seen to lag: an epoch may be shorter than
@@ -143,7 +151,7 @@ impl Pace {
         let since = match self.lag.filter(|lag| lag.goes_on(expected)) {
             Some(lag) if is_behind => lag.since,
             _ => {
-                self.rests_until = self.rests_until.min(self.carried_at + CARRY_INTERVAL_US);
+                self.rests_until = self.rests_until.min(self.carried_at + self.interval_us);
                 now
             }
         };

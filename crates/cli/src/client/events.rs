@@ -29,6 +29,8 @@ pub enum NodeEvent {
     Certified(Certified),
     /// A transaction was executed.
     Transaction(TransactionExecuted),
+    /// A receipt of another shard was taken in.
+    Arrival(Arrival),
     /// The subscriber was too slow for so many events.
     Missed(u64),
     /// Something else.
@@ -62,6 +64,17 @@ pub struct TransactionExecuted {
     pub outcome: Outcome,
 }
 
+/// A receipt of another shard was taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Arrival {
+    /// The id of the transaction that it comes from.
+    pub id: String,
+    /// The height of the checkpoint that has it.
+    pub height: u64,
+    /// What became of it: `arrived`, `returned`, `bounced`, `forwarded` or `burned`.
+    pub status: String,
+}
+
 #[derive(Deserialize)]
 struct MissedBody {
     count: u64,
@@ -74,6 +87,7 @@ impl NodeEvent {
             "executed" => Ok(Self::Executed(body(event)?)),
             "certified" => Ok(Self::Certified(body(event)?)),
             "transaction" => Ok(Self::Transaction(body(event)?)),
+            "arrival" => Ok(Self::Arrival(body(event)?)),
             "missed" => Ok(Self::Missed(body::<MissedBody>(event)?.count)),
             _ => Ok(Self::Other),
         }

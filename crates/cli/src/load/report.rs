@@ -90,6 +90,9 @@ pub(crate) struct LoadReport {
     pub to_executed: Latency,
     /// From the moment the sampled ones were due until their node had the certificate.
     pub to_final: Latency,
+    /// From the moment the sampled ones that pay into another shard were due until their node had the
+    /// certificate of that shard.
+    pub to_arrived: Latency,
     /// Sampled transactions whose action was not done, and why the first was not.
     pub sampled_not_applied: u64,
     /// Why the first of them was not.
@@ -193,12 +196,14 @@ impl LoadReport {
         let left: u64 = run.lanes.iter().map(|lane| lane.left_over(offered_for)).sum();
         let not_submitted = left + count(&run.counts.withheld);
         let (mut to_executed, mut to_final) = (Histogram::default(), Histogram::default());
+        let mut to_arrived = Histogram::default();
         let (mut last_final, mut first_not_applied) = (None, None);
         let (mut not_applied, mut missed, mut reopened) = (0, 0, 0);
         for watch in run.watches.iter() {
             let watch = lock(watch);
             to_executed.merge(&watch.to_executed);
             to_final.merge(&watch.to_final);
+            to_arrived.merge(&watch.to_arrived);
             last_final = last_final.max(watch.last_final);
             first_not_applied = first_not_applied.or_else(|| watch.first_not_applied.clone());
             not_applied += watch.not_applied;
@@ -223,6 +228,7 @@ impl LoadReport {
             to_taken: Latency::of(&lock(&run.to_taken)),
             to_executed: Latency::of(&to_executed),
             to_final: Latency::of(&to_final),
+            to_arrived: Latency::of(&to_arrived),
             sampled_not_applied: not_applied,
             first_not_applied,
             events_missed: missed,
@@ -271,11 +277,15 @@ impl LoadReport {
         ];
         let mut text = Table::of_fields(&fields).render() + "\n" + &self.totals();
         let mut table = Table::new(&["latency ms", "count", "mean", "p50", "p90", "p99", "max"]);
-        for (name, latency) in [
+        let rows = [
             ("due to taken in", &self.to_taken),
             ("due to executed", &self.to_executed),
             ("due to final", &self.to_final),
-        ] {
+        ];
+        // Nothing crosses in a network of one shard.
+        let across = ("due to final in the other shard", &self.to_arrived);
+        let across = Some(across).filter(|(_, latency)| latency.count > 0);
+        for (name, latency) in rows.into_iter().chain(across) {
             let name = std::iter::once(name.to_owned());
             table.row(name.chain(latency.cells()).collect());
         }

@@ -14,7 +14,7 @@ use super::histogram::Histogram;
 use super::lane::{Lane, Limits, fitting_batch, lock};
 use super::report::{Counts, LoadReport, Measured};
 use super::schedule::{Schedule, Slot};
-use super::sender::{Prepared, Sender, prepare, read_all, sample};
+use super::sender::{Prepared, Sender, paid_by, prepare, read_all, sample};
 use super::watch::{Watch, follow};
 use super::{verify, worker};
 use crate::client::responses::Status;
@@ -261,7 +261,8 @@ fn sign_ahead(
     Ok(signed)
 }
 
-/// Follows the sampled accounts, each at its node and in its shard. Returns once all streams are open.
+/// Follows the sampled accounts, each at its node and in its shard, and those of other shards that they
+/// pay. Returns once all streams are open.
 fn watch(
     clients: &[Client],
     shards: &[Option<u64>],
@@ -277,13 +278,11 @@ fn watch(
     let streams =
         streams.flat_map(|(node, client)| shards.iter().map(move |it| (node, client, it)));
     for (place, (node, client, shard)) in streams.enumerate() {
-        let is_followed = |account: &usize| {
-            schedule.node_of(*account) == node
-                && sampled[*account]
-                && senders[*account].shard == *shard
-        };
-        let addresses: Vec<Address> = (0..senders.len())
-            .filter(is_followed)
+        let of_node = (0..senders.len())
+            .filter(|account| schedule.node_of(*account) == node && sampled[*account]);
+        let followed = of_node.flat_map(|account| [account, paid_by(account, senders.len())]);
+        let addresses: BTreeSet<Address> = followed
+            .filter(|account| senders[*account].shard == *shard)
             .map(|account| senders[account].address)
             .collect();
         let (client, watches) = (client.clone(), Arc::clone(&watches));
@@ -365,6 +364,13 @@ impl Run {
         let shard = self.senders[account].shard;
         let place = self.shards.iter().position(|one| *one == shard).unwrap_or(0);
         &self.watches[node * self.shards.len() + place]
+    }
+
+    /// What a node tells of the shard of whom an account pays, if that is another one.
+    pub fn arrivals_of(&self, node: usize, account: usize) -> Option<&Mutex<Watch>> {
+        let paid = paid_by(account, self.senders.len());
+        let is_across = self.senders[paid].shard != self.senders[account].shard;
+        is_across.then(|| self.watch_of(node, paid))
     }
 
     /// A snapshot with what is counted so far.

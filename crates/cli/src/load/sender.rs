@@ -126,10 +126,15 @@ pub struct Prepared {
     pub is_ambiguous: bool,
 }
 
-/// Signs the transaction of a slot: it pays the next account.
+/// Whom an account pays: the next one.
+pub const fn paid_by(account: usize, accounts: usize) -> usize {
+    (account + 1) % accounts
+}
+
+/// Signs the transaction of a slot.
 pub fn prepare(chain: ChainId, senders: &[Sender], slot: Slot) -> anyhow::Result<Prepared> {
     let sender = &senders[slot.account];
-    let to = senders[(slot.account + 1) % senders.len()].address;
+    let to = senders[paid_by(slot.account, senders.len())].address;
     let body = TransactionBody {
         sender: sender.address,
         nonce: sender.first_nonce + slot.turn,

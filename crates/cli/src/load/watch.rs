@@ -1,6 +1,6 @@
 //! Following finality: what a node tells of the sampled transactions as it happens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,6 +27,10 @@ pub struct Watch {
     under_way: HashMap<Digest, (Instant, Slot)>,
     /// Executed and not final, by height.
     executed_at: BTreeMap<u64, Vec<(Instant, Slot)>>,
+    /// From when transactions were due that another shard sends here, by id.
+    arriving: HashMap<Digest, Instant>,
+    /// Taken in from another shard and not final, by height.
+    arrived_at: BTreeMap<u64, Vec<Instant>>,
     /// Transactions of the whole network that are executed and not final, by height.
     network_executed: BTreeMap<u64, u64>,
     certified: u64,
@@ -34,6 +38,9 @@ pub struct Watch {
     pub to_executed: Histogram,
     /// From the moment a transaction was due until this node had its certificate.
     pub to_final: Histogram,
+    /// From the moment a transaction of another shard was due until this node had the certificate
+    /// of what it did here.
+    pub to_arrived: Histogram,
     /// Transactions of the whole network that became final since the start.
     pub network_final: u64,
     /// When the newest of the sampled ones did.
@@ -58,7 +65,14 @@ impl Watch {
         }
     }
 
-    /// Takes in an event that arrived `now`.
+    /// A sampled transaction is about to be sent in another shard, and pays an account of this one.
+    pub fn expect_arrival(&mut self, id: Digest, due: Instant) {
+        if self.arriving.len() < UNDER_WAY_MAX {
+            self.arriving.entry(id).or_insert(due);
+        }
+    }
+
+    /// Takes in an event that came `now`.
     pub fn take_in(&mut self, event: NodeEvent, now: Instant) {
         match event {
             NodeEvent::Executed(executed) => {
@@ -85,8 +99,27 @@ impl Watch {
                     self.finish(due, slot, now);
                 }
             }
+            NodeEvent::Arrival(arrival) => {
+                let known = arrival.id.parse().ok().and_then(|id| self.arriving.remove(&id));
+                let Some(due) = known.filter(|_| arrival.status == "arrived") else {
+                    return;
+                };
+                if arrival.height > self.certified {
+                    self.arrived_at.entry(arrival.height).or_default().push(due);
+                } else {
+                    self.to_arrived.record(since(due, now));
+                }
+            }
             NodeEvent::Certified(certified) => {
                 self.certified = self.certified.max(certified.height);
+                while let Some(entry) = self.arrived_at.first_entry() {
+                    if *entry.key() > certified.height {
+                        break;
+                    }
+                    for due in entry.remove() {
+                        self.to_arrived.record(since(due, now));
+                    }
+                }
                 while let Some(entry) = self.executed_at.first_entry() {
                     if *entry.key() > certified.height {
                         break;
@@ -124,16 +157,17 @@ fn since(due: Instant, now: Instant) -> u64 {
 pub fn follow(
     client: &Client,
     shard: Option<u64>,
-    addresses: &[Address],
+    addresses: &BTreeSet<Address>,
     watch: &Mutex<Watch>,
     done: &AtomicBool,
     opened: &std::sync::mpsc::Sender<anyhow::Result<()>>,
 ) {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let query = match addresses.as_slice() {
-        // Without a filter the node would tell of all transactions.
-        [] => "topics=checkpoints".to_owned(),
-        addresses => format!("topics=transactions,checkpoints&address={}", addresses.join(",")),
+    // Without a filter the node would tell of all transactions.
+    let query = if addresses.is_empty() {
+        "topics=checkpoints".to_owned()
+    } else {
+        format!("topics=transactions,checkpoints&address={}", addresses.join(","))
     };
     let mut is_first = true;
     while !done.load(Ordering::Relaxed) {

@@ -81,7 +81,12 @@ fn expect(run: &Run, node: usize, batch: &[Prepared]) {
     let start = run.limits().start;
     for prepared in batch.iter().filter(|one| run.sampled[one.slot.account]) {
         let mut watch = lock(run.watch_of(node, prepared.slot.account));
-        watch.expect(prepared.id, start + prepared.slot.due, prepared.slot);
+        let due = start + prepared.slot.due;
+        watch.expect(prepared.id, due, prepared.slot);
+        drop(watch);
+        if let Some(watch) = run.arrivals_of(node, prepared.slot.account) {
+            lock(watch).expect_arrival(prepared.id, due);
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl Relayer {
             destination: parts.destination,
             keys: parts.keys,
             metrics: parts.metrics,
-            pace: Pace::new(rank),
+            pace: Pace::new(rank, from.members().len()),
             begun: Instant::now(),
         })
     }

@@ -35,7 +35,7 @@ fn ranks_are_an_order_of_the_destination_that_turns_from_lane_to_lane() {
 /// The first carries at once; not again while the lane does not move, but after a second.
 #[test]
 fn the_first_carries_at_once_and_again_only_after_a_while() {
-    let mut pace = Pace::new(0);
+    let mut pace = Pace::new(0, 4);
     let now = 5 * SECOND;
     assert!(pace.carries(now, &expected(0), true));
     pace.carried(now);
@@ -43,16 +43,28 @@ fn the_first_carries_at_once_and_again_only_after_a_while() {
     assert!(pace.carries(now + SECOND, &expected(0), true), "it may have got lost");
 
     pace.carried(now + SECOND);
-    let soon = now + SECOND + 50_000;
-    assert!(!pace.carries(soon, &expected(1), true), "not twice within a tenth of a second");
-    assert!(pace.carries(soon + 50_000, &expected(1), true), "the lane has moved");
+    let soon = now + SECOND + 5_000;
+    assert!(!pace.carries(soon, &expected(1), true), "not twice within 6 ms");
+    assert!(pace.carries(soon + 1_000, &expected(1), true), "the lane has moved");
+}
+
+/// The more signatures a certificate has, the less often it is brought; however many there are, it is
+/// ten times a second.
+#[test]
+fn a_larger_source_is_carried_from_less_often() {
+    for (seats, interval_us) in [(4, 6_000), (16, 24_000), (100, 100_000), (1_000, 100_000)] {
+        let mut pace = Pace::new(0, seats);
+        pace.carried(SECOND);
+        assert!(!pace.carries(SECOND + interval_us - 1, &expected(1), true), "{seats}");
+        assert!(pace.carries(SECOND + interval_us, &expected(2), true), "{seats}");
+    }
 }
 
 /// The third of a lane steps in once the lane has stood for its patience, and no sooner; from then
 /// on it goes first for a while. While the lane moves it never carries.
 #[test]
 fn others_step_in_only_where_the_lane_stands() {
-    let mut pace = Pace::new(2);
+    let mut pace = Pace::new(2, 4);
     let patience = 2 * PATIENCE_US;
     for tenth in 0..100 {
         let now = tenth * SECOND / 10;
@@ -64,7 +76,7 @@ fn others_step_in_only_where_the_lane_stands() {
     assert!(pace.carries(since + patience, &expected(100), true));
     pace.carried(since + patience);
     assert!(pace.is_first(since + patience + 1));
-    let next = since + patience + CARRY_INTERVAL_US;
+    let next = since + patience + 4 * CARRY_INTERVAL_PER_SEAT_US;
     assert!(pace.carries(next, &expected(101), true), "it stands in");
     let later = since + patience + STANDS_IN_US;
     assert!(!pace.is_first(later));
@@ -75,12 +87,12 @@ fn others_step_in_only_where_the_lane_stands() {
 /// patience; where the lane has moved since, it waits for all of it.
 #[test]
 fn a_lag_is_handed_on_while_it_lasts() {
-    let mut before = Pace::new(1);
+    let mut before = Pace::new(1, 4);
     assert!(!before.carries(SECOND, &expected(7), true));
     let late = SECOND + PATIENCE_US;
-    let mut next = Pace::new(1).with_lag(before.lag());
+    let mut next = Pace::new(1, 4).with_lag(before.lag());
     assert!(next.carries(late, &expected(7), true));
-    let mut next = Pace::new(1).with_lag(before.lag());
+    let mut next = Pace::new(1, 4).with_lag(before.lag());
     assert!(!next.carries(late, &expected(8), true));
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::events::{Certified, Executed, TransactionExecuted};
+use crate::client::events::{Arrival, Certified, Executed, TransactionExecuted};
 use crate::client::responses::Outcome;
 
 fn id(number: u8) -> Digest {
@@ -88,4 +88,39 @@ fn what_was_not_applied_is_reported_with_the_first_reason() {
     let watch = watch(vec![(1, failed(1, "poor")), (2, failed(2, "other"))]);
     assert_eq!(watch.not_applied, 2);
     assert_eq!(watch.first_not_applied.as_deref(), Some("failed: poor"));
+}
+
+/// Given transfers into this shard, the clock runs until the certificate of what they did here. One that
+/// went back or on, one that nobody awaits and one that comes again are not counted.
+#[test]
+fn a_transfer_has_arrived_with_the_certificate_of_the_other_shard() {
+    let arrival = |number: u8, height: u64, status: &str| {
+        NodeEvent::Arrival(Arrival {
+            id: id(number).to_string(),
+            height,
+            status: status.to_owned(),
+        })
+    };
+    let start = Instant::now();
+    let mut watch = Watch::default();
+    for number in 1..=4 {
+        watch.expect_arrival(id(number), start);
+    }
+    for (ms, event) in [
+        (10, arrival(1, 5, "arrived")),
+        (11, arrival(1, 6, "arrived")),
+        (12, arrival(2, 5, "bounced")),
+        (13, arrival(9, 5, "arrived")),
+        (20, certified(4)),
+        (30, certified(5)),
+        // Its certificate was here first.
+        (40, arrival(3, 5, "arrived")),
+        (50, certified(9)),
+    ] {
+        watch.take_in(event, start + Duration::from_millis(ms));
+    }
+    assert_eq!(watch.to_arrived.count(), 2);
+    assert_eq!(watch.to_arrived.max_us(), 40_000);
+    assert_eq!(watch.to_arrived.percentile_us(1.0) / 1_000, 30);
+    assert_eq!(watch.to_final.count(), 0);
 }
