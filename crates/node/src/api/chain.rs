@@ -224,22 +224,23 @@ pub async fn checkpoints(
     OfShard(shared): OfShard,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<CheckpointsBody>, Problem> {
-    ask(shared, move |shared| {
-        let records = shared.archive.checkpoints(query.before_height()?, query.limit()?)?;
-        let final_height = shared.final_height();
-        let body = |record: &CheckpointRecord| SummaryBody {
-            height: record.header.height.0,
-            digest: record.header.digest().to_string(),
-            epoch: record.header.epoch.0,
-            time_unix_ms: record.header.time_ms,
-            leader: RefBody::from(&record.header.leader),
-            transactions: record.transactions,
-            blocks: record.blocks.len(),
-            certified: record.header.height <= final_height,
-        };
-        Ok(Json(CheckpointsBody { checkpoints: records.iter().map(body).collect() }))
-    })
-    .await
+    ask(shared, move |shared| checkpoints_body(shared, &query).map(Json)).await
+}
+
+pub fn checkpoints_body(shared: &Shared, query: &ListQuery) -> Result<CheckpointsBody, Problem> {
+    let records = shared.archive.checkpoints(query.before_height()?, query.limit()?)?;
+    let final_height = shared.final_height();
+    let body = |record: &CheckpointRecord| SummaryBody {
+        height: record.header.height.0,
+        digest: record.header.digest().to_string(),
+        epoch: record.header.epoch.0,
+        time_unix_ms: record.header.time_ms,
+        leader: RefBody::from(&record.header.leader),
+        transactions: record.transactions,
+        blocks: record.blocks.len(),
+        certified: record.header.height <= final_height,
+    };
+    Ok(CheckpointsBody { checkpoints: records.iter().map(body).collect() })
 }
 
 /// A checkpoint.
@@ -314,17 +315,18 @@ pub async fn checkpoint_proof(
     OfShard(shared): OfShard,
     Segment(height): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
-    ask(shared, move |shared| {
-        let height = height_named(shared, &height)?;
-        let chain = shared.archive.certified_chain(height)?;
-        let (certificate, ancestors): (Certificate, Vec<Checkpoint>) =
-            chain.ok_or_else(|| Problem::not_certified("this checkpoint"))?;
-        let epoch = certificate.checkpoint.epoch;
-        let keys = shared.keys_of(epoch)?;
-        let document = ProofDocument::checkpoint(&keys, &certificate, ancestors);
-        Ok(Json(shared.hub().led_to(document, epoch)))
-    })
-    .await
+    ask(shared, move |shared| checkpoint_document(shared, &height).map(Json)).await
+}
+
+pub fn checkpoint_document(shared: &Shared, height: &str) -> Result<ProofDocument, Problem> {
+    let height = height_named(shared, height)?;
+    let chain = shared.archive.certified_chain(height)?;
+    let (certificate, ancestors): (Certificate, Vec<Checkpoint>) =
+        chain.ok_or_else(|| Problem::not_certified("this checkpoint"))?;
+    let epoch = certificate.checkpoint.epoch;
+    let keys = shared.keys_of(epoch)?;
+    let document = ProofDocument::checkpoint(&keys, &certificate, ancestors);
+    Ok(shared.hub().led_to(document, epoch))
 }
 
 /// The DAG by rounds of an epoch: they begin anew in each.
@@ -334,31 +336,32 @@ pub async fn blocks(
     OfShard(shared): OfShard,
     Params(query): Params<RoundsQuery>,
 ) -> Result<Json<BlocksBody>, Problem> {
-    ask(shared, move |shared| {
-        let archive = match query.epoch {
-            Some(epoch) => shared.archive.at_epoch(Epoch(epoch)),
-            None => shared.archive.clone(),
-        };
-        let epoch = archive.epoch().0;
-        let newest = archive.highest_round().0;
-        let from = query
-            .from_round
-            .unwrap_or_else(|| query.to_round.unwrap_or(newest).saturating_sub(DEFAULT_ROUNDS - 1));
-        let to = query.to_round.unwrap_or_else(|| newest.min(from.saturating_add(MAX_ROUNDS - 1)));
-        if to.saturating_sub(from) >= MAX_ROUNDS {
-            let remedy = format!("ask for at most {MAX_ROUNDS} rounds at once");
-            return Err(Problem::malformed("these are too many rounds", remedy));
-        }
-        if to < from {
-            return Ok(Json(BlocksBody { epoch, blocks: Vec::new(), slots: Vec::new() }));
-        }
-        let rounds = Round(from)..=Round(to);
-        let found = archive.blocks(rounds.clone(), MAX_BLOCKS)?;
-        let decisions = archive.decisions(rounds, MAX_BLOCKS)?;
-        let slots = decisions.into_iter().map(slot_body).collect();
-        Ok(Json(BlocksBody { epoch, blocks: found.iter().map(block_body).collect(), slots }))
-    })
-    .await
+    ask(shared, move |shared| blocks_body(shared, &query).map(Json)).await
+}
+
+pub fn blocks_body(shared: &Shared, query: &RoundsQuery) -> Result<BlocksBody, Problem> {
+    let archive = match query.epoch {
+        Some(epoch) => shared.archive.at_epoch(Epoch(epoch)),
+        None => shared.archive.clone(),
+    };
+    let epoch = archive.epoch().0;
+    let newest = archive.highest_round().0;
+    let from = query
+        .from_round
+        .unwrap_or_else(|| query.to_round.unwrap_or(newest).saturating_sub(DEFAULT_ROUNDS - 1));
+    let to = query.to_round.unwrap_or_else(|| newest.min(from.saturating_add(MAX_ROUNDS - 1)));
+    if to.saturating_sub(from) >= MAX_ROUNDS {
+        let remedy = format!("ask for at most {MAX_ROUNDS} rounds at once");
+        return Err(Problem::malformed("these are too many rounds", remedy));
+    }
+    if to < from {
+        return Ok(BlocksBody { epoch, blocks: Vec::new(), slots: Vec::new() });
+    }
+    let rounds = Round(from)..=Round(to);
+    let found = archive.blocks(rounds.clone(), MAX_BLOCKS)?;
+    let decisions = archive.decisions(rounds, MAX_BLOCKS)?;
+    let slots = decisions.into_iter().map(slot_body).collect();
+    Ok(BlocksBody { epoch, blocks: found.iter().map(block_body).collect(), slots })
 }
 
 fn slot_body((slot, skipped): (Slot, bool)) -> SlotBody {
@@ -460,14 +463,15 @@ pub async fn evidence_proof(
     OfShard(shared): OfShard,
     Segment(name): Segment,
 ) -> Result<Json<ProofDocument>, Problem> {
-    ask(shared, move |shared| {
-        let record = shared.archive.evidence_of(&digest(&name)?)?;
-        let document = record.and_then(|record| {
-            let keys = shared.keys_of(record.epoch).ok()?;
-            let document = ProofDocument::evidence(&keys, &record.evidence).ok()?;
-            Some(shared.hub().led_to(document, record.epoch))
-        });
-        document.map(Json).ok_or_else(|| Problem::not_found("this evidence"))
-    })
-    .await
+    ask(shared, move |shared| evidence_document(shared, digest(&name)?).map(Json)).await
+}
+
+pub fn evidence_document(shared: &Shared, digest: Digest) -> Result<ProofDocument, Problem> {
+    let record = shared.archive.evidence_of(&digest)?;
+    let document = record.and_then(|record| {
+        let keys = shared.keys_of(record.epoch).ok()?;
+        let document = ProofDocument::evidence(&keys, &record.evidence).ok()?;
+        Some(shared.hub().led_to(document, record.epoch))
+    });
+    document.ok_or_else(|| Problem::not_found("this evidence"))
 }

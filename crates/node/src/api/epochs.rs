@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::bodies::{Params, ReshardingBody, Segment, limited, number};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{Hub, OfShard, ask};
+use super::shared::{Hub, OfShard, Shared, ask};
 
 /// A list of epochs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -101,6 +101,10 @@ pub async fn epochs(
     State(hub): State<Arc<Hub>>,
     Params(query): Params<EpochsQuery>,
 ) -> Result<Json<EpochsBody>, Problem> {
+    epochs_body(&hub, &query).map(Json)
+}
+
+pub fn epochs_body(hub: &Hub, query: &EpochsQuery) -> Result<EpochsBody, Problem> {
     let limit = limited(query.limit)?;
     let before = Epoch(query.before.unwrap_or(u64::MAX));
     let is_wanted = |plan: &EpochPlan| !query.resharded || !plan.reshardings.is_empty();
@@ -110,7 +114,7 @@ pub async fn epochs(
     found.truncate(limit);
     let last = found.last().map(|(plan, _)| plan.epoch.0);
     let epochs = found.iter().map(|(plan, time_ms)| epoch_body(plan, *time_ms)).collect();
-    Ok(Json(EpochsBody { epochs, next: last.filter(|_| has_more) }))
+    Ok(EpochsBody { epochs, next: last.filter(|_| has_more) })
 }
 
 fn epoch_body(plan: &EpochPlan, announced_unix_ms: u64) -> EpochBody {
@@ -145,20 +149,21 @@ pub async fn committee(
     OfShard(shared): OfShard,
     Segment(epoch): Segment,
 ) -> Result<Json<EpochCommitteeBody>, Problem> {
-    ask(shared, move |shared| {
-        let committee = shared.committee_of(Epoch(number(&epoch)?))?;
-        let members = committee.indices().zip(committee.members());
-        let member = |(index, member): (qcn_types::ValidatorIndex, &qcn_types::Member)| {
-            let (name, weight) = (member.name.clone(), member.weight.0);
-            MemberBody { index: index.0, name, weight, consensus_key: member.key.to_string() }
-        };
-        Ok(Json(EpochCommitteeBody {
-            shard: committee.shard().0,
-            epoch: committee.epoch().0,
-            total_weight: committee.total_weight(),
-            quorum_weight: committee.quorum_weight(),
-            members: members.map(member).collect(),
-        }))
+    ask(shared, move |shared| committee_body(shared, Epoch(number(&epoch)?)).map(Json)).await
+}
+
+pub fn committee_body(shared: &Shared, epoch: Epoch) -> Result<EpochCommitteeBody, Problem> {
+    let committee = shared.committee_of(epoch)?;
+    let members = committee.indices().zip(committee.members());
+    let member = |(index, member): (qcn_types::ValidatorIndex, &qcn_types::Member)| {
+        let (name, weight) = (member.name.clone(), member.weight.0);
+        MemberBody { index: index.0, name, weight, consensus_key: member.key.to_string() }
+    };
+    Ok(EpochCommitteeBody {
+        shard: committee.shard().0,
+        epoch: committee.epoch().0,
+        total_weight: committee.total_weight(),
+        quorum_weight: committee.quorum_weight(),
+        members: members.map(member).collect(),
     })
-    .await
 }

@@ -28,7 +28,7 @@ pub async fn receipt_proof(
     ask(shared, move |shared| receipt_document(shared, TransactionId(digest(&id)?)).map(Json)).await
 }
 
-fn receipt_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument, Problem> {
+pub fn receipt_document(shared: &Shared, id: TransactionId) -> Result<ProofDocument, Problem> {
     let mut hosts = shared.hub().shared().into_iter();
     let found = hosts.find(|one| matches!(one.archive.transaction(id), Ok(Some(_))));
     // What an archive cannot read is said by that of the path.

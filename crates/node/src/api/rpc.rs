@@ -7,16 +7,18 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use qcn_types::{Address, ShardId, TransactionId};
+use qcn_crypto::Digest;
+use qcn_types::{Address, Epoch, ShardId, TransactionId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::bodies::{BodyKind, JSON, ListQuery, digest};
+use super::bodies::{BodyKind, JSON, digest, number};
 use super::problem::{Problem, ProblemBody};
 use super::shared::{OfShard, Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
-use super::{accounts, beacon, chain, node, search, shards, transactions};
+use super::{accounts, beacon, chain, epochs, node, receipt_proof, search, shards, transactions};
 
 /// The most requests in one batch.
 const MAX_REQUESTS: usize = 64;
@@ -87,11 +89,14 @@ impl From<Problem> for RpcError {
 
 /// JSON-RPC 2.0: one request or up to 64, with params by name. Once the answers of a batch have 8
 /// MiB, the requests after that are not carried out and answered with an error. Methods:
-/// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_checkpoint{height}`, `qcn_block{digest}`,
-/// `qcn_transaction{id}`, `qcn_transactionProof{id}`, `qcn_account{address}`,
-/// `qcn_accountProof{address}`, `qcn_evidence{limit, before}`, `qcn_supply`,
-/// `qcn_submit{transaction}`, `qcn_search{q}`, `qcn_shards`, `qcn_beacon`. Each takes `shard`, too, for another
-/// shard of the node than its first.
+/// `qcn_status`, `qcn_validators`, `qcn_peers`, `qcn_genesis`, `qcn_shards`, `qcn_beacon`,
+/// `qcn_epochs{limit, before, resharded}`, `qcn_committee{epoch}`, `qcn_checkpoints{limit, before}`,
+/// `qcn_checkpoint{height}`, `qcn_checkpointProof{height}`, `qcn_blocks{epoch, from_round, to_round}`,
+/// `qcn_block{digest}`, `qcn_evidence{limit, before}`, `qcn_evidenceProof{digest}`,
+/// `qcn_transactions{limit, before}`, `qcn_transaction{id}`, `qcn_transactionProof{id}`,
+/// `qcn_receiptProof{id}`, `qcn_account{address}`, `qcn_accountProof{address}`,
+/// `qcn_accountTransactions{address, limit, before}`, `qcn_supply`, `qcn_search{q}`,
+/// `qcn_submit{transaction}`. Each takes `shard`, too, for another shard of the node than its first.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
     (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
@@ -201,22 +206,28 @@ async fn call(
     method: &str,
     params: Map<String, Value>,
 ) -> Result<Value, RpcError> {
-    let names = parameters(method)
-        .ok_or_else(|| RpcError::new(METHOD_NOT_FOUND, "there is no such method"))?;
     let mut params = params;
     let shared = &of_shard(shared, &mut params)?;
-    if params.keys().any(|name| !names.contains(&name.as_str())) {
-        let message = format!("the params of {method} are: {}", names.join(", "));
-        return Err(RpcError::new(INVALID_PARAMS, message));
-    }
     if method == "qcn_submit" {
+        check_names(method, &["transaction"], &params)?;
         let transaction = transaction_from_hex(&text(&params, "transaction")?)?;
         let id = submit_one(shared, transaction).await?;
         return Ok(json!({ "id": id.to_string() }));
     }
-    let method = method.to_owned();
-    let answer = ask(Arc::clone(shared), move |shared| read(shared, &method, &params));
+    let Some((_, names, read)) = READS.iter().find(|(name, ..)| *name == method) else {
+        return Err(RpcError::new(METHOD_NOT_FOUND, "there is no such method"));
+    };
+    check_names(method, names, &params)?;
+    let answer = ask(Arc::clone(shared), move |shared| read(shared, params));
     Ok(answer.await?)
+}
+
+fn check_names(method: &str, names: &[&str], params: &Map<String, Value>) -> Result<(), RpcError> {
+    if params.keys().all(|name| names.contains(&name.as_str())) {
+        return Ok(());
+    }
+    let message = format!("the params of {method} are: {}", names.join(", "));
+    Err(RpcError::new(INVALID_PARAMS, message))
 }
 
 /// The shard that a call is about: that of its param `shard`, else that of the path.
@@ -233,49 +244,81 @@ fn of_shard(
     }
 }
 
-/// The params that a method takes, or nothing if there is no such method.
-fn parameters(method: &str) -> Option<&'static [&'static str]> {
-    Some(match method {
-        "qcn_status" | "qcn_validators" | "qcn_peers" | "qcn_supply" | "qcn_shards"
-        | "qcn_beacon" => &[],
-        "qcn_evidence" => &["limit", "before"],
-        "qcn_checkpoint" => &["height"],
-        "qcn_block" => &["digest"],
-        "qcn_transaction" | "qcn_transactionProof" => &["id"],
-        "qcn_account" | "qcn_accountProof" => &["address"],
-        "qcn_submit" => &["transaction"],
-        "qcn_search" => &["q"],
-        _ => return None,
-    })
-}
+/// Answers a call that only reads, whose params have the right names.
+type Read = fn(&Shared, Map<String, Value>) -> Result<Value, Problem>;
 
-/// Answers what only reads.
-fn read(shared: &Shared, method: &str, params: &Map<String, Value>) -> Result<Value, Problem> {
-    let id = || text(params, "id").and_then(|id| digest(&id)).map(TransactionId);
-    let address = || text(params, "address").and_then(|text| digest(&text)).map(Address);
-    match method {
-        "qcn_status" => to_value(node::status_body(shared)),
-        "qcn_validators" => to_value(node::validators_body(shared)),
-        "qcn_peers" => to_value(node::peers_body(shared.hub())),
-        "qcn_checkpoint" => to_value(chain::checkpoint_body(shared, &text(params, "height")?)?),
-        "qcn_block" => to_value(chain::full_block_body(shared, digest(&text(params, "digest")?)?)?),
-        "qcn_transaction" => to_value(transactions::transaction_body(shared, id()?)?),
-        "qcn_transactionProof" => to_value(transactions::transaction_document(shared, id()?)?),
-        "qcn_shards" => to_value(shards::shards_body(shared.hub())),
-        "qcn_beacon" => to_value(beacon::beacon_body(shared.hub())?),
-        "qcn_account" => {
-            let address = address()?;
-            to_value(accounts::account_body(&shared.of_address(&address)?, address)?)
-        }
-        "qcn_accountProof" => {
-            let address = address()?;
-            to_value(accounts::account_document(&shared.of_address(&address)?, address)?)
-        }
-        "qcn_evidence" => to_value(chain::evidences_body(shared, &list(params)?)?),
-        "qcn_supply" => to_value(accounts::supply_body(shared)?),
-        _ => to_value(search::search_body(shared, &text(params, "q")?)?),
-    }
-}
+/// The methods that only read, with the params that each takes.
+const READS: &[(&str, &[&str], Read)] = &[
+    ("qcn_status", &[], |shared, _| to_value(node::status_body(shared))),
+    ("qcn_validators", &[], |shared, _| to_value(node::validators_body(shared))),
+    ("qcn_peers", &[], |shared, _| to_value(node::peers_body(shared.hub()))),
+    ("qcn_genesis", &[], |shared, _| {
+        serde_json::from_str(&shared.hub().config.genesis_json).map_err(|_| not_encoded())
+    }),
+    ("qcn_shards", &[], |shared, _| to_value(shards::shards_body(shared.hub()))),
+    ("qcn_beacon", &[], |shared, _| to_value(beacon::beacon_body(shared.hub())?)),
+    ("qcn_epochs", &["limit", "before", "resharded"], |shared, params| {
+        to_value(epochs::epochs_body(shared.hub(), &query(params)?)?)
+    }),
+    ("qcn_committee", &["epoch"], |shared, params| {
+        let epoch = Epoch(number(&text(&params, "epoch")?)?);
+        to_value(epochs::committee_body(shared, epoch)?)
+    }),
+    ("qcn_checkpoints", &["limit", "before"], |shared, params| {
+        to_value(chain::checkpoints_body(shared, &query(params)?)?)
+    }),
+    ("qcn_checkpoint", &["height"], |shared, params| {
+        to_value(chain::checkpoint_body(shared, &text(&params, "height")?)?)
+    }),
+    ("qcn_checkpointProof", &["height"], |shared, params| {
+        to_value(chain::checkpoint_document(shared, &text(&params, "height")?)?)
+    }),
+    ("qcn_blocks", &["epoch", "from_round", "to_round"], |shared, params| {
+        to_value(chain::blocks_body(shared, &query(params)?)?)
+    }),
+    ("qcn_block", &["digest"], |shared, params| {
+        to_value(chain::full_block_body(shared, named(&params, "digest")?)?)
+    }),
+    ("qcn_evidence", &["limit", "before"], |shared, params| {
+        to_value(chain::evidences_body(shared, &query(params)?)?)
+    }),
+    ("qcn_evidenceProof", &["digest"], |shared, params| {
+        to_value(chain::evidence_document(shared, named(&params, "digest")?)?)
+    }),
+    ("qcn_transactions", &["limit", "before"], |shared, params| {
+        to_value(transactions::newest_body(shared, &query(params)?)?)
+    }),
+    ("qcn_transaction", &["id"], |shared, params| {
+        let id = TransactionId(named(&params, "id")?);
+        to_value(transactions::transaction_body(shared, id)?)
+    }),
+    ("qcn_transactionProof", &["id"], |shared, params| {
+        let id = TransactionId(named(&params, "id")?);
+        to_value(transactions::transaction_document(shared, id)?)
+    }),
+    ("qcn_receiptProof", &["id"], |shared, params| {
+        let id = TransactionId(named(&params, "id")?);
+        to_value(receipt_proof::receipt_document(shared, id)?)
+    }),
+    ("qcn_account", &["address"], |shared, params| {
+        let address = Address(named(&params, "address")?);
+        to_value(accounts::account_body(&shared.of_address(&address)?, address)?)
+    }),
+    ("qcn_accountProof", &["address"], |shared, params| {
+        let address = Address(named(&params, "address")?);
+        to_value(accounts::account_document(&shared.of_address(&address)?, address)?)
+    }),
+    ("qcn_accountTransactions", &["address", "limit", "before"], |shared, mut params| {
+        let address = Address(named(&params, "address")?);
+        params.remove("address");
+        let (shared, query) = (shared.of_address(&address)?, query(params)?);
+        to_value(transactions::account_transactions_body(&shared, address, &query)?)
+    }),
+    ("qcn_supply", &[], |shared, _| to_value(accounts::supply_body(shared)?)),
+    ("qcn_search", &["q"], |shared, params| {
+        to_value(search::search_body(shared, &text(&params, "q")?)?)
+    }),
+];
 
 /// A param as text; numbers may be given as such.
 fn text(params: &Map<String, Value>, name: &str) -> Result<String, Problem> {
@@ -286,10 +329,15 @@ fn text(params: &Map<String, Value>, name: &str) -> Result<String, Problem> {
     }
 }
 
+/// A param that is the name of something: 64 hexadecimal digits.
+fn named(params: &Map<String, Value>, name: &str) -> Result<Digest, Problem> {
+    text(params, name).and_then(|text| digest(&text))
+}
+
 /// Which part of a list is asked for; the names of the params were checked before.
-fn list(params: &Map<String, Value>) -> Result<ListQuery, Problem> {
-    serde_json::from_value(Value::Object(params.clone())).map_err(|error| {
-        let remedy = "give the limit as a number, and the next of the answer before as before";
+fn query<Query: DeserializeOwned>(params: Map<String, Value>) -> Result<Query, Problem> {
+    serde_json::from_value(Value::Object(params)).map_err(|error| {
+        let remedy = "give numbers as such, and as `before` the `next` of the answer before";
         Problem::malformed(format!("the params are wrong: {error}"), remedy)
     })
 }

@@ -150,12 +150,13 @@ pub async fn transactions(
     OfShard(shared): OfShard,
     Params(query): Params<ListQuery>,
 ) -> Result<Json<TransactionsBody>, Problem> {
-    ask(shared, move |shared| {
-        let limit = query.limit()?;
-        let records = shared.archive.transactions(query.before_position()?, limit)?;
-        Ok(Json(transactions_body(&records, limit)))
-    })
-    .await
+    ask(shared, move |shared| newest_body(shared, &query).map(Json)).await
+}
+
+pub fn newest_body(shared: &Shared, query: &ListQuery) -> Result<TransactionsBody, Problem> {
+    let limit = query.limit()?;
+    let records = shared.archive.transactions(query.before_position()?, limit)?;
+    Ok(transactions_body(&records, limit))
 }
 
 /// The transactions of an account, newest first.
@@ -169,12 +170,18 @@ pub async fn account_transactions(
 ) -> Result<Json<TransactionsBody>, Problem> {
     let address = Address(digest(&address)?);
     let shared = Arc::new(shared.of_address(&address)?);
-    ask(shared, move |shared| {
-        let (before, limit) = (query.before_position()?, query.limit()?);
-        let records = shared.archive.account_transactions(address, before, limit)?;
-        Ok(Json(transactions_body(&records, limit)))
-    })
-    .await
+    ask(shared, move |shared| account_transactions_body(shared, address, &query).map(Json)).await
+}
+
+/// Those of an account of this shard.
+pub fn account_transactions_body(
+    shared: &Shared,
+    address: Address,
+    query: &ListQuery,
+) -> Result<TransactionsBody, Problem> {
+    let (before, limit) = (query.before_position()?, query.limit()?);
+    let records = shared.archive.account_transactions(address, before, limit)?;
+    Ok(transactions_body(&records, limit))
 }
 
 fn transactions_body(records: &[TransactionRecord], limit: usize) -> TransactionsBody {

@@ -27,6 +27,18 @@ fn every_method_gives_what_rest_gives() {
     for (method, params, path) in [
         ("qcn_validators", json!({}), "/v1/validators".to_owned()),
         ("qcn_peers", json!({}), "/v1/peers".to_owned()),
+        ("qcn_genesis", json!({}), "/v1/genesis".to_owned()),
+        ("qcn_shards", json!({}), "/v1/shards".to_owned()),
+        ("qcn_epochs", json!({ "limit": 2 }), "/v1/epochs?limit=2".to_owned()),
+        ("qcn_committee", json!({ "epoch": 0 }), "/v1/committees/0".to_owned()),
+        ("qcn_checkpoints", json!({ "limit": 2 }), "/v1/checkpoints?limit=2".to_owned()),
+        (
+            "qcn_checkpoints",
+            json!({ "limit": 2, "before": "4" }),
+            "/v1/checkpoints?limit=2&before=4".to_owned(),
+        ),
+        ("qcn_checkpointProof", json!({ "height": 4 }), "/v1/checkpoints/4/proof".to_owned()),
+        ("qcn_blocks", json!({ "from_round": 3 }), "/v1/blocks?from_round=3".to_owned()),
         ("qcn_checkpoint", json!({ "height": 4 }), "/v1/checkpoints/4".to_owned()),
         ("qcn_checkpoint", json!({ "height": "latest" }), "/v1/checkpoints/latest".to_owned()),
         ("qcn_block", json!({ "digest": block }), format!("/v1/blocks/{block}")),
@@ -38,6 +50,12 @@ fn every_method_gives_what_rest_gives() {
             json!({ "address": account }),
             format!("/v1/accounts/{account}/proof"),
         ),
+        (
+            "qcn_accountTransactions",
+            json!({ "address": account, "limit": 1 }),
+            format!("/v1/accounts/{account}/transactions?limit=1"),
+        ),
+        ("qcn_transactions", json!({ "limit": 2 }), "/v1/transactions?limit=2".to_owned()),
         ("qcn_evidence", json!({}), "/v1/evidence".to_owned()),
         ("qcn_supply", json!({}), "/v1/supply".to_owned()),
         ("qcn_search", json!({ "q": "7" }), "/v1/search?q=7".to_owned()),
@@ -51,6 +69,43 @@ fn every_method_gives_what_rest_gives() {
     let params = json!({ "transaction": to_hex(&encode(&transaction)) });
     let answer = call(&node, "qcn_submit", params);
     assert_eq!(answer["result"], json!({ "id": transaction.body.id().to_string() }));
+}
+
+/// What REST refuses, JSON-RPC refuses for the same reason.
+#[test]
+fn methods_refuse_what_rest_refuses() {
+    let node = Node::new();
+    let unknown = "ab".repeat(32);
+    for (method, params, path) in [
+        (
+            "qcn_evidenceProof",
+            json!({ "digest": unknown }),
+            format!("/v1/evidence/{unknown}/proof"),
+        ),
+        (
+            "qcn_receiptProof",
+            json!({ "id": unknown }),
+            format!("/v1/transactions/{unknown}/receipt-proof"),
+        ),
+        ("qcn_committee", json!({ "epoch": 7 }), "/v1/committees/7".to_owned()),
+        ("qcn_committee", json!({ "epoch": "x" }), "/v1/committees/x".to_owned()),
+        ("qcn_beacon", json!({}), "/v1/beacon".to_owned()),
+        ("qcn_checkpoints", json!({ "limit": 501 }), "/v1/checkpoints?limit=501".to_owned()),
+        (
+            "qcn_blocks",
+            json!({ "from_round": 1, "to_round": 99 }),
+            "/v1/blocks?from_round=1&to_round=99".to_owned(),
+        ),
+    ] {
+        let error = &call(&node, method, params)["error"];
+        let refusal = node.get(&path);
+        assert!(refusal.status >= 400, "{path}");
+        let refusal = refusal.json();
+        assert_eq!(error["data"]["code"], refusal["error"]["code"], "{method}: {refusal}");
+        assert_eq!(error["message"], refusal["error"]["message"], "{method}");
+    }
+    let strange = call(&node, "qcn_epochs", json!({ "limit": "many" }));
+    assert_eq!(strange["error"]["code"], json!(-32_602));
 }
 
 #[test]
