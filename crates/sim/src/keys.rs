@@ -11,6 +11,12 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use qcn_crypto::{Scheme, SeededRandomness, SigningKey};
 use serde::{Deserialize, Serialize};
 
+use crate::random::Random;
+
+/// How many of the random networks have ML-DSA-44 keys: an eighth, as reproducible signatures of that
+/// scheme take the host twice as long as those of Falcon-512.
+const ML_DSA_PER_MILLION: u64 = 125_000;
+
 /// The keys of a network's validators, all of one scheme. Only schemes with a cost in
 /// [`costs`](crate::costs) are here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -40,6 +46,13 @@ impl KeyRing {
             Self::Falcon512 => "Falcon-512",
             Self::MlDsa44 => "ML-DSA-44",
         }
+    }
+
+    /// The keys of the random network of a seed. They are drawn from a stream of their own, so that
+    /// whatever else a seed stands for stays as it was.
+    pub(crate) fn drawn(seed: u64) -> Self {
+        let mut random = Random::new(seed, "validators' keys");
+        if random.chance(ML_DSA_PER_MILLION) { Self::MlDsa44 } else { Self::Falcon512 }
     }
 
     /// The consensus key of the validator with this number.
