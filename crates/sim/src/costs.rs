@@ -7,11 +7,28 @@
 
 use qcn_types::Delivery;
 
-/// Making a Falcon-512 signature.
-pub const SIGN_NS: u64 = 193_000;
-/// Checking the Falcon-512 signature of a block with its author's key, and finding that key.
-pub const VERIFY_BLOCK_NS: u64 = 13_000;
-/// Checking the signature of a transaction: its key has to be decoded first.
+use crate::keys::KeyRing;
+
+/// Making a validator's signature. With ML-DSA that is the mean: drafts are thrown away until one is
+/// short enough.
+#[must_use]
+pub const fn sign_ns(keys: KeyRing) -> u64 {
+    match keys {
+        KeyRing::Falcon512 => 193_000,
+        KeyRing::MlDsa44 => 75_000,
+    }
+}
+
+/// Checking the signature of a block with its author's key, and finding that key.
+#[must_use]
+pub const fn verify_block_ns(keys: KeyRing) -> u64 {
+    match keys {
+        KeyRing::Falcon512 => 13_000,
+        KeyRing::MlDsa44 => 24_000,
+    }
+}
+
+/// Checking the Falcon-512 signature of a transaction: its key has to be decoded first.
 pub const VERIFY_TRANSACTION_NS: u64 = 15_000;
 /// Taking a message from the transport and into the machine.
 pub const MESSAGE_NS: u64 = 5_000;
@@ -32,8 +49,8 @@ pub const fn hash_ns(bytes: u64) -> u64 {
 
 /// Checking what a delivery carries: its certificate, and two hashes over each receipt.
 #[must_use]
-pub fn delivery_ns(delivery: &Delivery) -> u64 {
-    let signatures = delivery.certificate.attestations.len() as u64 * VERIFY_BLOCK_NS;
+pub fn delivery_ns(keys: KeyRing, delivery: &Delivery) -> u64 {
+    let signatures = delivery.certificate.attestations.len() as u64 * verify_block_ns(keys);
     signatures + delivery.receipts() as u64 * RECEIPT_NS
 }
 

@@ -28,6 +28,7 @@ use crate::adversary::Adversary;
 use crate::disk::DiskModel;
 use crate::fault::Fault;
 use crate::invariants::Invariants;
+use crate::keys::KeyRing;
 use crate::memo::Memo;
 use crate::metrics::Metrics;
 use crate::network::Network;
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) keys: CommitteeKeys,
     pub(crate) signing: Vec<SigningKey>,
+    /// Which keys those are: what signing and checking costs.
+    pub(crate) key_ring: KeyRing,
     pub(crate) epoch_seed: Digest,
     pub(crate) consensus: Config,
     pub(crate) territory: Territory,

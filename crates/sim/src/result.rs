@@ -12,6 +12,8 @@ mod statistics;
 
 use serde::{Deserialize, Serialize};
 
+use crate::keys::KeyRing;
+
 pub use statistics::{finality_over_time, histogram, per_second, round3};
 
 /// The outcome of one run of one scenario.
@@ -113,8 +115,11 @@ pub struct Conditions {
 }
 
 /// How the signatures of a run were treated, the usual text of [`Conditions::signatures`].
-pub const SIGNATURES_REAL: &str =
-    "real Falcon-512, checked once on the host and charged to every validator";
+#[must_use]
+pub fn real_signatures(keys: KeyRing) -> String {
+    let scheme = keys.title();
+    format!("real {scheme}, checked once on the host and charged to every validator")
+}
 
 /// One region's part of the committee.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -82,10 +82,12 @@ impl Engine {
         compact: Arc<CompactBlock>,
         parents: Vec<BlockRef>,
     ) {
+        let keys = self.setup.key_ring;
         let cpu = &mut self.processes[at as usize].cpu;
         let transactions = compact.payload.transactions.len() as u64;
-        let signatures = costs::VERIFY_BLOCK_NS + transactions * costs::VERIFY_TRANSACTION_NS;
-        let deliveries = compact.payload.deliveries.iter().map(costs::delivery_ns).sum::<u64>();
+        let signatures = costs::verify_block_ns(keys) + transactions * costs::VERIFY_TRANSACTION_NS;
+        let deliveries = compact.payload.deliveries.iter();
+        let deliveries = deliveries.map(|it| costs::delivery_ns(keys, it)).sum::<u64>();
         let cost = cpu.charge(Work::Verify, signatures + deliveries)
             + cpu.charge(Work::Hash, costs::hash_ns(parents.len() as u64 * REFERENCE_BYTES));
         self.submit_task(at, Task::Verify { from, compact, parents }, cost);
@@ -97,37 +99,41 @@ impl Engine {
         from: ValidatorIndex,
         package: Arc<SyncPackage>,
     ) {
+        let cost_each = costs::verify_block_ns(self.setup.key_ring);
         let cpu = &mut self.processes[at as usize].cpu;
         let signatures = package.certificate.attestations.len() as u64;
-        let cost = cpu.charge(Work::Verify, signatures * costs::VERIFY_BLOCK_NS);
+        let cost = cpu.charge(Work::Verify, signatures * cost_each);
         self.submit_task(at, Task::VerifySync { from, package }, cost);
     }
 
     /// A relayer hands receipts of another shard to a validator.
     pub(crate) fn submit_delivery(&mut self, at: u16, delivery: Delivery) {
+        let keys = self.setup.key_ring;
         let process = &mut self.processes[at as usize];
         if !process.is_up() {
             return;
         }
-        let cost = process.cpu.charge(Work::Verify, costs::delivery_ns(&delivery));
+        let cost = process.cpu.charge(Work::Verify, costs::delivery_ns(keys, &delivery));
         self.record(Kind::Relay, at, 0, [u64::from(delivery.source().0), delivery.before.receipts]);
         self.submit_task(at, Task::Deliver(Box::new(delivery)), cost);
     }
 
     /// A validator hears of the end of the epoch.
     pub(crate) fn submit_announcement(&mut self, at: u16, announcement: &Arc<Announcement>) {
+        let cost_each = costs::verify_block_ns(self.setup.key_ring);
         let process = &mut self.processes[at as usize];
         if !process.is_up() {
             return;
         }
         let signatures = announcement.certificate.attestations.len() as u64;
-        let cost = process.cpu.charge(Work::Verify, signatures * costs::VERIFY_BLOCK_NS);
+        let cost = process.cpu.charge(Work::Verify, signatures * cost_each);
         self.record(Kind::Announce, at, 0, [announcement.plan.epoch.0, 0]);
         self.submit_task(at, Task::Announce(Arc::clone(announcement)), cost);
     }
 
     /// A member of the beacon has something to report.
     pub(crate) fn submit_report(&mut self, at: u16, report: Report) {
+        let cost_each = costs::verify_block_ns(self.setup.key_ring);
         let process = &mut self.processes[at as usize];
         if !process.is_up() {
             return;
@@ -136,7 +142,7 @@ impl Engine {
             Report::Checkpoint(certificate) => certificate.attestations.len() as u64,
             _ => 1,
         };
-        let cost = process.cpu.charge(Work::Verify, signatures * costs::VERIFY_BLOCK_NS);
+        let cost = process.cpu.charge(Work::Verify, signatures * cost_each);
         self.submit_task(at, Task::Report(Box::new(report)), cost);
     }
 
@@ -159,10 +165,10 @@ impl Engine {
     }
 
     pub(super) fn submit_sign(&mut self, at: u16, body: Box<BlockBody>) {
+        let sign_ns = costs::sign_ns(self.setup.key_ring);
         let cpu = &mut self.processes[at as usize].cpu;
         let bytes = body.parents.len() as u64 * REFERENCE_BYTES + encoded_bytes(&body.payload);
-        let cost =
-            cpu.charge(Work::Sign, costs::SIGN_NS) + cpu.charge(Work::Hash, costs::hash_ns(bytes));
+        let cost = cpu.charge(Work::Sign, sign_ns) + cpu.charge(Work::Hash, costs::hash_ns(bytes));
         self.submit_task(at, Task::Sign(body), cost);
     }
 

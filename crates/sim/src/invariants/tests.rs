@@ -12,7 +12,7 @@ use qcn_types::{
 };
 
 use super::*;
-use crate::keys::validator_key;
+use crate::keys::KeyRing;
 use crate::{
     Adversary, CrashMoment, DiskFault, Fault, OutputKind, QuantumNetworkSimulator, SimulatorBuilder,
 };
@@ -184,7 +184,7 @@ fn no_honest_double_sign_fires_on_a_second_block_of_a_slot() {
 fn committee_keys() -> CommitteeKeys {
     let members = (0..4).map(|index| Member {
         name: format!("v{index}"),
-        key: validator_key(index).public_key().clone(),
+        key: KeyRing::default().validator(index).public_key().clone(),
         weight: Weight(1),
     });
     let committee = Committee::new(ShardId(0), Epoch(0), members.collect()).unwrap();
@@ -208,7 +208,7 @@ fn on(keys: &CommitteeKeys, round: u64, author: u16, parents: &[&VerifiedBlock])
         }]),
     };
     let context = BlockHeader::signing_context(keys.chain());
-    let key = validator_key(author as usize);
+    let key = KeyRing::default().validator(author as usize);
     let mut randomness = qcn_crypto::SeededRandomness::from_u64(1, "invariants");
     let signature = key.sign_seeded(&context, body.digest().as_bytes(), &mut randomness).unwrap();
     keys.verify_block(Block { body, signature }).unwrap()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::keys::validator_key;
+use crate::keys::KeyRing;
 use qcn_crypto::{ChainId, SeededRandomness};
 use qcn_types::{
     Block, BlockBody, BlockHeader, Committee, Epoch, Member, Payload, Round, ShardId,
@@ -9,7 +9,7 @@ use qcn_types::{
 fn keys() -> CommitteeKeys {
     let members = (0..4).map(|index| Member {
         name: format!("v{index}"),
-        key: validator_key(index).public_key().clone(),
+        key: KeyRing::default().validator(index).public_key().clone(),
         weight: Weight(1),
     });
     let committee = Committee::new(ShardId(0), Epoch(0), members.collect()).unwrap();
@@ -34,7 +34,8 @@ fn signed(keys: &CommitteeKeys, round: u64, author: u16) -> Block {
     };
     let context = BlockHeader::signing_context(keys.chain());
     let mut randomness = SeededRandomness::from_u64(1, "memo");
-    let signature = validator_key(author as usize)
+    let signature = KeyRing::default()
+        .validator(author as usize)
         .sign_seeded(&context, body.digest().as_bytes(), &mut randomness)
         .unwrap();
     Block { body, signature }

@@ -1,6 +1,7 @@
 //! A made-up result that shows everything a report can show.
 
 use crate::geography::sui_validators;
+use crate::keys::KeyRing;
 use crate::random::Random;
 use crate::result::*;
 
@@ -89,7 +90,7 @@ fn conditions() -> Conditions {
         transactions_per_second: 50.0,
         accounts: 100,
         account_scheme: "ML-DSA-44".into(),
-        signatures: SIGNATURES_REAL.into(),
+        signatures: real_signatures(KeyRing::default()),
         virtual_seconds: SECONDS as f64,
         warm_up_seconds: 5.0,
         leaders_per_round: 64,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::{Behaviour, CrashAt, Damage, Recipients, Share, Target};
+use crate::keys::KeyRing;
 
 /// A whole scenario file.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct Network {
     /// Every validator by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validators: Option<Vec<Member>>,
+    /// The signature scheme of all validators: `falcon-512` or `ml-dsa-44`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scheme: KeyRing,
     /// Where the latencies come from.
     pub latency: LatencyKind,
     /// With `latency = "aws"`: the regions in use, dealt out in turn to validators that name

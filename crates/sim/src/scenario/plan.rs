@@ -16,6 +16,7 @@ use super::{adversaries, committee, faults};
 use crate::adversary::Adversary;
 use crate::disk::DiskModel;
 use crate::fault::Fault;
+use crate::keys::KeyRing;
 use crate::network::LinkModel;
 
 /// The most accounts that send.
@@ -38,6 +39,8 @@ pub struct Plan {
     pub seed: u64,
     /// The committee.
     pub members: Vec<PlannedMember>,
+    /// The validators' keys.
+    pub key_ring: KeyRing,
     /// One-way latencies in microseconds: row `from`, column `to`.
     pub one_way_us: Arc<[u32]>,
     /// What the links do to messages.
@@ -160,6 +163,7 @@ impl Scenario {
         Ok(Plan {
             name: self.name.clone(),
             seed,
+            key_ring: self.network.scheme,
             one_way_us: committee.one_way_us,
             links: self.links()?,
             disk: self.disk_model()?,

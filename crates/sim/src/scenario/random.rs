@@ -13,6 +13,7 @@ use super::format::{
 use super::words::{Behaviour, CrashAt, Damage, Recipients, Target};
 use crate::adversary::Adversary;
 use crate::fault::{CrashMoment, OutputKind};
+use crate::keys::KeyRing;
 use crate::random::{MILLION, Random};
 
 /// How long the first phase is, in milliseconds.
@@ -49,7 +50,8 @@ pub fn random_scenario(seed: u64) -> Scenario {
         fault: Vec::new(),
         adversary: Vec::new(),
     };
-    // From a stream of its own: what the other draws give for a seed stays.
+    // From streams of their own: what the other draws give for a seed stays.
+    scenario.network.scheme = KeyRing::drawn(seed);
     scenario.consensus.snapshot_interval = Some(Random::new(seed, "fuzz snapshots").between(1, 4));
     scenario.adversary = draw.adversaries();
     scenario.fault = draw.faults(calm_ms);

@@ -110,6 +110,7 @@ impl Plan {
         let members = &self.members;
         let mut builder = QuantumNetworkSimulator::new(self.seed)
             .weights(members.iter().map(|member| member.weight).collect())
+            .key_ring(self.key_ring)
             .names(members.iter().map(|member| member.name.clone()).collect())
             .processing_powers_permille(members.iter().map(|one| one.power_permille).collect())
             .latency(LatencyModel::Matrix(self.one_way_us.clone()))

@@ -36,6 +36,7 @@ impl Scenario {
             shards: shards.counts.clone(),
             cross_percents: shards.cross_percents.clone(),
             validators: plan.members.len(),
+            key_ring: plan.key_ring,
             power_permille: first.power_permille,
             accounts: plan.load.accounts as usize,
             offered_per_second: (plan.load.transactions_per_1000_seconds / 1_000).max(1),

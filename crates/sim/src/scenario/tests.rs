@@ -2,6 +2,7 @@ mod bad_files;
 
 use super::*;
 use crate::fault::Fault as EngineFault;
+use crate::keys::KeyRing;
 
 /// A file that works, before each row of the table below spoils it.
 const GOOD: &str = r#"
@@ -76,6 +77,27 @@ fn a_scenario_survives_its_file() {
         let scenario = parsed(text);
         let written = scenario.to_toml().expect("a scenario can be written");
         assert_eq!(parsed(&written), scenario, "{name}");
+    }
+}
+
+/// The scheme of the validators reaches the network, and a file says it where it is not the usual
+/// one.
+#[test]
+fn validators_sign_with_the_scheme_of_the_file() {
+    for (line, keys, written) in [
+        ("", KeyRing::Falcon512, None),
+        ("scheme = \"falcon-512\"", KeyRing::Falcon512, None),
+        ("scheme = \"ml-dsa-44\"", KeyRing::MlDsa44, Some("scheme = \"ml-dsa-44\"")),
+    ] {
+        let scenario = parsed(&GOOD.replace("count = 10", &format!("count = 4\n{line}")));
+        let plan = scenario.plan(1).unwrap();
+        assert_eq!(plan.key_ring, keys);
+        let network = plan.simulator(None).unwrap();
+        let mut members = network.committee().members().iter();
+        assert!(members.all(|member| member.key.scheme() == keys.scheme()));
+        let text = scenario.to_toml().unwrap();
+        assert_eq!(text.lines().find(|line| line.starts_with("scheme")), written);
+        assert_eq!(parsed(&text), scenario);
     }
 }
 

@@ -13,7 +13,7 @@ use qcn_types::{
 
 use super::membership::chain_of;
 use super::{Between, ShardedNetwork};
-use crate::keys::{recovery_key, validator_key};
+use crate::keys::KeyRing;
 
 /// How often a validator looks whether there is something to report, in microseconds.
 const DUTY_INTERVAL_US: u64 = 300_000;
@@ -91,19 +91,20 @@ impl BeaconOptions {
     pub(super) fn genesis(
         &self,
         chain: ChainId,
+        keys: KeyRing,
         seed: Digest,
         layout: Layout,
         seats: usize,
         have_recovery: bool,
     ) -> Result<(Opening, EpochPlan), qcn_ledger::BeaconGenesisError> {
         let founder = |number: usize| {
-            let key = validator_key(number).public_key().clone();
+            let key = keys.validator(number).public_key().clone();
             let name = format!("v{number}").into_bytes();
             let identity = Identity {
                 name: Bounded::truncated(name),
                 consensus: key.clone(),
                 transport: key,
-                recovery: have_recovery.then(|| recovery_key(number).public_key().clone()),
+                recovery: have_recovery.then(|| keys.recovery(number).public_key().clone()),
                 anchor: chain_of(chain, number, 0).anchor(),
                 address: None,
             };

@@ -18,7 +18,7 @@ use super::watch::Watch;
 use super::{Between, ShardedNetwork, scripted};
 use crate::adversary::Adversary;
 use crate::fault::Fault;
-use crate::keys::{account_key, validator_key};
+use crate::keys::{KeyRing, account_key};
 use crate::network::LatencyModel;
 use crate::queue::EventQueue;
 use crate::random::Random;
@@ -57,6 +57,7 @@ pub struct ShardedBuilder {
     pub(super) shards: usize,
     pub(super) validators: usize,
     accounts: usize,
+    pub(super) key_ring: KeyRing,
     power_permille: u64,
     pub(super) latency: LatencyModel,
     config: Config,
@@ -90,6 +91,7 @@ impl ShardedBuilder {
             shards: 2,
             validators: 4,
             accounts: 8,
+            key_ring: KeyRing::default(),
             power_permille: 1_000,
             latency: LatencyModel::Between { low: 10_000, high: 60_000 },
             config: Config::default(),
@@ -134,6 +136,13 @@ impl ShardedBuilder {
     #[must_use]
     pub const fn accounts(mut self, count: usize) -> Self {
         self.accounts = count;
+        self
+    }
+
+    /// The validators' keys in all shards and epochs; Falcon-512 unless given.
+    #[must_use]
+    pub const fn key_ring(mut self, keys: KeyRing) -> Self {
+        self.key_ring = keys;
         self
     }
 
@@ -292,7 +301,7 @@ impl ShardedBuilder {
         }
         Ok(ShardedNetwork {
             guests: Guests::new(self.guest_latency_us),
-            membership: Membership::new(chain, usize::MAX, &[], Time(0)),
+            membership: Membership::new(chain, self.key_ring, usize::MAX, &[], Time(0)),
             description: self,
             layout,
             places,
@@ -317,7 +326,7 @@ impl ShardedBuilder {
         let one = |(index, shard): (usize, ShardId)| {
             let seats = 0..self.validators;
             let signing: Vec<_> =
-                seats.map(|seat| validator_key(self.number(index, seat))).collect();
+                seats.map(|seat| self.key_ring.validator(self.number(index, seat))).collect();
             let place = ShardPlace {
                 chain,
                 territory: Territory::new(Arc::clone(layout), shard)
@@ -377,11 +386,12 @@ impl ShardedBuilder {
         let mut seed = [0; 32];
         SeededRandomness::from_u64(self.seed, "beacon").fill(&mut seed);
         let whole = Layout::clone(&layout);
+        let keys = self.key_ring;
         let have_recovery = !self.membership.is_empty();
         let (opening, plan) =
-            options.genesis(chain, Digest(seed), whole, self.validators, have_recovery)?;
+            options.genesis(chain, keys, Digest(seed), whole, self.validators, have_recovery)?;
         let calm = Time(self.later_faults_until);
-        let membership = Membership::new(chain, options.validators, &self.membership, calm);
+        let membership = Membership::new(chain, keys, options.validators, &self.membership, calm);
         let people = &membership.people;
         let numbers: Vec<ShardId> =
             layout.shards().iter().map(|(_, shard)| *shard).chain([BEACON]).collect();
@@ -433,7 +443,7 @@ impl ShardedBuilder {
         let committees: Vec<Vec<usize>> = (0..self.shards).map(committee).collect();
         let mut seed = [0; 32];
         SeededRandomness::from_u64(self.seed, "beacon").fill(&mut seed);
-        let plan = scripted::first_plan(Digest(seed), layout, &committees);
+        let plan = scripted::first_plan(self.key_ring, Digest(seed), layout, &committees);
         let shards = layout.shards().iter().map(|(_, shard)| *shard);
         let engines = shards.clone().enumerate().map(|(engine, shard)| ((shard, Epoch(0)), engine));
         let handover = Handover::begin(plan, engines.collect());
@@ -448,6 +458,7 @@ impl ShardedBuilder {
         let seats = place.members.len();
         QuantumNetworkSimulator::new(seed)
             .shard(place)
+            .key_ring(self.key_ring)
             .processing_powers_permille(vec![self.power_permille; seats])
             .weights(vec![1_000; seats])
             .latency(self.latency.clone())

@@ -8,9 +8,10 @@ impl RandomShards {
     pub fn describe(&self) -> String {
         let network = &self.builder;
         let mut words = vec![format!(
-            "{} shards of {}, {}/s, {} permille across, for {} ms",
+            "{} shards of {}, signed with {}, {}/s, {} permille across, for {} ms",
             network.shards,
             network.validators,
+            network.key_ring.scheme(),
             1_000_000 / network.rate.interval_us.max(1),
             network.rate.cross_permille,
             self.until.0 / 1_000,

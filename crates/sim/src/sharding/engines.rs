@@ -34,7 +34,7 @@ impl ShardedNetwork {
             return;
         };
         let chain = self.shards[0].engine.setup.keys.chain();
-        let announcement = scripted::announce(chain, &before, plan);
+        let announcement = scripted::announce(chain, self.description.key_ring, &before, plan);
         self.plan_is_announced(&announcement);
         let epoch = announcement.plan.epoch.0;
         let mut random = Random::new(self.description.seed, &format!("epoch {epoch}"));

@@ -19,6 +19,8 @@ pub(super) use matters::Matters;
 pub(super) use matters::State;
 pub(super) use people::{People, chain_of};
 
+use crate::keys::KeyRing;
+
 /// The most that anybody can be made to weigh: a thousand times a validator of the genesis.
 const WEIGHT_MAX: u64 = 1_000_000;
 
@@ -237,11 +239,12 @@ impl Membership {
     /// more.
     pub(super) fn new(
         chain: ChainId,
+        keys: KeyRing,
         founders: usize,
         events: &[MembershipEvent],
         calm: Time,
     ) -> Self {
-        let people = People::new(founders, events);
+        let people = People::new(keys, founders, events);
         let checks = (!events.is_empty()).then(Checks::default);
         Self { matters: Matters::new(chain, events, calm), people, checks }
     }

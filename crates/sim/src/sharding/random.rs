@@ -10,6 +10,7 @@ use super::{BadRelayer, BeaconOptions, Change, ShardedBuilder, ShardedNetwork};
 use crate::adversary::Adversary;
 use crate::disk::DiskFault;
 use crate::fault::{CrashMoment, Fault, OutputKind};
+use crate::keys::KeyRing;
 use crate::network::LatencyModel;
 use crate::random::Random;
 
@@ -38,6 +39,14 @@ pub struct RandomShards {
     pub until: Time,
 }
 
+impl RandomShards {
+    /// The validators' keys.
+    #[must_use]
+    pub const fn key_ring(&self) -> KeyRing {
+        self.builder.key_ring
+    }
+}
+
 /// The network of a seed.
 #[must_use]
 pub fn random_shards(seed: u64) -> RandomShards {
@@ -58,6 +67,7 @@ pub fn random_shards(seed: u64) -> RandomShards {
         .shards(shards)
         .validators(validators)
         .accounts(random.between(2, 8) as usize)
+        .key_ring(KeyRing::drawn(seed))
         .power_permille(random.between(200, 2_000))
         .latency(LatencyModel::Between { low: high / 4, high })
         .config(config)

@@ -13,18 +13,23 @@ use qcn_types::{
     ValidatorIndex, Weight, attestations_digest, encode,
 };
 
-use crate::keys::validator_key;
+use crate::keys::KeyRing;
 
 /// The weight of every validator.
 const WEIGHT: Weight = Weight(1_000);
 
 /// The plan of the first epoch, whose committees are given as numbers of validators.
-pub(super) fn first_plan(seed: Digest, layout: &Layout, committees: &[Vec<usize>]) -> EpochPlan {
+pub(super) fn first_plan(
+    keys: KeyRing,
+    seed: Digest,
+    layout: &Layout,
+    committees: &[Vec<usize>],
+) -> EpochPlan {
     let numbers: BTreeSet<usize> = committees.iter().flatten().copied().collect();
     let numbers: Vec<usize> = numbers.into_iter().collect();
     let validators = numbers.iter().map(|number| PlannedValidator {
         number: *number as u32,
-        key: validator_key(*number).public_key().clone(),
+        key: keys.validator(*number).public_key().clone(),
         weight: WEIGHT,
     });
     let committee = |(shard, members): (ShardId, &Vec<usize>)| {
@@ -92,7 +97,12 @@ pub(super) fn next_plan(
 }
 
 /// What the beacon of `before` would certify: that this plan follows.
-pub(super) fn announce(chain: ChainId, before: &EpochPlan, plan: EpochPlan) -> Arc<Announcement> {
+pub(super) fn announce(
+    chain: ChainId,
+    keys: KeyRing,
+    before: &EpochPlan,
+    plan: EpochPlan,
+) -> Arc<Announcement> {
     let checkpoint = Checkpoint {
         shard: BEACON,
         epoch: before.epoch,
@@ -106,7 +116,8 @@ pub(super) fn announce(chain: ChainId, before: &EpochPlan, plan: EpochPlan) -> A
         let digest = hash_pair(Domain::Block, &header, &attestations_digest(&attestations));
         let context = BlockHeader::signing_context(chain);
         let mut randomness = SeededRandomness::from_seed(digest.as_bytes());
-        let signature = validator_key(validator.number as usize)
+        let signature = keys
+            .validator(validator.number as usize)
             .sign_seeded(&context, digest.as_bytes(), &mut randomness)
             .expect("a good key signs");
         AttestationProof {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::relay::Links;
 use super::{ShardedBuildError, ShardedNetwork};
 use crate::costs;
+use crate::keys::KeyRing;
 use crate::network::LatencyModel;
 use crate::result::Percentiles;
 
@@ -25,6 +26,8 @@ pub struct SweepPlan {
     pub cross_percents: Vec<u64>,
     /// Seats of each committee.
     pub validators: usize,
+    /// The validators' keys.
+    pub key_ring: KeyRing,
     /// The power of each seat, in thousandths of the calibrated processor.
     pub power_permille: u64,
     /// Accounts of each shard.
@@ -114,6 +117,7 @@ impl SweepPlan {
         let mut network = ShardedNetwork::new(self.seed)
             .shards(shards)
             .validators(self.validators)
+            .key_ring(self.key_ring)
             .accounts(self.accounts)
             .power_permille(self.power_permille)
             .latency(self.latency.clone())
@@ -202,7 +206,7 @@ impl SweepPlan {
         // The receiver's account and the lane's; what arrives in a block is hashed, its batch is
         // checked then and applied later, and the certificate's signatures are checked.
         let quorum = (2 * self.validators / 3 + 1) as f64;
-        let certificate = quorum * costs::VERIFY_BLOCK_NS as f64;
+        let certificate = quorum * costs::verify_block_ns(self.key_ring) as f64;
         let destination = update
             + of_receipt(links.bytes) / 64.0 * hash
             + costs::RECEIPT_NS as f64

@@ -14,7 +14,7 @@ use crate::adversary::Adversary;
 use crate::disk::DiskModel;
 use crate::engine::{Engine, Load, Setup};
 use crate::fault::Fault;
-use crate::keys::{account_key, validator_key};
+use crate::keys::{KeyRing, account_key};
 use crate::network::{LatencyModel, LinkModel, Network};
 use crate::result::EventKind;
 
@@ -64,6 +64,7 @@ pub struct SimulatorBuilder {
     seed: u64,
     validators: usize,
     names: Option<Vec<String>>,
+    key_ring: KeyRing,
     weights: Option<Vec<u64>>,
     powers_permille: Option<Vec<u64>>,
     latency: LatencyModel,
@@ -102,6 +103,7 @@ impl SimulatorBuilder {
             seed,
             validators: 4,
             names: None,
+            key_ring: KeyRing::default(),
             weights: None,
             powers_permille: None,
             latency: LatencyModel::Between { low: 10_000, high: 60_000 },
@@ -131,6 +133,13 @@ impl SimulatorBuilder {
     #[must_use]
     pub fn names(mut self, names: Vec<String>) -> Self {
         self.names = Some(names);
+        self
+    }
+
+    /// The validators' keys; Falcon-512 unless given.
+    #[must_use]
+    pub const fn key_ring(mut self, keys: KeyRing) -> Self {
+        self.key_ring = keys;
         self
     }
 
@@ -274,13 +283,13 @@ impl SimulatorBuilder {
     /// The key of the member with this index.
     fn member_key(&self, index: usize) -> PublicKey {
         let placed = self.place.as_ref().and_then(|place| place.members.get(index)).cloned();
-        placed.unwrap_or_else(|| validator_key(index).public_key().clone())
+        placed.unwrap_or_else(|| self.key_ring.validator(index).public_key().clone())
     }
 
     /// The key with which it signs.
     fn signing_key(&self, index: usize) -> SigningKey {
         let placed = self.place.as_ref().and_then(|place| place.signing.get(index)).cloned();
-        placed.unwrap_or_else(|| validator_key(index))
+        placed.unwrap_or_else(|| self.key_ring.validator(index))
     }
 
     /// Breaks a rule of the protocol everywhere, to see the invariants notice.
@@ -403,6 +412,7 @@ impl SimulatorBuilder {
             seed: self.seed,
             keys,
             signing: (0..committee.len()).map(|index| self.signing_key(index)).collect(),
+            key_ring: self.key_ring,
             epoch_seed: Digest(epoch_seed),
             consensus: self.config.clone(),
             territory: territory.unwrap_or_else(|| Territory::whole(ShardId(0))),

@@ -5,10 +5,11 @@ use qcn_types::{BlockRef, ValidatorIndex};
 
 use super::QuantumNetworkSimulator;
 use crate::geography::{FinalityBound, finality_bounds};
+use crate::keys::ACCOUNT_SCHEME;
 use crate::metrics::{Metrics, milliseconds};
 use crate::result::{
-    Conditions, Percentiles, RateBucket, RunResult, SIGNATURES_REAL, Transactions, ValidatorResult,
-    Violation, finality_over_time, histogram, round3,
+    Conditions, Percentiles, RateBucket, RunResult, Transactions, ValidatorResult, Violation,
+    finality_over_time, histogram, real_signatures, round3,
 };
 
 /// The blocks in a validator's DAG above its garbage-collection floor, by round and author.
@@ -114,8 +115,8 @@ impl QuantumNetworkSimulator {
                 .map(|bits| round3(bits as f64 / 1_000_000.0)),
             transactions_per_second: round3(self.load_per_second),
             accounts: self.engine.setup.accounts.len() as u64,
-            account_scheme: "falcon-512".to_owned(),
-            signatures: SIGNATURES_REAL.to_owned(),
+            account_scheme: ACCOUNT_SCHEME.name().to_owned(),
+            signatures: real_signatures(self.engine.setup.key_ring),
             virtual_seconds: round3(self.engine.now as f64 / 1e6),
             warm_up_seconds: round3(warm_up_us as f64 / 1e6),
             leaders_per_round: u64::from(config.leaders_per_round),

@@ -1,5 +1,7 @@
 use super::*;
+use crate::costs::{self, Work};
 use crate::fault::OutputKind;
+use crate::keys::KeyRing;
 use crate::network::{LatencyModel, LinkModel};
 use crate::{Adversary, DiskModel};
 
@@ -61,6 +63,24 @@ fn looking_changes_nothing() {
     one.host = crate::result::Host::default();
     other.host = crate::result::Host::default();
     assert_eq!(one, other);
+}
+
+/// Given networks that differ in the scheme of their validators, when they run, then each block costs
+/// its author one signature of that scheme, and the result names the scheme.
+#[test]
+fn a_signature_costs_what_its_scheme_says() {
+    for (keys, named) in
+        [(KeyRing::Falcon512, "real Falcon-512,"), (KeyRing::MlDsa44, "real ML-DSA-44,")]
+    {
+        let mut network = small(9).key_ring(keys).build().unwrap();
+        network.run_for(seconds(2));
+        assert_sound(&mut network);
+        let spent = network.engine.processes[0].cpu.spent_ns[Work::Sign as usize];
+        let result = network.result(0);
+        let signed = spent / costs::sign_ns(keys);
+        assert!(signed.abs_diff(result.validators[0].blocks) <= 1, "{signed} blocks signed");
+        assert!(result.conditions.signatures.starts_with(named));
+    }
 }
 
 /// Given accounts 0 and 1, when 0 pays 1 through its validator, then everybody's ledger says so.

@@ -1,9 +1,11 @@
 //! What became of random scenarios.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use qcn_consensus::BrokenRule;
+use qcn_sim::keys::KeyRing;
 use qcn_sim::result::RunResult;
 use qcn_sim::scenario::{RunOptions, Scenario};
 
@@ -99,6 +101,30 @@ pub struct Totals {
     pub events: u64,
     /// Scenarios with adversaries.
     pub with_adversaries: u64,
+    /// Scenarios by the scheme of their validators.
+    pub schemes: Schemes,
+}
+
+/// How many networks there were of each scheme.
+#[derive(Debug, Default)]
+pub struct Schemes(BTreeMap<&'static str, u64>);
+
+impl Schemes {
+    /// Counts a network.
+    pub fn add(&mut self, keys: KeyRing) {
+        *self.0.entry(keys.scheme().name()).or_default() += 1;
+    }
+
+    /// The counts, for people.
+    pub fn sentence(&self) -> String {
+        let each = self.0.iter().map(|(name, count)| format!("{count} with {name}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The counts, for programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!(self.0)
+    }
 }
 
 impl Totals {
@@ -120,7 +146,7 @@ impl Totals {
     pub fn sentence(&self) -> String {
         format!(
             "{} scenarios in {:.1} s ({:.1} per second): {:.0} virtual seconds, {} blocks, {} \
-             transactions finalized, {} events, {} scenarios with adversaries",
+             transactions finalized, {} events, {} scenarios with adversaries; {}",
             self.seeds,
             self.wall_seconds,
             self.pace(),
@@ -129,6 +155,7 @@ impl Totals {
             self.finalized,
             self.events,
             self.with_adversaries,
+            self.schemes.sentence(),
         )
     }
 
@@ -154,6 +181,7 @@ impl Totals {
             "transactions_finalized": self.finalized,
             "events": self.events,
             "scenarios_with_adversaries": self.with_adversaries,
+            "scenarios_by_scheme": self.schemes.json(),
             "violations": violation.into_iter().collect::<Vec<_>>(),
         });
         format!("{summary:#}")

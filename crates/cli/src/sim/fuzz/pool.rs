@@ -26,9 +26,13 @@ pub fn search(
     let begun = Instant::now();
     let mut totals = Totals::default();
     let mut lowest: Option<Failure> = None;
-    let try_one = |seed| attempt(&random_scenario(seed), rule, Until::FirstViolation);
-    let last = each(&seeds, limit, jobs, try_one, |seed, (result, failure)| {
+    let try_one = |seed| {
+        let scenario = random_scenario(seed);
+        (scenario.network.scheme, attempt(&scenario, rule, Until::FirstViolation))
+    };
+    let last = each(&seeds, limit, jobs, try_one, |seed, (keys, (result, failure))| {
         totals.seeds += 1;
+        totals.schemes.add(keys);
         if let Some(result) = &result {
             totals.add(result);
         }

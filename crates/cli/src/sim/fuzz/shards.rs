@@ -10,7 +10,7 @@ use qcn_sim::sharding::{Changes, RandomShards, Tallies, Tally, random_shards};
 use serde_json::json;
 
 use super::super::files;
-use super::outcome::{GENERATOR, PANIC, message_of, silence_panics};
+use super::outcome::{GENERATOR, PANIC, Schemes, message_of, silence_panics};
 use super::{FuzzArgs, SHRINK_RUNS_MAX, pool};
 use crate::note;
 
@@ -62,6 +62,8 @@ struct Totals {
     crossings: u64,
     changes: Changes,
     memberships: Tallies,
+    /// Networks by the scheme of their validators.
+    schemes: Schemes,
     /// In how many networks each kind of change of who the validators are was to happen, and did.
     networks: BTreeMap<&'static str, Tally>,
     failure: Option<Failure>,
@@ -101,6 +103,7 @@ impl Totals {
     /// Counts a run. Says whether it broke something; of those that did the lowest seed is kept.
     fn add(&mut self, seed: u64, network: RandomShards, outcome: Outcome) -> bool {
         self.seeds += 1;
+        self.schemes.add(network.key_ring());
         self.virtual_seconds += outcome.virtual_seconds;
         self.shards += outcome.shards;
         self.crossings += outcome.crossings;
@@ -128,12 +131,13 @@ impl Totals {
         format!(
             "{} networks with {} shards in {wall_seconds:.1} s: {:.0} virtual seconds, {} transfers \
              across, {epochs} epochs ended, {committees} new committees, {splits} splits, {merges} \
-             merges; validators: {}",
+             merges; validators: {}; {}",
             self.seeds,
             self.shards,
             self.virtual_seconds,
             self.crossings,
-            memberships.join(", ")
+            memberships.join(", "),
+            self.schemes.sentence(),
         )
     }
 
@@ -166,6 +170,7 @@ impl Totals {
             "merges": self.changes.merges,
             "memberships": self.memberships_json(),
             "departures_refused": self.memberships.refused,
+            "networks_by_scheme": self.schemes.json(),
             "virtual_seconds": self.virtual_seconds,
             "wall_seconds": wall_seconds,
             "failure": failure,

@@ -69,6 +69,9 @@ fn everything_is_drawn_sooner_or_later() {
         let drawn = |one: &Scenario| one.adversary.iter().any(|entry| entry.kind.0 == adversary);
         assert!(all(&drawn), "no {adversary}");
     }
+    let is_ml_dsa = |one: &&Scenario| one.network.scheme == KeyRing::MlDsa44;
+    let ml_dsa = scenarios.iter().filter(is_ml_dsa).count();
+    assert!((200..300).contains(&ml_dsa), "{ml_dsa} of {} with ML-DSA-44", scenarios.len());
     let kinds: std::collections::BTreeSet<FaultKind> =
         scenarios.iter().flat_map(|one| one.fault.iter().map(|fault| fault.kind)).collect();
     // Validators are isolated by partitions and come up by themselves.

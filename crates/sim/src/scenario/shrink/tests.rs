@@ -1,4 +1,5 @@
 use super::*;
+use crate::keys::KeyRing;
 use crate::scenario::{FaultKind, random_scenario};
 
 /// A scenario with much in it that a defect does not need.
@@ -7,6 +8,7 @@ fn busy() -> Scenario {
         scenario.fault.len() >= 4
             && scenario.adversary.len() >= 2
             && scenario.network.count >= Some(8)
+            && scenario.network.scheme != KeyRing::default()
             && scenario.fault.iter().any(|fault| fault.kind == FaultKind::Churn)
     });
     found.expect("the generator draws such")
@@ -27,6 +29,7 @@ fn what_a_defect_does_not_need_is_dropped() {
     assert!(scenario.adversary.is_empty());
     assert_eq!(scenario.network.count, Some(4));
     assert_eq!(scenario.network.weights, None);
+    assert_eq!(scenario.network.scheme, busy().network.scheme);
     assert_eq!(scenario.run.calm_from_seconds, None);
     assert_eq!(
         scenario.consensus,

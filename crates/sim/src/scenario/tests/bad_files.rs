@@ -6,7 +6,7 @@ pub const BAD: &[(&str, &str, &str)] = &[
     (
         "count = 10",
         "cuont = 10",
-        "bad.toml:4:1: unknown field `cuont`, expected one of `preset`, `count`, `weights`, `powers`, `validators`, `latency`, `regions`, `uniform_ms`, `between_ms`, `matrix_ms`, `jitter_percent`, `loss_percent`, `duplication_percent`, `bandwidth_mbit_per_s`, `hold_over_cuts`, `clock_skew_ms`\n  help: did you mean `count`? If not, remove it",
+        "bad.toml:4:1: unknown field `cuont`, expected one of `preset`, `count`, `weights`, `powers`, `validators`, `scheme`, `latency`, `regions`, `uniform_ms`, `between_ms`, `matrix_ms`, `jitter_percent`, `loss_percent`, `duplication_percent`, `bandwidth_mbit_per_s`, `hold_over_cuts`, `clock_skew_ms`\n  help: did you mean `count`? If not, remove it",
     ),
     (
         "count = 10",
@@ -77,6 +77,16 @@ pub const BAD: &[(&str, &str, &str)] = &[
         "count = 10",
         "validators = [{ name = \"a\", wait = 3 }]",
         "bad.toml:4:29: unknown field `wait`, expected one of `name`, `weight`, `power`, `region`\n  help: remove it, or use one of the names that are expected here",
+    ),
+    (
+        "count = 10",
+        "count = 10\nscheme = \"rsa\"",
+        "bad.toml:5:10: unknown variant `rsa`, expected `falcon-512` or `ml-dsa-44`\n  help: remove it, or use one of the names that are expected here",
+    ),
+    (
+        "count = 10",
+        "count = 10\nscheme = \"ml-dsa-65\"",
+        "bad.toml:5:10: unknown variant `ml-dsa-65`, expected `falcon-512` or `ml-dsa-44`\n  help: did you mean `ml-dsa-44`? If not, remove it",
     ),
     (
         "count = 10",

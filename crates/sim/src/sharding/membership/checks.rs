@@ -23,7 +23,6 @@ use qcn_types::{
 };
 
 use super::matters::{Matter, State};
-use super::people::consensus_key;
 use super::{Change, Membership, Tallies};
 use crate::invariants::Violation;
 use crate::sharding::handover::Place;
@@ -245,7 +244,7 @@ impl Membership {
             let number = validator.number as usize;
             let who = self.people.who(number);
             let is_known = self.people.number(who) == Some(number);
-            let key = consensus_key(who, self.matters.rotations(who));
+            let key = self.people.consensus_key(who, self.matters.rotations(who));
             if !is_known || *key.public_key() != validator.key {
                 let what =
                     format!("has validator {number} with a key that nobody registered for it");

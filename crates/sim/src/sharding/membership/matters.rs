@@ -9,9 +9,8 @@ use qcn_types::{
     Time, Weight,
 };
 
-use super::people::{chain_of, consensus_key};
+use super::people::chain_of;
 use super::{Change, MembershipEvent, People, Tallies};
-use crate::keys::recovery_key;
 
 /// What a newcomer asks for, as much as each validator of the genesis has.
 const NEWCOMER_WEIGHT: u64 = 1_000;
@@ -201,7 +200,7 @@ impl Matter {
         let who = self.event.who;
         let Some(number) = people.number(who).map(|number| number as u32) else {
             return match self.event.change {
-                Change::Join => self.admission(chain, (member, is_turn), beacon),
+                Change::Join => self.admission(chain, (member, is_turn), beacon, people),
                 _ => Vec::new(),
             };
         };
@@ -216,7 +215,7 @@ impl Matter {
             Change::Rotate => {
                 let rotations = validator.map(|validator| validator.rotations as usize);
                 let is_next = rotations.is_some_and(|rotations| rotations + 1 == self.counter);
-                let wanted = (is_turn && is_next).then(|| self.rotation(chain, number));
+                let wanted = (is_turn && is_next).then(|| self.rotation(chain, number, people));
                 wanted.into_iter().collect()
             }
             Change::Leave => {
@@ -236,9 +235,10 @@ impl Matter {
         chain: ChainId,
         (member, is_turn): (usize, bool),
         beacon: &Beacon,
+        people: &People,
     ) -> Vec<Report> {
         let who = self.event.who;
-        let made = self.document.get_or_insert_with(|| register(chain, who));
+        let made = self.document.get_or_insert_with(|| register(chain, who, people));
         let Report::Registration(registration) = &*made else {
             return Vec::new();
         };
@@ -253,9 +253,10 @@ impl Matter {
         reports
     }
 
-    fn rotation(&mut self, chain: ChainId, number: u32) -> Report {
+    fn rotation(&mut self, chain: ChainId, number: u32, people: &People) -> Report {
         let (who, counter) = (self.event.who, self.counter);
-        self.document.get_or_insert_with(|| rotate(chain, who, number, counter)).clone()
+        let made = || rotate(chain, (who, number), counter, people);
+        self.document.get_or_insert_with(made).clone()
     }
 
     /// Whether there is somebody for it to be about.
@@ -304,13 +305,13 @@ fn is_turn(plan: &EpochPlan, number: usize, turn: u64) -> bool {
     seat.is_some_and(is_turn)
 }
 
-fn register(chain: ChainId, who: usize) -> Report {
-    let key = consensus_key(who, 0);
+fn register(chain: ChainId, who: usize, people: &People) -> Report {
+    let key = people.consensus_key(who, 0);
     let applicant = Applicant {
         name: &format!("v{who}"),
         consensus: &key,
         transport: &key,
-        recovery: Some(&recovery_key(who)),
+        recovery: Some(&people.recovery_key(who)),
         weight: Weight(NEWCOMER_WEIGHT),
         anchor: chain_of(chain, who, 0).anchor(),
         address: None,
@@ -320,8 +321,8 @@ fn register(chain: ChainId, who: usize) -> Report {
     Report::Registration(Box::new(registration.expect("good keys sign")))
 }
 
-fn rotate(chain: ChainId, who: usize, number: u32, counter: usize) -> Report {
-    let key = consensus_key(who, counter);
+fn rotate(chain: ChainId, (who, number): (usize, u32), counter: usize, people: &People) -> Report {
+    let key = people.consensus_key(who, counter);
     let new = NewKeys {
         number,
         counter: counter as u64,
@@ -331,6 +332,6 @@ fn rotate(chain: ChainId, who: usize, number: u32, counter: usize) -> Report {
     };
     let name = format!("rotation {counter} of {who}");
     let mut stream = SeededRandomness::labelled(&chain.0.0, &name);
-    let rotation = KeyRotation::sign_seeded(chain, &new, &recovery_key(who), &mut stream);
+    let rotation = KeyRotation::sign_seeded(chain, &new, &people.recovery_key(who), &mut stream);
     Report::Rotation(Box::new(rotation.expect("good keys sign")))
 }

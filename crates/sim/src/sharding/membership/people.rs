@@ -6,7 +6,7 @@ use qcn_crypto::{ChainId, HashChain, SeededRandomness, SigningKey};
 use qcn_types::{EpochPlan, PlannedValidator};
 
 use super::{Change, MembershipEvent};
-use crate::keys::{rotated_key, validator_key};
+use crate::keys::KeyRing;
 
 /// How many epochs a validator can reveal something in.
 const REVEALS: u32 = 128;
@@ -14,6 +14,7 @@ const REVEALS: u32 = 128;
 /// Everybody, by the number in the description.
 #[derive(Debug)]
 pub(in crate::sharding) struct People {
+    keys: KeyRing,
     founders: usize,
     /// Which number in the register each newcomer has, once a plan names its key.
     newcomers: BTreeMap<usize, Option<usize>>,
@@ -22,20 +23,34 @@ pub(in crate::sharding) struct People {
 }
 
 impl People {
-    pub(super) fn new(founders: usize, events: &[MembershipEvent]) -> Self {
+    pub(super) fn new(keys: KeyRing, founders: usize, events: &[MembershipEvent]) -> Self {
         let joins = events.iter().filter(|event| event.change == Change::Join);
         let mut rotations = BTreeMap::new();
         for event in events.iter().filter(|event| event.change == Change::Rotate) {
             *rotations.entry(event.who).or_default() += 1;
         }
-        Self { founders, newcomers: joins.map(|event| (event.who, None)).collect(), rotations }
+        let newcomers = joins.map(|event| (event.who, None)).collect();
+        Self { keys, founders, newcomers, rotations }
     }
 
     /// The consensus keys that somebody holds, the first one first. It has the next one at hand
     /// before the register does.
     pub(in crate::sharding) fn keys(&self, who: usize) -> impl Iterator<Item = SigningKey> {
         let rotations = self.rotations.get(&who).copied().unwrap_or(0);
-        (0..=rotations).map(move |turn| consensus_key(who, turn))
+        (0..=rotations).map(move |turn| self.consensus_key(who, turn))
+    }
+
+    /// The consensus key that somebody has after so many rotations.
+    pub(super) fn consensus_key(&self, who: usize, rotations: usize) -> SigningKey {
+        match rotations {
+            0 => self.keys.validator(who),
+            _ => self.keys.rotated(who, rotations),
+        }
+    }
+
+    /// The key with which somebody replaces its other keys.
+    pub(super) fn recovery_key(&self, who: usize) -> SigningKey {
+        self.keys.recovery(who)
     }
 
     /// Newcomers look whether a plan names one of their keys.
@@ -76,11 +91,6 @@ impl People {
         let mut keys = self.keys(self.who(planned.number as usize));
         keys.find(|key| *key.public_key() == planned.key)
     }
-}
-
-/// The consensus key that somebody has after so many rotations.
-pub(super) fn consensus_key(who: usize, rotations: usize) -> SigningKey {
-    if rotations == 0 { validator_key(who) } else { rotated_key(who, rotations) }
 }
 
 /// The hash chain that goes with a consensus key.

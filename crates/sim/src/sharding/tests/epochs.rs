@@ -7,7 +7,7 @@ use qcn_types::{
 };
 
 use super::*;
-use crate::keys::validator_key;
+use crate::keys::KeyRing;
 
 /// Committees are drawn anew twice while transfers cross: everybody opens, and all arrive.
 #[test]
@@ -21,6 +21,19 @@ fn committees_change_and_transfers_go_on() {
     let first = network.places.iter().filter(|place| place.epoch.0 == 0);
     assert!(moved.zip(first).any(|(now, then)| now.validators != then.validators));
     assert!(all_arrived(&network) > 150);
+}
+
+/// Committees of validators with ML-DSA-44 keys change by a script, and transfers go on.
+#[test]
+fn committees_of_another_scheme_change() {
+    let keys = KeyRing::MlDsa44;
+    let builder = calm(21, 2).key_ring(keys).epoch_ends(Time(seconds(3)), Vec::new());
+    let network = run(builder, 20);
+    assert_eq!(network.places.len(), 4);
+    let committees = network.shards.iter().map(|shard| shard.committee());
+    let mut members = committees.flat_map(|committee| committee.members());
+    assert!(members.all(|member| member.key.scheme() == keys.scheme()));
+    assert!(all_arrived(&network) > 80);
 }
 
 /// A beacon of all validators ends epochs by itself, and transfers cross all the while.
@@ -163,7 +176,7 @@ fn a_proven_offence_costs_the_seat_and_a_bogus_one_does_not() {
         let engine = &mut network.shards[at].engine;
         let signer = if is_proven { accused } else { (accused + 1) % 8 };
         let chain = engine.setup.keys.chain();
-        let key = validator_key(signer);
+        let key = KeyRing::default().validator(signer);
         let evidence = equivocation_by(&key, chain, ShardId(0), Epoch(0), 0);
         let offence = ReportedOffence { shard: ShardId(0), epoch: Epoch(0), evidence };
         engine.now = network.now;

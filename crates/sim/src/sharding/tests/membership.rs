@@ -5,7 +5,7 @@ use qcn_types::{BEACON, Block, BlockBody, BlockHeader, Epoch, EpochPlan, Report,
 
 use super::epochs::equivocation_by;
 use super::*;
-use crate::keys::validator_key;
+use crate::keys::KeyRing;
 
 /// Two shards of five seats, so many validators at genesis, and epochs of two seconds.
 pub(super) fn world(seed: u64, validators: usize) -> ShardedBuilder {
@@ -96,6 +96,24 @@ fn a_validator_goes_on_with_new_keys() {
     all_arrived(&network);
 }
 
+/// All keys of a network are of its scheme.
+///
+/// Given eight validators with ML-DSA-44 keys,
+/// when a ninth joins and one is given a new key,
+/// then every plan names keys of that scheme only, and transfers cross all the while.
+#[test]
+fn newcomers_and_new_keys_are_of_the_same_scheme() {
+    let builder = world(44, 8)
+        .key_ring(KeyRing::MlDsa44)
+        .membership(Time(seconds(1)), 20, Change::Join)
+        .membership(Time(seconds(1)), 3, Change::Rotate);
+    let network = run(builder, 24);
+    assert_eq!(tallies(&network)[..2], [(1, 1), (1, 1)]);
+    let mut validators = plans(&network).into_iter().flat_map(|plan| plan.validators.iter());
+    assert!(validators.all(|it| it.key.scheme() == KeyRing::MlDsa44.scheme()));
+    all_arrived(&network);
+}
+
 /// The block that a validator signed last in an epoch, made a second one by its time, and signed
 /// with some key.
 fn twin(network: &ShardedNetwork, engine: usize, seat: usize, key: &SigningKey) -> Block {
@@ -119,7 +137,7 @@ fn a_block_signed_with_the_old_key_counts_for_nothing() {
         let mut network = builder.build().unwrap();
         network.run_to(Time(seconds(7)));
         let new = network.membership.people.keys(3).nth(1).unwrap();
-        let key = if is_old { validator_key(3) } else { new };
+        let key = if is_old { KeyRing::default().validator(3) } else { new };
         let epoch = Epoch(network.epoch().0 - 1);
         let at = network.handover.engines[&(BEACON, network.epoch())];
         let shard = network.places.iter().position(|place| {
@@ -193,7 +211,8 @@ fn an_isolated_validator_is_taken_back() {
     let at = network.handover.engines[&(BEACON, Epoch(0))];
     let engine = &mut network.shards[at].engine;
     let chain = engine.setup.keys.chain();
-    let evidence = equivocation_by(&validator_key(accused), chain, ShardId(0), Epoch(0), 0);
+    let evidence =
+        equivocation_by(&KeyRing::default().validator(accused), chain, ShardId(0), Epoch(0), 0);
     let offence = ReportedOffence { shard: ShardId(0), epoch: Epoch(0), evidence };
     engine.now = network.now;
     engine.submit_report(2, Report::Offence(Box::new(offence)));

@@ -7,7 +7,7 @@ use qcn_types::{BEACON, Certificate, Epoch, EpochPlan, PlannedValidator};
 
 use super::membership::world;
 use super::*;
-use crate::keys::validator_key;
+use crate::keys::KeyRing;
 use crate::sharding::membership::Checks;
 
 /// What is to be said of it, and what makes it wrong.
@@ -75,7 +75,9 @@ fn weight_without_a_planned_key_is_found() {
     let cases: [Spoilt<'_>; 4] = [
         (&["without the key"], &|plan, certificate| {
             let signer = certificate.attestations[0].author.position();
-            edit(plan, signer, &|it| it.key = validator_key(77).public_key().clone());
+            edit(plan, signer, &|it| {
+                it.key = KeyRing::default().validator(77).public_key().clone()
+            });
         }),
         (&["with weight 3000, a quorum of the plan is 6001"], &|_, certificate| {
             few(certificate, 0);
@@ -126,7 +128,7 @@ fn a_wrong_key_and_a_second_block_are_found() {
     let mut validators = plan.validators.to_vec();
     validators[seat + 1].key = validators[seat].key.clone();
     shared.validators = qcn_types::Bounded::truncated(validators);
-    let old = digest(validator_key(3).public_key());
+    let old = digest(KeyRing::default().validator(3).public_key());
     let wrong: [Wrong<'_>; 4] = [
         ("does not name", &|checks| checks.signs(0, (&place, &plan), seat, old)),
         ("does not name", &|checks| checks.signs(0, (&place, &plan), seat + 1, right)),
@@ -169,7 +171,7 @@ fn one_wrong_signer_leaves_room_for_others() {
         checks.proposes(0, &place, 1, key, &block(1));
         checks.proposes(0, &place, 1, key, &block(2));
     }
-    checks.signs(0, (&place, &plan), 2, validator_key(77).public_key().digest());
+    checks.signs(0, (&place, &plan), 2, KeyRing::default().validator(77).public_key().digest());
     assert_eq!(checks.found().len(), 2);
 }
 
@@ -187,7 +189,7 @@ fn a_plan_with_a_key_that_nobody_registered_is_found() {
         assert!(found(&network).is_empty());
         let mut validators = plan.validators.to_vec();
         validators[3].number = number;
-        validators[3].key = validator_key(3).public_key().clone();
+        validators[3].key = KeyRing::default().validator(3).public_key().clone();
         plan.validators = qcn_types::Bounded::truncated(validators);
         network.membership.check_plan(now, (before, &plan), &beacon);
         assert_eq!(found(&network), BTreeSet::from(["planned_as_registered"]));

@@ -18,9 +18,11 @@ fn what_a_defect_does_not_need_is_dropped() {
             continue;
         }
         let enough = |runs| runs >= 1_000;
-        let whole = network.until;
+        let (whole, keys) = (network.until, network.key_ring());
         let (small, runs) = network.shrink(true, &enough, &mut has_crash);
         assert!(runs < 1_000, "shrinking ends by itself");
+        assert_eq!(small.key_ring(), keys);
+        assert!(small.describe().contains(&format!("signed with {}", keys.scheme())));
         let builder = &small.builder;
         let faults = builder.faults.iter().filter(|(.., fault)| !fault.ends_others());
         assert_eq!((builder.shards, faults.count()), (1, 1), "{}", small.describe());
