@@ -341,13 +341,15 @@ impl Transport {
 
     fn status(&self, peer: &Peer) -> PeerStatus {
         let connection = peer.connection().filter(|_| peer.is_connected());
+        let packets = peer.packets();
         PeerStatus {
             index: peer.index.0,
             name: peer.name.clone(),
             address: self.shared.addresses(peer).into_iter().next(),
             connected: connection.is_some(),
-            rtt_ms: connection.as_ref().map(|it| it.rtt().as_secs_f64() * 1_000.0),
-            packets_lost: connection.map_or(0, |it| it.stats().path.lost_packets),
+            rtt_ms: connection.map(|it| it.rtt().as_secs_f64() * 1_000.0),
+            packets_sent: packets.sent,
+            packets_lost: packets.lost,
             bytes_in: peer.bytes_in.load(Ordering::Relaxed),
             bytes_out: peer.bytes_out.load(Ordering::Relaxed),
             frames_dropped: peer.frames_dropped.load(Ordering::Relaxed),

@@ -79,7 +79,9 @@ pub struct PeerStatus {
     pub bytes_out: u64,
     /// Frames to it that were dropped because its queue was full.
     pub frames_dropped: u64,
-    /// Packets to it that were lost on the connection that stands.
+    /// Packets sent to it since the node started.
+    pub packets_sent: u64,
+    /// Those of them that were lost, and sent again in others.
     pub packets_lost: u64,
     /// Messages of it that were refused.
     pub refused: u64,

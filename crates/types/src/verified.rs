@@ -348,6 +348,12 @@ impl CommitteeKeys {
         self.sources.get(&(shard, epoch))
     }
 
+    /// How many seats all committees have together whose certificates are taken here.
+    #[must_use]
+    pub fn seats_of_sources(&self) -> usize {
+        self.sources.values().map(|keys| keys.committee().len()).sum()
+    }
+
     /// Takes in a delivery that a relayer hands over.
     ///
     /// # Errors

@@ -272,7 +272,8 @@ pub struct Peer {
     pub bytes_out: u64,
     /// Frames dropped because its queue was full.
     pub frames_dropped: u64,
-    /// Packets to it that were lost on the connection that stands.
+    /// Packets sent to it that were lost. Earlier nodes do not say.
+    #[serde(default)]
     pub packets_lost: u64,
     /// Messages of it that were refused.
     pub refused: u64,

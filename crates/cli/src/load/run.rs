@@ -22,7 +22,8 @@ use crate::client::{Client, NodeUrl};
 
 /// Events of sampled transactions that one node sends a second, about.
 const SAMPLED_PER_SECOND: f64 = 200.0;
-/// The most sampled accounts of one node: their addresses are in the request.
+/// The most sampled accounts of one node: their addresses, and those of whom they pay, are in the request,
+/// and a node takes 32.
 const SAMPLED_ACCOUNTS_MAX: usize = 16;
 /// How many transactions are signed between two looks at the progress.
 const SIGNED_AT_A_TIME: usize = 512;
@@ -280,7 +281,11 @@ fn watch(
     for (place, (node, client, shard)) in streams.enumerate() {
         let of_node = (0..senders.len())
             .filter(|account| schedule.node_of(*account) == node && sampled[*account]);
-        let followed = of_node.flat_map(|account| [account, paid_by(account, senders.len())]);
+        let followed = of_node.flat_map(|account| {
+            let paid = paid_by(account, senders.len());
+            let is_across = senders[paid].shard != senders[account].shard;
+            std::iter::once(account).chain(is_across.then_some(paid))
+        });
         let addresses: BTreeSet<Address> = followed
             .filter(|account| senders[*account].shard == *shard)
             .map(|account| senders[account].address)

@@ -38,6 +38,8 @@ pub struct Watch {
     pub to_executed: Histogram,
     /// From the moment a transaction was due until this node had its certificate.
     pub to_final: Histogram,
+    /// Sampled transactions that another shard is to send here.
+    pub across: u64,
     /// From the moment a transaction of another shard was due until this node had the certificate
     /// of what it did here.
     pub to_arrived: Histogram,
@@ -67,8 +69,8 @@ impl Watch {
 
     /// A sampled transaction is about to be sent in another shard, and pays an account of this one.
     pub fn expect_arrival(&mut self, id: Digest, due: Instant) {
-        if self.arriving.len() < UNDER_WAY_MAX {
-            self.arriving.entry(id).or_insert(due);
+        if self.arriving.len() < UNDER_WAY_MAX && self.arriving.insert(id, due).is_none() {
+            self.across += 1;
         }
     }
 

@@ -115,6 +115,7 @@ struct PeerGauges {
     rtt_seconds: Family<ValidatorLabel, Gauge<f64, AtomicU64>>,
     bytes: Family<TrafficLabel, Counter>,
     frames_dropped: Family<ValidatorLabel, Counter>,
+    packets_sent: Family<ValidatorLabel, Counter>,
     packets_lost: Family<ValidatorLabel, Counter>,
     refused: Family<ValidatorLabel, Counter>,
 }
@@ -257,7 +258,12 @@ impl Metrics {
         registry.register("peer_bytes", "Bytes from and to peers", peers.bytes.clone());
         let help = "Frames to a peer that were dropped";
         registry.register("peer_frames_dropped", help, peers.frames_dropped.clone());
-        let help = "Packets to a peer that were lost on the connection that stands";
+        registry.register(
+            "peer_packets_sent",
+            "Packets sent to a peer",
+            peers.packets_sent.clone(),
+        );
+        let help = "Packets sent to a peer that were lost";
         registry.register("peer_packets_lost", help, peers.packets_lost.clone());
         registry.register("peer_refused", "Messages refused, by peer", peers.refused.clone());
         let process = &self.process;
@@ -335,6 +341,7 @@ impl Metrics {
             gauges.rtt_seconds.get_or_create(&validator).set(rtt_seconds);
             let set = |counter: &Counter, value| counter.inner().store(value, Ordering::Relaxed);
             set(&gauges.frames_dropped.get_or_create(&validator), peer.frames_dropped);
+            set(&gauges.packets_sent.get_or_create(&validator), peer.packets_sent);
             set(&gauges.packets_lost.get_or_create(&validator), peer.packets_lost);
             set(&gauges.refused.get_or_create(&validator), peer.refused);
             let bytes = [(Direction::In, peer.bytes_in), (Direction::Out, peer.bytes_out)];

@@ -190,6 +190,7 @@ fn peer(index: u16, connected: bool) -> PeerStatus {
         bytes_in: 1_000,
         bytes_out: 2_000,
         frames_dropped: 3,
+        packets_sent: 700,
         packets_lost: 5,
         refused: 4,
     }

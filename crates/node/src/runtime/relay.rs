@@ -36,6 +36,10 @@ use crate::transport::{Class, Transport};
 /// How often a relayer looks that goes first on its lane, if it is not told sooner.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How often one looks at most that goes first and has to ask another node. Each question is answered
+/// before the next.
+const DISTANT_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
 /// How often one looks that others go before.
 const PATIENT_LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -93,6 +97,7 @@ impl Relayer {
         let sits_in_source = |member| from.seat(member).is_some();
         let numbers = [lane.id.own, lane.id.peer];
         let rank = pace::rank(numbers, to.members(), sits_in_source, parts.own)?;
+        let seats_of_sources = parts.keys.seats_of_sources();
         let distant = Distant {
             transport: parts.transport,
             answers: parts.answers,
@@ -107,7 +112,7 @@ impl Relayer {
             destination: parts.destination,
             keys: parts.keys,
             metrics: parts.metrics,
-            pace: Pace::new(rank, from.members().len()),
+            pace: Pace::new(rank, seats_of_sources),
             begun: Instant::now(),
         })
     }
@@ -151,7 +156,10 @@ impl Relayer {
                     Ok(()) = news.changed() => {}
                 }
             }
-            None => tokio::time::sleep(LOOK_INTERVAL).await,
+            None => {
+                let most = Duration::from_micros(self.pace.interval_us());
+                tokio::time::sleep(most.clamp(DISTANT_LOOK_INTERVAL, LOOK_INTERVAL)).await;
+            }
         }
     }
 

@@ -72,6 +72,24 @@ struct Standing {
     told: bool,
     /// The name of the one that was lost last; 0 for none.
     lost: u64,
+    /// Those of the connections that were used before.
+    packets: Packets,
+}
+
+/// Packets to a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Packets {
+    pub(super) sent: u64,
+    /// Those that were sent and never acknowledged: most of them found no room where they arrived, or
+    /// in between.
+    pub(super) lost: u64,
+}
+
+impl Packets {
+    fn and_of(self, connection: &Connection) -> Self {
+        let path = connection.stats().path;
+        Self { sent: self.sent + path.sent_packets, lost: self.lost + path.lost_packets }
+    }
 }
 
 struct Current {
@@ -135,6 +153,13 @@ impl Peer {
         self.lock().current.as_ref().map(|current| current.connection.clone())
     }
 
+    /// On all connections that were ever used.
+    pub(super) fn packets(&self) -> Packets {
+        let standing = self.lock();
+        let current = standing.current.as_ref();
+        current.map_or(standing.packets, |it| standing.packets.and_of(&it.connection))
+    }
+
     /// The name of the connection that was lost last; 0 for none.
     pub(super) fn lost(&self) -> u64 {
         self.lock().lost
@@ -192,7 +217,9 @@ impl Peer {
         if standing.current.as_ref().is_none_or(|current| current.id != id) {
             return false;
         }
-        standing.current = None;
+        if let Some(ended) = standing.current.take() {
+            standing.packets = standing.packets.and_of(&ended.connection);
+        }
         standing.lost = id;
         let told = std::mem::take(&mut standing.told);
         if told {
@@ -214,6 +241,7 @@ impl Standing {
         if let Some(before) = &before {
             CloseCode::Replaced.close(&before.connection);
             self.lost = before.id;
+            self.packets = self.packets.and_of(&before.connection);
         }
     }
 }

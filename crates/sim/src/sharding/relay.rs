@@ -232,8 +232,8 @@ impl Links {
         else {
             return;
         };
-        let members = shards[from].engine.setup.keys.committee().len();
-        let unseen = self.unseen(number, lane, &expected, members);
+        let of_sources = shards[to].engine.setup.keys.seats_of_sources();
+        let unseen = self.unseen(number, lane, &expected, of_sources);
         let link = &mut self.links[number as usize];
         let Some(shard) = machine(&mut shards[from].engine, link.seats[0]) else {
             return;
@@ -272,9 +272,9 @@ impl Links {
     }
 
     /// What a relayer finds when it looks at a lane for the first time: how long it has lagged is
-    /// seen from the blocks of the epoch before. The source has so many members.
-    fn unseen(&self, number: u32, lane: LaneId, expected: &Expected, members: usize) -> Pace {
-        let pace = Pace::new(self.links[number as usize].rank, members);
+    /// seen from the blocks of the epoch before. All sources have so many seats together.
+    fn unseen(&self, number: u32, lane: LaneId, expected: &Expected, seats: usize) -> Pace {
+        let pace = Pace::new(self.links[number as usize].rank, seats);
         if self.links[number as usize].paces.contains_key(&lane) {
             return pace;
         }
