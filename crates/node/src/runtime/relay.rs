@@ -36,8 +36,8 @@ use crate::transport::{Class, Transport};
 /// How often a relayer looks that goes first on its lane, if it is not told sooner.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often one looks at most that goes first and has to ask another node. Each question is answered
-/// before the next.
+/// How often one looks at most that goes first and has to ask another node, with one question under
+/// way. The simulator has no such wait: there a relayer hears of news at once.
 const DISTANT_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often one looks that others go before.
