@@ -24,6 +24,9 @@ const OVERLOADED: f64 = 0.9;
 const HARDLY_ANY: f64 = 50.0;
 /// Transfers per second in two shards: hardly any, and steady ones.
 const ACROSS: [f64; 2] = [50.0, 500.0];
+/// What four idle validators in one process may take of a core, and of memory: that of one.
+const MOST_IDLE_PERCENT: f64 = 10.0;
+const MOST_IDLE_MEBIBYTES: f64 = 150.0;
 /// How many times as long a transfer into another shard may take as one that stays.
 const MOST_ACROSS: f64 = 2.5;
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,7 +80,12 @@ fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<bool> {
     let devnet = Devnet::start(programs, scheme, Duration::ZERO)?;
     println!("  start       {:.2} s to the first certificate", devnet.first_certificate_s);
     let idle = devnet.usage(Duration::from_secs(10))?;
-    println!("  idle        {:.1}% of a core, {:.0} MiB, all validators together", idle.0, idle.1);
+    println!(
+        "  idle        {:.1}% of a core, {:.0} MiB, all validators together; at most \
+         {MOST_IDLE_PERCENT}% and {MOST_IDLE_MEBIBYTES} MiB wanted",
+        idle.0, idle.1
+    );
+    let is_idle = idle.0 <= MOST_IDLE_PERCENT && idle.1 <= MOST_IDLE_MEBIBYTES;
     let mut best = 0.0_f64;
     for share in OFFERED {
         let report = devnet.load(programs, share * of_four, seconds)?;
@@ -117,7 +125,7 @@ fn measure(programs: &Programs, scheme: &str, seconds: u64) -> Result<bool> {
         );
     }
     devnet.stop()?;
-    measure_across(programs, scheme, seconds)
+    Ok(measure_across(programs, scheme, seconds)? && is_idle)
 }
 
 /// How long transfers take until they are final in the other shard, beside until they are where they

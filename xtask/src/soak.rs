@@ -12,11 +12,18 @@ use crate::bench_node::{Devnet, PATIENCE, Programs, VALIDATORS, build, json_of, 
 const SCHEME: &str = "falcon-512";
 /// How often memory is looked at.
 const SAMPLES: u32 = 12;
+/// How many times as much memory the last quarter may take as the second: until then caches and logs
+/// fill up.
+const MOST_GROWTH: f64 = 1.2;
+/// How long a restart may take, in seconds.
+const MOST_RESTART_S: f64 = 5.0;
+/// How many times faster than they were made checkpoints are to be caught up on.
+const LEAST_CATCH_UP: f64 = 10.0;
 /// The validator whose disk is lost in the end.
 const WIPED: usize = VALIDATORS - 1;
 
 /// Puts so many transfers per second on a new devnet for a while, starts it again, and starts it
-/// once more with one validator's disk wiped.
+/// once more with one validator's disk wiped. Says whether the load adds up and all is within its bound.
 pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let programs = build()?;
     let devnet = Devnet::start(&programs, SCHEME, Duration::ZERO)?;
@@ -27,8 +34,10 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let mut load = load.spawn().context("starting the load")?;
     let begun = Instant::now();
     let interval = Duration::from_secs(seconds) / SAMPLES;
+    let mut memory = Vec::new();
     for sample in 1..=SAMPLES {
         let (percent, mebibytes) = devnet.usage(interval)?;
+        memory.push(mebibytes);
         let at = seconds_since(begun) / 60.0;
         let height = height(&programs, 0)?;
         println!(
@@ -38,6 +47,14 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     }
     let is_well = load.wait().context("waiting for the load")?.success();
     println!("  load        {}", if is_well { "all final and adds up" } else { "see above" });
+    let growth = growth(&memory);
+    let is_flat = verdict(
+        "memory",
+        growth <= MOST_GROWTH,
+        &format!(
+            "{growth:.2} times as much in the last quarter as in the second, at most {MOST_GROWTH} wanted"
+        ),
+    );
     let (made, took) = (height(&programs, 0)?, begun.elapsed().as_secs_f64());
     let folder = devnet.stop()?;
 
@@ -46,7 +63,14 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     for validator in 0..VALIDATORS {
         wait_for(&programs, validator, made + 1)?;
     }
-    println!("  restart     {:.2} s until {made} checkpoints are continued", seconds_since(begun));
+    let restarted = seconds_since(begun);
+    let is_quick = verdict(
+        "restart",
+        restarted <= MOST_RESTART_S,
+        &format!(
+            "{restarted:.2} s until {made} checkpoints are continued, at most {MOST_RESTART_S} wanted"
+        ),
+    );
     let folder = devnet.stop()?;
 
     fs::remove_dir_all(folder.join(format!("v{WIPED}")).join("data")).context("wiping a disk")?;
@@ -54,13 +78,30 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let devnet = Devnet::resume(&programs, folder, SCHEME, None)?;
     wait_for(&programs, WIPED, made)?;
     let caught_up = seconds_since(begun);
-    println!(
-        "  new disk    {caught_up:.2} s until it has the state of {made} checkpoints, made in \
-         {took:.0} s: {:.0} times faster",
-        took / caught_up
+    let faster = took / caught_up;
+    let catches_up = verdict(
+        "new disk",
+        faster >= LEAST_CATCH_UP,
+        &format!(
+            "{caught_up:.2} s until it has the state of {made} checkpoints, made in {took:.0} s: \
+         {faster:.0} times faster, at least {LEAST_CATCH_UP} wanted"
+        ),
     );
     devnet.stop()?;
-    Ok(is_well)
+    Ok(is_well && is_flat && is_quick && catches_up)
+}
+
+/// Prints what was measured and whether it is within its bound, and says so.
+fn verdict(name: &str, is_within: bool, what: &str) -> bool {
+    println!("  {name:<11} {}: {what}", if is_within { "well" } else { "NOT WELL" });
+    is_within
+}
+
+/// How many times as much the last quarter of the samples is as the second.
+fn growth(samples: &[f64]) -> f64 {
+    let quarter = samples.len() / 4;
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    mean(&samples[samples.len() - quarter..]) / mean(&samples[quarter..2 * quarter])
 }
 
 fn wait_for(programs: &Programs, validator: usize, wanted: u64) -> Result<()> {
@@ -83,4 +124,17 @@ fn height(programs: &Programs, validator: usize) -> Result<u64> {
 
 fn seconds_since(begun: Instant) -> f64 {
     begun.elapsed().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_that_of_the_last_quarter_over_the_second() {
+        let flat = [1.0, 5.0, 9.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0];
+        assert!((growth(&flat) - 1.0).abs() < 1e-9, "the first quarter does not count");
+        let leaking: Vec<f64> = (1..=12).map(f64::from).collect();
+        assert!((growth(&leaking) - 2.2).abs() < 1e-9 && growth(&leaking) > MOST_GROWTH);
+    }
 }

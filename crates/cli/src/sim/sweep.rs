@@ -78,7 +78,7 @@ fn table(name: &str, plan: &SweepPlan, points: &[SweepPoint], calm: &SweepPoint)
     let seconds = |us: u64| us as f64 / 1e6;
     let mut text = format!(
         "scenario      {name}, seed {}, virtual time\n\
-         committees    {} seats each, power {} each; neighbouring shards share one validator\n\
+         committees    {} seats each, power {} each, {}; neighbouring shards share one validator\n\
          links         {}\n\
          load          {} transfers/s offered to each shard by {} accounts, all signatures checked\n\
          measured      {} s after {} s\n\n\
@@ -87,6 +87,7 @@ fn table(name: &str, plan: &SweepPlan, points: &[SweepPoint], calm: &SweepPoint)
         plan.seed,
         plan.validators,
         plan.power_permille as f64 / 1_000.0,
+        plan.key_ring.scheme(),
         plan.latency_source,
         plan.offered_per_second,
         plan.accounts,
