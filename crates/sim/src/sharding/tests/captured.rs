@@ -145,20 +145,17 @@ fn random_networks_have_captured_shards() {
     }
 }
 
-/// Given the first random networks with a captured shard, when they run to their end, then nothing
-/// breaks, and money that was made up has arrived.
+/// Given the first random network with a captured shard and without a beacon, which would take
+/// longer, when it runs to its end, then nothing breaks, and money that was made up has arrived.
 #[test]
-fn random_networks_live_with_a_captured_shard() {
-    let networks = (0..).map(random_shards).filter(RandomShards::has_captured);
-    let mut lanes = 0;
-    for network in networks.take(2) {
-        let told = network.describe();
-        let mut running = network.builder.build().unwrap();
-        running.run_to(network.until);
-        assert_eq!(running.check_consensus(), [], "{told}");
-        lanes += running.lanes_with_made_up_money();
-    }
-    assert!(lanes > 0);
+fn a_random_network_lives_with_a_captured_shard() {
+    let mut networks = (0..).map(random_shards).filter(RandomShards::has_captured);
+    let network = networks.find(|it| it.builder.beacon.is_none()).unwrap();
+    let told = network.describe();
+    let mut running = network.builder.build().unwrap();
+    running.run_to(network.until);
+    assert_eq!(running.check_consensus(), [], "{told}");
+    assert!(running.lanes_with_made_up_money() > 0, "{told}");
 }
 
 /// Given a random network that fails because a shard is captured, when it is shrunk, then nothing
