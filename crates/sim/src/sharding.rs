@@ -265,7 +265,8 @@ impl ShardedNetwork {
             }
             self.check_membership(shard, &notice);
             let place = &self.places[shard];
-            self.watch.notice(self.now, place, &notice, &self.shards[shard].engine);
+            let (engine, claims) = (&self.shards[shard].engine, &self.links.claims);
+            self.watch.notice(self.now, place, &notice, engine, claims);
         }
     }
 
@@ -273,6 +274,12 @@ impl ShardedNetwork {
     #[must_use]
     pub fn crossings(&self) -> usize {
         self.traffic.crossings.len()
+    }
+
+    /// On how many lanes something has arrived that a captured shard made up.
+    #[must_use]
+    pub fn lanes_with_made_up_money(&self) -> usize {
+        self.watch.made_up().len()
     }
 
     /// All broken invariants, of every shard and between them, judged as if the run ended here.
@@ -290,7 +297,10 @@ impl ShardedNetwork {
         let newest = places.filter(|(place, _)| !self.handover.is_superseded(place));
         let engines: Vec<&Engine> = newest.map(|(_, shard)| &shard.engine).collect();
         let is_whole = !self.handover.is_under_way();
-        violations.extend(self.watch.at_end(self.now, &engines, &self.traffic, is_whole));
+        let claims = &self.links.claims;
+        let is_captured = |engine: usize| claims.is_captured(self.places[engine].shard);
+        let (now, traffic) = (self.now, &self.traffic);
+        violations.extend(self.watch.at_end(now, &engines, traffic, is_whole, &is_captured));
         violations
     }
 

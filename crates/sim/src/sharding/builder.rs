@@ -1,6 +1,6 @@
 //! Describing a network of shards before it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use qcn_consensus::Config;
@@ -407,6 +407,7 @@ impl ShardedBuilder {
         for process in &mut shards[self.shards].engine.processes {
             process.opening = Some(opening.clone());
         }
+        let links = Links::of(self.captured());
         let mut network = ShardedNetwork {
             traffic: Traffic::new(self.seed, self.rate, &shards),
             guests: Guests::new(self.guest_latency_us),
@@ -416,7 +417,7 @@ impl ShardedBuilder {
             handover,
             duties: Duties::default(),
             watch: Watch::default(),
-            links: Links::default(),
+            links,
             queue: EventQueue::new(),
             shards: Vec::new(),
             places: Vec::new(),
@@ -450,6 +451,12 @@ impl ShardedBuilder {
         let places = shards.zip(committees);
         let places = places.map(|(shard, validators)| Place { shard, epoch: Epoch(0), validators });
         (places.collect(), handover)
+    }
+
+    /// The shards whose relayers have its keys, all lanes from which may suffer.
+    pub(super) fn captured(&self) -> BTreeSet<ShardId> {
+        let captured = self.bad_relayers.iter().filter(|(.., bad)| *bad == BadRelayer::Captures);
+        captured.map(|(from, ..)| ShardId(*from as u32)).collect()
     }
 
     /// A network of one shard in one epoch, before faults and adversaries.
@@ -504,7 +511,7 @@ impl ShardedBuilder {
                 matrix.get(from * self.validators + to).copied().map_or(0, u64::from)
             }
         };
-        let mut links = Links::default();
+        let mut links = Links::of(self.captured());
         for (from, to) in
             (0..self.shards).flat_map(|from| (0..self.shards).map(move |to| (from, to)))
         {

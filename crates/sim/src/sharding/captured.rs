@@ -2,19 +2,60 @@
 //!
 //! Its relayers make money up. Before they hand a delivery over they put a receipt on top that no
 //! checkpoint of the shard ever had, and certify the lane with the keys of the whole committee.
-//! Nobody else can tell; what must hold is that nobody but the captured shard's own lanes suffers.
+//! Nobody else can tell; what must hold is that nobody but the captured shard's own lanes suffers,
+//! and that on these nothing arrives that no certificate of the shard says.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use qcn_crypto::{Digest, Domain, SeededRandomness, hash, hash_pair};
 use qcn_types::{
     Amount, Attestation, AttestationProof, BlockHeader, Bounded, Certificate, Checkpoint, Delivery,
-    LaneEnd, LaneLink, Receipt, TransactionId, ValidatorIndex, attestations_digest, encode,
-    outbox_root, outbox_tree,
+    LaneEnd, LaneHead, LaneId, LaneLink, Receipt, ShardId, TransactionId, ValidatorIndex,
+    attestations_digest, encode, outbox_root, outbox_tree,
 };
 
 use crate::engine::Setup;
 
 /// What a receipt that was made up moves.
 pub(super) const MADE_UP: u64 = 1_000_000_007;
+
+/// Which shards are captured, and what they have certified that they never sent.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    shards: BTreeSet<ShardId>,
+    /// By lane, as its source names it; each head once.
+    heads: BTreeMap<LaneId, Vec<LaneHead>>,
+}
+
+impl Claims {
+    /// Nothing is claimed yet.
+    pub(super) fn of(shards: BTreeSet<ShardId>) -> Self {
+        Self { shards, heads: BTreeMap::new() }
+    }
+
+    /// Whether this shard is captured.
+    pub(super) fn is_captured(&self, shard: ShardId) -> bool {
+        self.shards.contains(&shard)
+    }
+
+    /// A certificate says that so much was sent on a lane.
+    pub(super) fn record(&mut self, lane: LaneId, head: LaneHead) {
+        let heads = self.heads.entry(lane).or_default();
+        if !heads.contains(&head) {
+            heads.push(head);
+        }
+    }
+
+    /// Whether a captured shard has certified that so much was sent on its own lane.
+    pub(super) fn cover(&self, lane: LaneId, head: &LaneHead) -> bool {
+        self.is_captured(lane.own) && self.heads.get(&lane).is_some_and(|it| it.contains(head))
+    }
+
+    #[cfg(test)]
+    pub(super) fn heads_mut(&mut self) -> impl Iterator<Item = &mut LaneHead> {
+        self.heads.values_mut().flatten()
+    }
+}
 
 /// A delivery with a receipt on top that was made up, certified by the captured committee.
 pub(super) fn with_made_up_money(delivery: &Delivery, setup: &Setup) -> Option<Delivery> {

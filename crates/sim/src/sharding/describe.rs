@@ -1,6 +1,6 @@
 //! What a network of shards is, in words.
 
-use super::{MembershipEvent, RandomShards};
+use super::{BadRelayer, MembershipEvent, RandomShards};
 
 impl RandomShards {
     /// What it is and what goes wrong in it. What ends faults is not told: it is the same in all.
@@ -20,10 +20,12 @@ impl RandomShards {
             let [from, until] = [from, until].map(|at| at / 1_000);
             format!("shards {one} and {other} are cut off from {from} to {until} ms")
         }));
-        let relayers = network.bad_relayers.iter();
-        words.extend(
-            relayers.map(|(from, to, bad)| format!("relayers from {from} to {to}: {bad:?}")),
-        );
+        words.extend(network.bad_relayers.iter().map(|(from, to, bad)| match bad {
+            BadRelayer::Captures => {
+                format!("shard {from} is captured and makes money up for shard {to}")
+            }
+            bad => format!("relayers from {from} to {to}: {bad:?}"),
+        }));
         words.extend(network.beacon.iter().map(|options| format!("{options:?}")));
         words.extend(network.adversaries.iter().map(|(shard, validator, adversary)| {
             match network.beacon {

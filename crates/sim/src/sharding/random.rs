@@ -24,6 +24,8 @@ const FAULTS_MAX: u64 = 4;
 const GUEST_LATENCY_MAX_US: u64 = 400_000;
 /// In how many of the networks with a beacon something happens to who the validators are.
 const MEMBERSHIP_PER_MILLION: u64 = 600_000;
+/// In how many of the networks of several shards one is captured: a sixteenth.
+const CAPTURED_PER_MILLION: u64 = 62_500;
 /// When all is calm at the earliest and the latest, in milliseconds.
 const CALM_MS: [u64; 2] = [3_000, 9_000];
 /// How long the run goes on after that, in milliseconds: long enough for clients to hand in
@@ -45,11 +47,48 @@ impl RandomShards {
     pub const fn key_ring(&self) -> KeyRing {
         self.builder.key_ring
     }
+
+    /// Whether a shard is captured in it.
+    #[must_use]
+    pub fn has_captured(&self) -> bool {
+        !self.builder.captured().is_empty()
+    }
 }
 
 /// The network of a seed.
 #[must_use]
 pub fn random_shards(seed: u64) -> RandomShards {
+    let RandomShards { builder, until } = of_honest_shards(seed);
+    RandomShards { builder: capture(builder), until }
+}
+
+/// In part of the networks one shard is captured. It is drawn from numbers of its own, so that
+/// whatever else a seed stands for stays as it was.
+///
+/// The layout of such a network stays as it is. What a captured shard made up goes on to others
+/// when it splits or is merged: from then on what its certificates say cannot be told from the rest
+/// by looking at its own lanes. Committees are drawn anew as in every network, and whoever is in
+/// the captured shard's has its keys taken as well.
+fn capture(mut builder: ShardedBuilder) -> ShardedBuilder {
+    let mut random = Random::new(builder.seed, "captured shard");
+    if builder.shards < 2 || !random.chance(CAPTURED_PER_MILLION) {
+        return builder;
+    }
+    let captured = random.below(builder.shards as u64) as usize;
+    builder.bad_relayers.retain(|(from, ..)| *from != captured);
+    for to in (0..builder.shards).filter(|to| *to != captured) {
+        builder = builder.bad_relayers(captured, to, BadRelayer::Captures);
+    }
+    builder.epochs.iter_mut().for_each(|(_, reshardings)| reshardings.clear());
+    builder.votes.clear();
+    if let Some(options) = &mut builder.beacon {
+        (options.split_above, options.merge_below) = (u64::MAX, 0);
+    }
+    builder
+}
+
+/// What a seed stands for where no shard is captured.
+fn of_honest_shards(seed: u64) -> RandomShards {
     let mut random = Random::new(seed, "random shards");
     let shards = random.between(1, SHARDS_MAX) as usize;
     let validators = random.between(4, 7) as usize;

@@ -6,14 +6,14 @@
 //! step in only where the lane does not move, so that receipts are carried once and nobody can
 //! hold them back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qcn_shard::pace::{self, Pace};
 use qcn_shard::{Expected, Shard};
-use qcn_types::{Bounded, Delivery, LaneEnd, LaneHead, LaneId, LaneLink};
+use qcn_types::{Bounded, Delivery, LaneEnd, LaneHead, LaneId, LaneLink, ShardId};
 
 use super::Between;
-use super::captured::with_made_up_money;
+use super::captured::{Claims, with_made_up_money};
 use crate::engine::Engine;
 use crate::queue::EventQueue;
 use crate::simulator::QuantumNetworkSimulator;
@@ -106,9 +106,16 @@ pub(super) struct Links {
     pub(super) receipts: u64,
     pub(super) batches: u64,
     pub(super) bytes: u64,
+    /// What captured shards have certified.
+    pub(super) claims: Claims,
 }
 
 impl Links {
+    /// None yet, where these shards are captured.
+    pub(super) fn of(captured: BTreeSet<ShardId>) -> Self {
+        Self { claims: Claims::of(captured), ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.links.len()
     }
@@ -252,7 +259,10 @@ impl Links {
             Some(BadRelayer::Captures) => {
                 let setup = &shards[from].engine.setup;
                 match with_made_up_money(&delivery, setup) {
-                    Some(made_up) => made_up,
+                    Some(made_up) => {
+                        self.claims.record(lane, made_up.end.sent);
+                        made_up
+                    }
                     None => delivery,
                 }
             }

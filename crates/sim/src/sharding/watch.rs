@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use qcn_ledger::Reception;
+use qcn_ledger::{Received, Reception};
 use qcn_types::{Address, Epoch, Height, LaneHead, LaneId, ReceiptKind, ShardId, TransactionId};
 
 use super::Notice;
+use super::captured::Claims;
 use super::handover::Place;
 use super::traffic::Traffic;
 use crate::engine::Engine;
@@ -35,6 +36,10 @@ pub(super) struct Watch {
     /// What was credited to a receiver, and given back to a sender.
     credited: BTreeSet<TransactionId>,
     returned: BTreeSet<TransactionId>,
+    /// How much a shard has taken, receipt by receipt, from a captured one.
+    taken: BTreeMap<LaneId, u128>,
+    /// How far lanes are where something made up has arrived, as their destination names them.
+    made_up: BTreeMap<LaneId, LaneHead>,
 }
 
 impl Watch {
@@ -48,11 +53,23 @@ impl Watch {
         }
     }
 
-    pub(super) fn notice(&mut self, now: u64, place: &Place, notice: &Notice, engine: &Engine) {
+    /// The lanes on which something made up has arrived, and how far they are.
+    pub(super) const fn made_up(&self) -> &BTreeMap<LaneId, LaneHead> {
+        &self.made_up
+    }
+
+    pub(super) fn notice(
+        &mut self,
+        now: u64,
+        place: &Place,
+        notice: &Notice,
+        engine: &Engine,
+        claims: &Claims,
+    ) {
         let shard = place.shard;
         match notice {
             Notice::Executed { process, honest: true, height, applied, received, .. } => {
-                self.lanes(now, shard, *process, engine);
+                self.lanes(now, shard, *process, engine, claims);
                 let judged = self.judged.entry((shard, place.epoch)).or_default();
                 if *height > *judged {
                     *judged = *height;
@@ -71,17 +88,46 @@ impl Watch {
                             self.report(now, ONCE_AND_IN_ORDER, detail);
                         }
                     }
+                    self.takes(now, (shard, *process), received, engine, claims);
                 }
             }
             Notice::Synchronised { process, honest: true, .. } => {
-                self.lanes(now, shard, *process, engine);
+                self.lanes(now, shard, *process, engine, claims);
             }
             _ => {}
         }
     }
 
-    /// Every lane that ends here is at a head that its source has had.
-    fn lanes(&mut self, now: u64, shard: ShardId, process: u16, engine: &Engine) {
+    /// Receipts of a captured shard move no more than the lane says that they came on, which is
+    /// what one of its certificates says. The layout of its network never changes.
+    fn takes(
+        &mut self,
+        now: u64,
+        (shard, process): (ShardId, u16),
+        received: &[Received],
+        engine: &Engine,
+        claims: &Claims,
+    ) {
+        let Some(machine) = engine.processes[process as usize].shard.as_deref() else {
+            return;
+        };
+        for received in received.iter().filter(|it| claims.is_captured(it.source)) {
+            let lane = LaneId { own: shard, peer: received.source };
+            let taken = self.taken.entry(lane).or_default();
+            *taken += u128::from(received.receipt.amount.0);
+            let (taken, certified) = (*taken, machine.ledger().received_on(lane).moved);
+            if taken > certified {
+                let from = received.source;
+                let detail =
+                    format!("{shard} takes {taken} from {from}, which certifies {certified}");
+                self.report(now, CONSERVATION, detail);
+            }
+        }
+    }
+
+    /// Every lane that ends here is at a head that its source has had, or, if that is captured, has
+    /// certified.
+    fn lanes(&mut self, now: u64, shard: ShardId, process: u16, engine: &Engine, claims: &Claims) {
         let Some(machine) = engine.processes[process as usize].shard.as_deref() else {
             return;
         };
@@ -103,7 +149,12 @@ impl Watch {
             }
             let sent = self.heads.get(&end.lane().reversed());
             let known = sent.and_then(|heads| heads.get(&end.received.batches));
-            if end.received != LaneHead::default() && known != Some(&end.received) {
+            if end.received == LaneHead::default() || known == Some(&end.received) {
+                continue;
+            }
+            if claims.cover(end.lane().reversed(), &end.received) {
+                self.made_up.insert(end.lane(), end.received);
+            } else {
                 let detail = format!(
                     "shard {shard} has applied {:?} from {}, which was never sent",
                     end.received, end.peer
@@ -131,6 +182,7 @@ impl Watch {
         engines: &[&Engine],
         traffic: &Traffic,
         is_whole: bool,
+        is_captured: &dyn Fn(usize) -> bool,
     ) -> Vec<Violation> {
         let mut found = Vec::new();
         let mut report = |invariant, detail| {
@@ -166,9 +218,11 @@ impl Watch {
                 validator.is_some_and(|it| engine.processes[it.position()].honest)
             })
         };
-        // The receiver's validator may have been down when others executed the receipt.
+        // The receiver's validator may have been down when others executed the receipt. A captured
+        // shard keeps what it likes.
         let late = traffic.crossings.iter().filter(|(id, it)| {
             !self.credited.contains(id)
+                && !is_captured(it.from)
                 && it.submitted + ARRIVES_WITHIN_US < now
                 && is_served(&it.sender)
         });

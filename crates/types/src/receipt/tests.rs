@@ -162,3 +162,5 @@ fn heirs_speak_and_listen_for_the_closed() {
     assert_eq!(judge(5, &[(1, 5)], &[(4, 3)]), Err(DeliveryError::OtherDestination));
     assert_eq!(judge(5, &[(1, 5)], &[(1, 2), (4, 2)]), Err(DeliveryError::OwnShard));
 }
+
+mod size;

@@ -25,6 +25,8 @@ struct Outcome {
     crossings: u64,
     changes: Changes,
     memberships: Tallies,
+    /// Lanes on which something has arrived that a captured shard made up.
+    lanes_with_made_up_money: u64,
     broken: Vec<Broken>,
 }
 
@@ -62,6 +64,9 @@ struct Totals {
     crossings: u64,
     changes: Changes,
     memberships: Tallies,
+    /// Networks with a captured shard, and lanes on which something has arrived that it made up.
+    captured: u64,
+    lanes_with_made_up_money: u64,
     /// Networks by the scheme of their validators.
     schemes: Schemes,
     /// In how many networks each kind of change of who the validators are was to happen, and did.
@@ -104,6 +109,8 @@ impl Totals {
     fn add(&mut self, seed: u64, network: RandomShards, outcome: Outcome) -> bool {
         self.seeds += 1;
         self.schemes.add(network.key_ring());
+        self.captured += u64::from(network.has_captured());
+        self.lanes_with_made_up_money += outcome.lanes_with_made_up_money;
         self.virtual_seconds += outcome.virtual_seconds;
         self.shards += outcome.shards;
         self.crossings += outcome.crossings;
@@ -131,11 +138,13 @@ impl Totals {
         format!(
             "{} networks with {} shards in {wall_seconds:.1} s: {:.0} virtual seconds, {} transfers \
              across, {epochs} epochs ended, {committees} new committees, {splits} splits, {merges} \
-             merges; validators: {}; {}",
+             merges; {} with a captured shard, whose money arrived on {} lanes; validators: {}; {}",
             self.seeds,
             self.shards,
             self.virtual_seconds,
             self.crossings,
+            self.captured,
+            self.lanes_with_made_up_money,
             memberships.join(", "),
             self.schemes.sentence(),
         )
@@ -170,6 +179,8 @@ impl Totals {
             "merges": self.changes.merges,
             "memberships": self.memberships_json(),
             "departures_refused": self.memberships.refused,
+            "networks_with_captured_shard": self.captured,
+            "lanes_with_made_up_money": self.lanes_with_made_up_money,
             "networks_by_scheme": self.schemes.json(),
             "virtual_seconds": self.virtual_seconds,
             "wall_seconds": wall_seconds,
@@ -260,6 +271,7 @@ fn attempt(random: &RandomShards) -> Outcome {
             crossings: network.crossings() as u64,
             changes: network.changes(),
             memberships: network.memberships(),
+            lanes_with_made_up_money: network.lanes_with_made_up_money() as u64,
             broken: violations
                 .map(|it| Broken {
                     invariant: it.invariant.to_owned(),

@@ -40,6 +40,7 @@ fn the_lowest_seed_that_fails_is_told() {
     let failure = &json["failure"];
     assert_eq!((&failure["seed"], &json["seeds"]), (&3.into(), &4.into()));
     assert_eq!(failure["violations"][0], "agreement: a detail");
+    assert_eq!(json["networks_with_captured_shard"], 1, "that of seed 5");
     assert_eq!(
         (&failure["smaller"], &failure["smaller_after_runs"]),
         (&"little".into(), &12.into())
