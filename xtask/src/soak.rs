@@ -52,10 +52,10 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let growth = growth(&memory);
     let is_flat = verdict(
         "memory",
-        growth <= MOST_GROWTH || minutes < LEAST_MINUTES,
+        (minutes >= LEAST_MINUTES).then_some(growth <= MOST_GROWTH),
         &format!(
             "{growth:.2} times as much in the last quarter as in the second, at most {MOST_GROWTH} wanted \
-             after {LEAST_MINUTES} min"
+             of runs of {LEAST_MINUTES} min or more"
         ),
     );
     let (made, took) = (height(&programs, 0)?, begun.elapsed().as_secs_f64());
@@ -69,7 +69,7 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let restarted = seconds_since(begun);
     let is_quick = verdict(
         "restart",
-        restarted <= MOST_RESTART_S,
+        Some(restarted <= MOST_RESTART_S),
         &format!(
             "{restarted:.2} s until {made} checkpoints are continued, at most {MOST_RESTART_S} wanted"
         ),
@@ -84,7 +84,7 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     let faster = took / caught_up;
     let catches_up = verdict(
         "new disk",
-        faster >= LEAST_CATCH_UP,
+        Some(faster >= LEAST_CATCH_UP),
         &format!(
             "{caught_up:.2} s until it has the state of {made} checkpoints, made in {took:.0} s: \
          {faster:.0} times faster, at least {LEAST_CATCH_UP} wanted"
@@ -94,10 +94,16 @@ pub fn run(minutes: u64, tps: f64) -> Result<bool> {
     Ok(is_well && is_flat && is_quick && catches_up)
 }
 
-/// Prints what was measured and whether it is within its bound, and says so.
-fn verdict(name: &str, is_within: bool, what: &str) -> bool {
-    println!("  {name:<11} {}: {what}", if is_within { "well" } else { "NOT WELL" });
-    is_within
+/// Prints what was measured and whether it is within its bound, if it is judged. Says whether nothing
+/// is against it.
+fn verdict(name: &str, is_within: Option<bool>, what: &str) -> bool {
+    let word = match is_within {
+        Some(true) => "well",
+        Some(false) => "NOT WELL",
+        None => "not judged",
+    };
+    println!("  {name:<11} {word}: {what}");
+    is_within != Some(false)
 }
 
 /// How many times as much the last quarter of the samples is as the second.
