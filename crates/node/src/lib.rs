@@ -25,6 +25,7 @@ pub mod explorer;
 pub mod genesis;
 pub mod keyfile;
 pub mod membership;
+mod page_cache;
 pub mod proof_document;
 mod reveals;
 pub mod runtime;

@@ -24,9 +24,13 @@ use qcn_types::{
 };
 
 use super::keys::Moment;
+use crate::page_cache::Trail;
 
 /// A segment that has so many bytes is finished.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How much of the last segment stays in the page cache: clients ask for what is new.
+const CACHED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The bytes of a frame before its payload.
 const HEADER_BYTES: usize = 4 + 4 + 8 + 8 + 32;
@@ -70,6 +74,8 @@ pub struct Bodies {
     segments: BTreeMap<u64, Segment>,
     /// The last segment.
     file: Option<File>,
+    /// Of its pages.
+    trail: Trail,
     /// Frames that are not written yet.
     waiting: Vec<u8>,
     waiting_last: Moment,
@@ -95,6 +101,7 @@ impl Bodies {
             segment_bytes: SEGMENT_BYTES,
             segments,
             file: None,
+            trail: Trail::unsynced(CACHED_BYTES),
             waiting: Vec::new(),
             waiting_last: Moment::START,
         };
@@ -126,6 +133,7 @@ impl Bodies {
         }
         let number = last.map_or(1, |(number, _)| number + 1);
         self.file = Some(File::create(self.path(number))?);
+        self.trail = Trail::unsynced(CACHED_BYTES);
         self.segments.insert(number, Segment::default());
         Ok(finished)
     }
@@ -169,6 +177,7 @@ impl Bodies {
         } else {
             last.get_mut().bytes += self.waiting.len() as u64;
             last.get_mut().last = last.get().last.max(self.waiting_last);
+            self.trail.advance(file, last.get().bytes);
         }
         self.forget();
         written

@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
+use crate::page_cache::Trail;
 
 /// A folder of files.
 pub(super) trait Disk: Debug + Send + Sync {
@@ -45,6 +46,9 @@ pub(super) trait DiskFile: Debug + Send {
 
 /// As a limit of [`Disk::read`]: the whole file.
 pub(super) const WHOLE: u64 = u64::MAX;
+
+/// So many bytes of a file leave the page cache at once: it is read at the next start only.
+const GIVEN_BACK_BYTES: u64 = 512 * 1024;
 
 /// The file that a process locks while it uses the folder.
 pub(super) const LOCK_FILE: &str = "lock";
@@ -123,12 +127,12 @@ impl Disk for RealDisk {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let path = self.folder.join(name);
         let file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::new(file)))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().write(true).open(self.folder.join(name))?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::new(file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -151,20 +155,34 @@ impl Disk for RealDisk {
 
 /// A file of the operating system.
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    /// Behind the last byte that was written.
+    end: u64,
+    trail: Trail,
+}
+
+impl RealFile {
+    const fn new(file: File) -> Self {
+        Self { file, end: 0, trail: Trail::synced(GIVEN_BACK_BYTES) }
+    }
+}
 
 impl DiskFile for RealFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.seek(SeekFrom::Start(offset))?;
-        self.0.write_all(bytes)
+        self.end = offset.saturating_add(bytes.len() as u64);
+        self.file.seek(SeekFrom::Start(offset))?;
+        self.file.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         // With the length, which is needed to read the bytes; without times, which are not.
-        self.0.sync_data()
+        self.file.sync_data()?;
+        self.trail.advance(&self.file, self.end);
+        Ok(())
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        self.0.set_len(bytes)
+        self.file.set_len(bytes)
     }
 }
