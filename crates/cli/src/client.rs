@@ -11,7 +11,7 @@ pub mod responses;
 use std::fmt;
 use std::io::{self, BufReader};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -31,6 +31,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 const EVENTS_SILENCE_MAX: Duration = Duration::from_secs(45);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 32 << 20;
+/// The code of a refusal by a node that has just started.
+const NOT_YET: &str = "no_certified_state";
+/// How long to wait before such a node is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How much of an answer that is none of ours is shown.
 const EXCERPT_CHARS: usize = 120;
 
@@ -149,10 +153,28 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether what was asked for may have been done, although nobody said so: the node gave up on its
+    /// answer, or what answered is none.
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Self::Refused { status: 408 | 500, .. } => true,
+            Self::Refused { status: 503, refusal, .. } => {
+                matches!(refusal.code.as_str(), "stopped" | "failed")
+            }
+            Self::TimedOut { .. } | Self::Broken { .. } | Self::Garbage { .. } => true,
+            Self::Refused { .. } | Self::Unreachable { .. } => false,
+        }
+    }
+
+    /// Whether the node has no certified state yet, as in the first second after its start.
+    fn is_too_early(&self) -> bool {
+        matches!(self, Self::Refused { refusal, .. } if refusal.code == NOT_YET)
+    }
+
     /// Whether the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => matches!(status, 429 | 503),
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 503),
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Broken { .. } => true,
             Self::Garbage { .. } => false,
         }
@@ -194,6 +216,23 @@ impl Client {
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let text = self.get_text(path)?;
         parse(&self.address(path), &text)
+    }
+
+    /// Asks for `path`, and again until the deadline where the node has only just started and no
+    /// state is certified yet.
+    pub fn get_certified<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        deadline: Instant,
+    ) -> Result<T, ClientError> {
+        loop {
+            match self.get(path) {
+                Err(error) if error.is_too_early() && Instant::now() < deadline => {
+                    std::thread::park_timeout(ASK_AGAIN);
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Asks for `path` and gives the answer as it came.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -139,6 +140,7 @@ pub fn run(args: &DevnetArgs) -> anyhow::Result<ExitCode> {
     if !(args.load >= 0.0 && args.load.is_finite()) {
         bail!("--load {} is no rate; give 0 or more transfers per second", args.load);
     }
+    let lasts = args.seconds.map(lasts).transpose()?;
     let devnet = open_or_create(args)?;
     if args.init_only {
         println!("{}", devnet.folder().display());
@@ -147,17 +149,38 @@ pub fn run(args: &DevnetArgs) -> anyhow::Result<ExitCode> {
     let quiet = LogConfig { level: LogLevel::Warn, format: LogFormat::Text };
     // That the keys of a devnet are not encrypted is said once, below the committee.
     start_log(quiet, ",qcn_node::keyfile=error");
-    if args.processes { processes::run(args, &devnet) } else { in_process(args, &devnet) }
+    if args.processes {
+        processes::run(args, lasts, &devnet)
+    } else {
+        in_process(args, lasts, &devnet)
+    }
 }
 
 fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
-    if args.reset {
-        Devnet::delete(&args.dir)?;
-    }
-    if let Some(devnet) = Devnet::open(&args.dir)? {
+    if !args.reset
+        && let Some(devnet) = Devnet::open(&args.dir)?
+    {
         present::check(args, &devnet)?;
         return Ok(devnet);
     }
+    let plan = plan(args)?;
+    plan.check()?;
+    if args.reset {
+        Devnet::delete(&args.dir)?;
+    }
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}")
+        .context("the progress bar's template")?;
+    let bar = ProgressBar::new(0).with_style(style).with_message("making keys");
+    let devnet = Devnet::create(&args.dir, &plan, |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok(devnet)
+}
+
+/// What a new network is to be like.
+fn plan(args: &DevnetArgs) -> anyhow::Result<DevnetPlan> {
     let weights = match args.weights.as_slice() {
         [] => vec![1000; args.validators.unwrap_or(4)],
         weights => weights.to_vec(),
@@ -169,23 +192,14 @@ fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
         let seats = args.seats.unwrap_or_else(|| all.min(USUAL_SEATS));
         ShardsContent { count, seats, epochs }
     });
-    let plan = DevnetPlan {
+    Ok(DevnetPlan {
         shards,
         weights,
         accounts: args.accounts.unwrap_or(USUAL_ACCOUNTS),
         account_scheme: args.scheme.unwrap_or(USUAL_SCHEME),
         balance: BALANCE,
         first_port: args.port.unwrap_or(USUAL_PORT),
-    };
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len}")
-        .context("the progress bar's template")?;
-    let bar = ProgressBar::new(0).with_style(style).with_message("making keys");
-    let devnet = Devnet::create(&args.dir, &plan, |done, all| {
-        bar.set_length(all as u64);
-        bar.set_position(done as u64);
-    })?;
-    bar.finish_and_clear();
-    Ok(devnet)
+    })
 }
 
 /// How the epochs of a new network follow each other, if they do.
@@ -209,7 +223,11 @@ fn epoch_ms(seconds: f64) -> anyhow::Result<u64> {
     Ok(if is_asked_for { ((seconds * 1_000.0) as u64).max(MIN_EPOCH_MS) } else { 0 })
 }
 
-fn in_process(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
+fn in_process(
+    args: &DevnetArgs,
+    lasts: Option<Duration>,
+    devnet: &Devnet,
+) -> anyhow::Result<ExitCode> {
     let runtime = async_runtime()?;
     runtime.block_on(async {
         let mut nodes = Vec::new();
@@ -220,7 +238,7 @@ fn in_process(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
         }
         let urls: Vec<String> =
             nodes.iter().map(|node| format!("http://{}", node.api_address())).collect();
-        follow(args, devnet, urls).await?;
+        follow(args, lasts, devnet, urls).await?;
         let mut stopping: JoinSet<()> = nodes.into_iter().map(Node::stop).collect();
         while let Some(stopped) = stopping.join_next().await {
             stopped.context("stopping a validator")?;
@@ -246,16 +264,25 @@ fn not_started(config_file: &Path, error: NodeError) -> anyhow::Error {
     }
 }
 
+/// For how long it is to run.
+fn lasts(seconds: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| anyhow!("--seconds {seconds} is no time to run; give a number from 0 on"))
+}
+
 /// Shows the network and sends it load, until it is told to stop or the time is up.
-async fn follow(args: &DevnetArgs, devnet: &Devnet, urls: Vec<String>) -> anyhow::Result<()> {
+async fn follow(
+    args: &DevnetArgs,
+    lasts: Option<Duration>,
+    devnet: &Devnet,
+    urls: Vec<String>,
+) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let live = Live::start(args, devnet, urls, Arc::clone(&stop))?;
     let until = async {
-        match args.seconds {
-            Some(seconds) if seconds >= 0.0 => {
-                tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await;
-            }
-            _ => std::future::pending().await,
+        match lasts {
+            Some(time) => tokio::time::sleep(time).await,
+            None => std::future::pending().await,
         }
     };
     tokio::select! {

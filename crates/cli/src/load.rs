@@ -17,7 +17,8 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -28,11 +29,14 @@ use qcn_crypto::{Scheme, SigningKey};
 use crate::account_key::{key_files, load_account_key};
 use crate::client::NodeUrl;
 use crate::key::PassphraseArgs;
+use crate::node::{async_runtime, until_told_to_stop};
 use crate::output::{milliseconds, print, print_line};
 pub(crate) use run::{LoadOptions, Phase, Progress, Snapshot, run_load};
 
 /// Exit code of a load after which something is not as it must be.
 const EXIT_NOT_IN_ORDER: u8 = 1;
+/// Exit code of a program that SIGINT ended, as shells have it.
+const EXIT_INTERRUPTED: i32 = 130;
 /// The longest load, in seconds.
 const SECONDS_MAX: f64 = 1e6;
 
@@ -114,7 +118,9 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         drain: Duration::from_secs(args.drain),
     };
     let bar = Bar::new();
-    let report = run_load(&options, &bar, &AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_when_told(Arc::clone(&stop))?;
+    let report = run_load(&options, &bar, &stop);
     bar.0.finish_and_clear();
     let report = report?;
     if args.json {
@@ -123,6 +129,25 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         print(&report.render())?;
     }
     Ok(if report.is_in_order() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_IN_ORDER) })
+}
+
+/// The first SIGINT or SIGTERM ends the sending, the second one the program.
+fn stop_when_told(stop: Arc<AtomicBool>) -> anyhow::Result<()> {
+    let runtime = async_runtime()?;
+    let wait = move || {
+        runtime.block_on(async {
+            if until_told_to_stop().await.is_err() {
+                return;
+            }
+            crate::note("no more is sent; waiting for what was: once more to leave at once");
+            stop.store(true, Ordering::Relaxed);
+            if until_told_to_stop().await.is_ok() {
+                std::process::exit(EXIT_INTERRUPTED);
+            }
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    Ok(())
 }
 
 /// The keys of the command line, those of another scheme left out.

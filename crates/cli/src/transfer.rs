@@ -22,6 +22,8 @@ use follow::{Follower, Progress};
 
 /// Exit code of a transaction that was refused, failed, or is not final in time.
 const EXIT_NOT_APPLIED: u8 = 1;
+/// How long a node that has just started may take to know a certified state.
+const STARTED_WITHIN: Duration = Duration::from_secs(10);
 /// The longest time that is waited, in seconds.
 const TIMEOUT_SECONDS_MAX: u64 = 86_400;
 
@@ -227,7 +229,9 @@ fn ask(
     key: &SigningKey,
 ) -> anyhow::Result<(ChainId, u64)> {
     let chain = chain_of(client, args.chain_id)?;
-    let account: AccountAnswer = client.get(&format!("/v1/accounts/{sender}"))?;
+    let deadline = Instant::now() + STARTED_WITHIN;
+    let account: AccountAnswer =
+        client.get_certified(&format!("/v1/accounts/{sender}"), deadline)?;
     ensure!(
         account.exists,
         "the account {sender} does not exist at height {}; pay something to it first, or give \
@@ -271,8 +275,7 @@ fn submit(args: &SendArgs, client: &Client, signed: &Signed) -> anyhow::Result<E
             client.url(),
             crate::output::harmless(&taken.id)
         ),
-        Err(ClientError::Refused { refusal, .. }) => progress.refused(&refusal.to_string()),
-        Err(error @ (ClientError::TimedOut { .. } | ClientError::Broken { .. })) => {
+        Err(error) if error.leaves_open() => {
             return Err(error).with_context(|| {
                 format!(
                     "the transaction {id} may have been taken in; see `qcn query transaction \
@@ -280,6 +283,7 @@ fn submit(args: &SendArgs, client: &Client, signed: &Signed) -> anyhow::Result<E
                 )
             });
         }
+        Err(ClientError::Refused { refusal, .. }) => progress.refused(&refusal.to_string()),
         Err(error) => return Err(error.into()),
     }
     if !progress.is_refused() {

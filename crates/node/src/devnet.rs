@@ -26,7 +26,7 @@ use crate::genesis::{
     Genesis, GenesisContent, GenesisValidator, NamedAccount, ShardsContent, ValidatorKeys,
 };
 use crate::keyfile::{self, KeyFileError};
-use crate::runtime::{NodeKeys, first_logs, mark_began};
+use crate::runtime::{DataFolder, DataFolderError, NodeKeys, first_logs, mark_began};
 use crate::storage::{BlockLog, StorageError};
 
 /// The most validators of one devnet: each has threads, sockets and a database.
@@ -100,6 +100,9 @@ pub enum DevnetError {
     /// A key does not sign.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// A validator of it runs.
+    #[error("{0} (does this devnet run already?)")]
+    DataFolder(#[from] DataFolderError),
     /// A block log cannot be laid out.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -114,11 +117,22 @@ pub enum DevnetError {
 }
 
 impl DevnetPlan {
-    fn check(&self) -> Result<(), DevnetError> {
+    /// Whether it makes a network, as far as that is seen before keys are made.
+    ///
+    /// # Errors
+    /// [`DevnetError::Plan`] with what is wrong.
+    pub fn check(&self) -> Result<(), DevnetError> {
         let refuse = |reason: String| Err(DevnetError::Plan(reason));
         if self.weights.is_empty() || self.weights.len() > MAX_VALIDATORS {
             return refuse(format!(
                 "{} validators: a devnet has 1 to {MAX_VALIDATORS}",
+                self.weights.len()
+            ));
+        }
+        let seats = self.shards.map_or(0, |shards| usize::from(shards.seats));
+        if seats > self.weights.len() {
+            return refuse(format!(
+                "{seats} seats in a shard, and {} validators: give at most as many seats",
                 self.weights.len()
             ));
         }
@@ -201,12 +215,21 @@ impl Devnet {
     /// Deletes a devnet with all that it holds.
     ///
     /// # Errors
-    /// [`DevnetError`] if the folder holds something else, or cannot be deleted.
+    /// [`DevnetError`] if the folder holds something else, a validator of it runs, or it cannot be
+    /// deleted.
     pub fn delete(folder: &Path) -> Result<(), DevnetError> {
         if !folder.exists() {
             return Ok(());
         }
         refuse_foreign_or_whole(folder)?;
+        // Held until all is gone, so that nothing starts in between.
+        let mut held = Vec::new();
+        for at in 0..MAX_VALIDATORS {
+            let data = node_folder(folder, at).join("data");
+            if data.is_dir() {
+                held.push(DataFolder::hold(&data)?);
+            }
+        }
         fs::remove_dir_all(folder).map_err(|error| file_error(folder, error))
     }
 

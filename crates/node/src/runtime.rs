@@ -41,7 +41,7 @@ use qcn_types::{BEACON, Epoch, ShardId, ValidatorIndex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-use self::data_folder::DataFolder;
+pub(crate) use self::data_folder::DataFolder;
 pub use self::data_folder::DataFolderError;
 use self::envelope::Station;
 use self::epochs::{Beginning, Epochs, Plans};

@@ -14,7 +14,11 @@ use crate::node::async_runtime;
 /// How long a process gets to stop by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) fn run(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    args: &DevnetArgs,
+    lasts: Option<Duration>,
+    devnet: &Devnet,
+) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("finding the program itself")?;
     let mut children = Children(Vec::new());
     let mut logs = Vec::new();
@@ -42,7 +46,7 @@ pub(super) fn run(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<ExitCode
     let runtime = async_runtime()?;
     let followed = runtime.block_on(async {
         tokio::select! {
-            followed = follow(args, devnet, urls) => followed,
+            followed = follow(args, lasts, devnet, urls) => followed,
             died = children.first_death(&logs) => died,
         }
     });

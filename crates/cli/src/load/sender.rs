@@ -98,7 +98,8 @@ impl Sender {
 fn settled(client: &Client, address: Address) -> anyhow::Result<AccountAnswer> {
     let deadline = Instant::now() + SETTLED_AFTER;
     loop {
-        let account: AccountAnswer = client.get(&format!("/v1/accounts/{address}"))?;
+        let path = format!("/v1/accounts/{address}");
+        let account: AccountAnswer = client.get_certified(&path, deadline)?;
         if account.next_nonce <= account.nonce {
             return Ok(account);
         }

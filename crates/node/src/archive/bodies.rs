@@ -24,12 +24,12 @@ use qcn_types::{
 };
 
 use super::keys::Moment;
-use crate::page_cache::Trail;
+use crate::page_cache::{self, Trail};
 
 /// A segment that has so many bytes is finished.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How much of the last segment stays in the page cache: clients ask for what is new.
+/// How much of the newest blocks stays in the page cache: clients ask for what is new.
 const CACHED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The bytes of a frame before its payload.
@@ -74,8 +74,10 @@ pub struct Bodies {
     segments: BTreeMap<u64, Segment>,
     /// The last segment.
     file: Option<File>,
-    /// Of its pages.
+    /// What of it is left to the page cache.
     trail: Trail,
+    /// The one before it, as long as its end is among the newest bytes.
+    before: Option<File>,
     /// Frames that are not written yet.
     waiting: Vec<u8>,
     waiting_last: Moment,
@@ -102,6 +104,7 @@ impl Bodies {
             segments,
             file: None,
             trail: Trail::unsynced(CACHED_BYTES),
+            before: None,
             waiting: Vec::new(),
             waiting_last: Moment::START,
         };
@@ -131,6 +134,7 @@ impl Bodies {
             file.sync_data()?;
             finished = Some((number, segment.last));
         }
+        self.before = self.file.take();
         let number = last.map_or(1, |(number, _)| number + 1);
         self.file = Some(File::create(self.path(number))?);
         self.trail = Trail::unsynced(CACHED_BYTES);
@@ -178,6 +182,11 @@ impl Bodies {
             last.get_mut().bytes += self.waiting.len() as u64;
             last.get_mut().last = last.get().last.max(self.waiting_last);
             self.trail.advance(file, last.get().bytes);
+            if last.get().bytes >= CACHED_BYTES
+                && let Some(before) = self.before.take()
+            {
+                page_cache::give_back_all(&before);
+            }
         }
         self.forget();
         written

@@ -69,7 +69,7 @@ function validatorRow(first, live, total, most) {
 
 /** Of all validators, or the one that `isShown` has. */
 function peersTable(live, isShown = () => true) {
-  const list = table("Connections of this node", ["Validator", "State", "Address", { label: "Received", number: true }, { label: "Sent", number: true }, { label: "Dropped", number: true }, { label: "Refused", number: true }], { empty: "This node has no connections." });
+  const list = table("Connections of this node", ["Validator", "State", "Address", { label: "Received", number: true }, { label: "Sent", number: true }, { label: "Dropped", number: true }, { label: "Packets lost", number: true }, { label: "Refused", number: true }], { empty: "This node has no connections." });
   const problem = h("div");
   let timer = null;
   let gone = false;
@@ -101,14 +101,15 @@ const placeOf = (peer, live) => live.validators.find((one) => one.validator === 
 function peerRow(first, live) {
   const place = placeOf(first, live);
   const name = place === undefined ? h("span", { class: "name" }, first.name) : validatorLink(place);
-  const row = h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, name), h("td"), h("td", { class: "mono" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }));
+  const row = h("tr", {}, h("th", { scope: "row", class: "clip-cell" }, name), h("td"), h("td", { class: "mono" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }), h("td", { class: "number" }));
   row.update = (one) => {
-    const [, state, address, received, sent, dropped, refused] = row.children;
+    const [, state, address, received, sent, dropped, lost, refused] = row.children;
     fill(state, one.connected ? badge("good", "connected") : badge("off", "not connected"));
     fill(address, one.address ?? none());
     fill(received, bytes(one.bytes_in));
     fill(sent, bytes(one.bytes_out));
     fill(dropped, whole(one.frames_dropped));
+    fill(lost, whole(one.packets_lost));
     fill(refused, whole(one.refused));
   };
   return row;

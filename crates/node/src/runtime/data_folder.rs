@@ -51,7 +51,7 @@ pub enum DataFolderError {
 
 /// A data folder that this process has.
 #[derive(Debug)]
-pub(super) struct DataFolder {
+pub(crate) struct DataFolder {
     /// Where the network is written down.
     chain_file: PathBuf,
     chain: String,
@@ -62,21 +62,8 @@ pub(super) struct DataFolder {
 impl DataFolder {
     /// Takes a data folder, and makes it if there is none.
     pub(super) fn take(folder: &Path, chain: ChainId) -> Result<Self, DataFolderError> {
-        let unusable = |path: &Path| {
-            let path = path.to_path_buf();
-            move |reason| DataFolderError::Unusable { path, reason }
-        };
         fs::create_dir_all(folder).map_err(unusable(folder))?;
-        let path = folder.join(LOCK_FILE);
-        let options = OpenOptions::new().create(true).truncate(false).write(true).clone();
-        let lock = options.open(&path).map_err(unusable(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(DataFolderError::InUse { folder: folder.to_path_buf() });
-            }
-            Err(TryLockError::Error(error)) => return Err(unusable(&path)(error)),
-        }
+        let lock = Self::hold(folder)?;
         let taken =
             Self { chain_file: folder.join(CHAIN_FILE), chain: chain.to_string(), _lock: lock };
         if !taken.chain_file.exists() {
@@ -90,6 +77,20 @@ impl DataFolder {
         Err(DataFolderError::OtherNetwork { folder, found, expected })
     }
 
+    /// Keeps every node out of a data folder as long as the file is open.
+    pub(crate) fn hold(folder: &Path) -> Result<File, DataFolderError> {
+        let path = folder.join(LOCK_FILE);
+        let options = OpenOptions::new().create(true).truncate(false).write(true).clone();
+        let lock = options.open(&path).map_err(unusable(&path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => {
+                Err(DataFolderError::InUse { folder: folder.to_path_buf() })
+            }
+            Err(TryLockError::Error(error)) => Err(unusable(&path)(error)),
+        }
+    }
+
     /// Writes down whose the folder is, once everything in it has turned out to be.
     pub(super) fn claim(&self) -> Result<(), DataFolderError> {
         if !self.chain_file.exists() {
@@ -98,6 +99,11 @@ impl DataFolder {
         }
         Ok(())
     }
+}
+
+fn unusable(path: &Path) -> impl FnOnce(io::Error) -> DataFolderError + use<> {
+    let path = path.to_path_buf();
+    move |reason| DataFolderError::Unusable { path, reason }
 }
 
 #[cfg(test)]

@@ -186,3 +186,33 @@ impl DiskFile for RealFile {
         self.file.set_len(bytes)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::page_cache::testing::{file_on_disk, is_cached};
+    use crate::testing::TestFolder;
+
+    const MIB: u64 = 1024 * 1024;
+
+    /// Given a file of the log, which is synced after each write,
+    /// then what was written leaves the page cache but for the last page, and is there all the same.
+    #[test]
+    fn a_file_of_the_log_leaves_the_page_cache() {
+        let folder = TestFolder::new();
+        let Some(path) = file_on_disk(&folder) else { return };
+        let disk = RealDisk::lock(folder.path()).unwrap();
+        let mut log = disk.create("file").unwrap();
+        let piece = vec![7; MIB as usize];
+        for at in 0..4 {
+            log.write_at(at * MIB, &piece).unwrap();
+            log.sync().unwrap();
+        }
+        log.write_at(4 * MIB, &[7; 100]).unwrap();
+        log.sync().unwrap();
+        let file = File::open(&path).unwrap();
+        let cached: Vec<u64> = (0..=4).filter(|at| is_cached(&file, at * MIB)).collect();
+        assert_eq!(cached, [4]);
+        assert_eq!(disk.read("file", u64::MAX).unwrap(), vec![7; 4 * MIB as usize + 100]);
+    }
+}

@@ -28,8 +28,8 @@ pub(super) const MAX_STREAMS: u32 = 3;
 /// What is read from a stream at once, in bytes.
 const READ_BYTES: usize = 32 * 1024;
 
-/// What is set aside for a frame before it has arrived, in bytes: a full block fits.
-const FRAME_ROOM: usize = 2 * 1024 * 1024;
+/// What is set aside for a frame before it has arrived, in bytes.
+const FRAME_ROOM: usize = 1024 * 1024;
 
 /// Streams live as long as the connection.
 const ENDED: &str = "a stream that ended";
