@@ -14,6 +14,7 @@ use qcn_types::ValidatorIndex;
 
 use crate::api::Api;
 use crate::patience::{seconds, until};
+use crate::small_disk;
 
 /// How many validators every network here has: the fewest that survive a fault.
 pub const VALIDATORS: usize = 4;
@@ -63,9 +64,38 @@ pub struct Node {
     pub api: Api,
     /// The network namespace that it runs in, if not that of the test.
     namespace: Option<String>,
+    /// The size of the file system that its data has to itself, if any.
+    small_disk_mib: Option<u32>,
     /// Who meddles with it, if it is not honest.
     adversary: Option<&'static str>,
     child: Option<Child>,
+}
+
+impl Node {
+    /// An honest one that does not run.
+    const fn new(config: PathBuf, log: PathBuf, api: Api) -> Self {
+        let (namespace, small_disk_mib, adversary, child) = (None, None, None, None);
+        Self { config, log, api, namespace, small_disk_mib, adversary, child }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.config.with_file_name("data")
+    }
+
+    /// A command that becomes this program, where the node is to run: what is killed later is the
+    /// node itself.
+    fn command(&self, program: &str) -> Command {
+        match (&self.namespace, self.small_disk_mib) {
+            (None, None) => Command::new(program),
+            (Some(namespace), None) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, program]);
+                command
+            }
+            (None, Some(size_mib)) => small_disk::wrap(program, &self.data(), size_mib),
+            (Some(_), Some(_)) => panic!("a network namespace and a small disk are not combined"),
+        }
+    }
 }
 
 /// Where a node listens and is reached.
@@ -116,8 +146,7 @@ impl Network {
             let log = network.folder.join(format!("v{at}.log"));
             let listen = NodeConfig::read(&config).unwrap().api.listen;
             let api = Api::new(format!("http://{listen}"));
-            let node = Node { config, log, api, namespace: None, adversary: None, child: None };
-            network.nodes.push(node);
+            network.nodes.push(Node::new(config, log, api));
         }
         network
     }
@@ -165,7 +194,7 @@ impl Network {
         genesis.write(&self.genesis_file(), Overwrite::Replace).unwrap();
         let keys = genesis.committee_keys().unwrap();
         for (at, node) in self.nodes.iter().enumerate() {
-            let log = node.config.with_file_name("data").join("log");
+            let log = node.data().join("log");
             fs::remove_dir_all(&log).unwrap();
             let identity = StoreIdentity::of(&keys, ValidatorIndex(at as u16)).unwrap();
             BlockLog::initialise(&log, &identity).unwrap();
@@ -199,6 +228,20 @@ impl Network {
         self.nodes[at].adversary = Some(adversary);
     }
 
+    /// From its next start on, what a node stores is on a file system of its own of this size,
+    /// which is lost when the node ends. An error says why that is not possible here.
+    pub fn give_small_disk(&mut self, at: usize, size_mib: u32) -> Result<(), String> {
+        small_disk::try_out(&self.file("small-disk"))?;
+        self.nodes[at].small_disk_mib = Some(size_mib);
+        Ok(())
+    }
+
+    /// Where the test finds the small disk of a node that runs.
+    pub fn small_disk(&self, at: usize) -> PathBuf {
+        let process = self.nodes[at].child.as_ref().unwrap().id();
+        small_disk::seen_by(process, &self.data(at))
+    }
+
     /// Adds a node with the keys and a copy of the disk of another one, at a port of its own.
     pub fn copy(&mut self, at: usize) -> usize {
         assert!(!self.is_running(at));
@@ -215,7 +258,7 @@ impl Network {
         fs::write(&config, text.replace(&before, &listen.to_string())).unwrap();
         let (log, api) = (self.file(&format!("v{copy}.log")), Api::new(format!("http://{listen}")));
         let adversary = self.nodes[at].adversary;
-        self.nodes.push(Node { config, log, api, namespace: None, adversary, child: None });
+        self.nodes.push(Node { adversary, ..Node::new(config, log, api) });
         copy
     }
 
@@ -233,16 +276,8 @@ impl Network {
             None => (env!("CARGO_BIN_EXE_qcn"), "node"),
             Some(adversary) => (env!("CARGO_BIN_EXE_qcn-byzantine"), adversary),
         };
-        let mut command = match &node.namespace {
-            None => Command::new(program),
-            Some(namespace) => {
-                // It becomes the node: what is killed later is the node itself.
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, program]);
-                command
-            }
-        };
-        let child = command
+        let child = node
+            .command(program)
             .args([role, "--config", node.config.to_str().unwrap()])
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")
@@ -315,13 +350,13 @@ impl Network {
 
     /// Where a node stores the chain.
     pub fn data(&self, at: usize) -> PathBuf {
-        self.nodes[at].config.with_file_name("data")
+        self.nodes[at].data()
     }
 
     /// Deletes all that a node has stored; its keys and configuration stay.
     pub fn wipe(&self, at: usize) {
         assert!(!self.is_running(at));
-        fs::remove_dir_all(self.nodes[at].config.with_file_name("data")).unwrap();
+        fs::remove_dir_all(self.data(at)).unwrap();
     }
 
     /// Has `qcn load` put the nodes under pressure, by accounts of which nobody keeps count.
