@@ -22,7 +22,10 @@ export class DagView {
     Object.assign(this, { model, live, compact, fixed, marked, onMove });
     this.column = COLUMN_PX.usual;
     this.unit = 1; // grows with the size of the text
+    this.width = 0; // until the page stands
+    this.height = 0;
     this.left = null; // the round at the left edge, fractional
+    this.centred = null; // the round to bring into the middle with the next frame
     this.following = !fixed;
     this.cursor = null; // {round, author}, by keyboard or click
     this.hovered = null;
@@ -69,6 +72,7 @@ export class DagView {
     this.live = live;
     this.laneKey = null;
     this.left = null;
+    this.centred = null;
     this.window = null;
     this.hovered = null;
     this.cursor = null;
@@ -163,6 +167,7 @@ export class DagView {
     if (this.gone || !this.pen || !this.element.isConnected) return;
     const passed = Math.min(100, now - (this.drawnAt ?? now));
     this.drawnAt = now;
+    this.moveToCentred();
     const goal = this.following || this.fixed ? this.target() : this.left ?? this.target();
     const far = this.left === null || Math.abs(goal - this.left) > this.visible();
     if (far || reducedMotion()) this.left = goal;
@@ -178,6 +183,13 @@ export class DagView {
     this.publish(scene);
     this.onMove(scene.from, scene.to);
     if (Math.abs(goal - this.left) > 0.01) this.draw();
+  }
+
+  /** How far to the left is known only here, once the width is. */
+  moveToCentred() {
+    if (this.centred === null) return;
+    this.left = Math.max(0, Math.min(this.centred, this.model.head || this.centred) - this.visible() / 2);
+    this.centred = null;
   }
 
   moveCard() {
@@ -258,9 +270,17 @@ export class DagView {
   follow(on) {
     if (this.fixed) return;
     this.following = on;
+    this.centred = null;
     if (on) this.select(null);
     this.draw();
     this.onFollow?.(on);
+  }
+
+  /** Stands still with this round in the middle. */
+  goTo(round) {
+    this.follow(false);
+    this.centred = round;
+    this.draw();
   }
 
   zoom(factor) {

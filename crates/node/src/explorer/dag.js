@@ -165,7 +165,7 @@ export function dagView(live, _argument, query) {
   const shard = shardIn(query) ?? live.status?.shard;
   const isPast = epoch !== null && live.status && !live.isOf({ shard, epoch });
   if (isPast) openPast({ shard, epoch, round }, view, live, showWhich);
-  else if (round > 0) goTo(round, view);
+  else if (round > 0) view.goTo(round);
   const offs = [live.on("change", () => grid.update(false)), live.on("shards", showWhich), live.on("station", () => {
     showWhich();
     announce(view.following ? `The DAG is that of ${stationName(live)} now` : `${stationName(live)} has begun; the drawing stands still`);
@@ -215,7 +215,7 @@ async function openPast({ shard, epoch, round }, view, live, showWhich) {
     if (view.model !== model) return;
     view.show(model, store);
     showWhich();
-    if (model.head) goTo(round || model.head, view);
+    if (model.head) view.goTo(round || model.head);
     view.note(model.head ? "" : `This node holds no rounds of epoch ${whole(epoch)}.`);
   } catch (error) {
     if (view.model === model) view.note(sentence(error.message));
@@ -223,16 +223,6 @@ async function openPast({ shard, epoch, round }, view, live, showWhich) {
 }
 
 const tool = (sign, label, onclick) => h("button", { type: "button", class: "button square", "aria-label": label, title: label, onclick }, sign);
-
-function goTo(round, view) {
-  view.follow(false);
-  view.draw();
-  // The width is known only once the page stands.
-  requestAnimationFrame(() => {
-    view.left = Math.max(0, Math.min(round, view.model.head || round) - view.visible() / 2);
-    view.draw();
-  });
-}
 
 function jumpTo(event, input, view) {
   event.preventDefault();
@@ -243,7 +233,7 @@ function jumpTo(event, input, view) {
     input.oninput = () => input.setCustomValidity("");
     return;
   }
-  goTo(round, view);
+  view.goTo(round);
 }
 
 function howToRead() {

@@ -66,6 +66,10 @@ LISTEN = """window.said = []; const note = () => said.push(document.getElementBy
     new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true }); window.same = true"""
 
 
+MEASURES_LATE = """const Sizes = ResizeObserver;
+    window.ResizeObserver = class extends Sizes { constructor(tell) { super((...sizes) => setTimeout(() => tell(...sizes), 700)); } }"""
+
+
 @check
 def the_dag_follows_into_the_next_epoch(explorer):
     browser = explorer.browser
@@ -128,6 +132,19 @@ def earlier_epochs_can_be_read(explorer):
         browser.run(step, text)
         wait_for_dag(explorer, epoch)
         passed(f"a link leads to epoch {epoch}")
+
+
+@check
+def a_drawing_waits_until_its_width_is_known(explorer):
+    # An answer may be there before the browser has measured the stage.
+    newest = with_history(explorer, 1)
+    explorer.go("")
+    explorer.browser.run(MEASURES_LATE)
+    for route, epoch in (("dag?epoch=0", 0), ("dag?round=5", newest)):
+        explorer.go(route)
+        wait_for_dag(explorer, epoch)
+        passed(f"{route} is drawn although its width was known late")
+    explorer.go("checkpoints", fresh=True)
 
 
 @check
