@@ -17,14 +17,17 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use qcn_crypto::Scheme;
 use qcn_node::api::ApiError;
-use qcn_node::config::{LogConfig, LogFormat, LogLevel};
-use qcn_node::devnet::{Devnet, DevnetPlan, read_node};
+use qcn_node::config::{LogConfig, LogFormat, LogLevel, NodeConfig};
+use qcn_node::devnet::{Devnet, DevnetPlan, is_free, read_node};
 use qcn_node::genesis::{EpochsContent, ShardsContent};
 use qcn_node::runtime::{DataFolderError, Node, NodeError};
 use qcn_node::transport::TransportError;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::node::{async_runtime, start_log, until_told_to_stop};
+use crate::output::print;
 use live::Live;
 
 const EXAMPLES: &str = "\
@@ -98,7 +101,7 @@ pub struct DevnetArgs {
     /// Stop after so many seconds.
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
-    /// Only lay out the files.
+    /// Only lay out the files, and print where.
     #[arg(long)]
     init_only: bool,
     /// Print the state as JSON lines instead of the live view.
@@ -143,7 +146,8 @@ pub fn run(args: &DevnetArgs) -> anyhow::Result<ExitCode> {
     let lasts = args.seconds.map(lasts).transpose()?;
     let devnet = open_or_create(args)?;
     if args.init_only {
-        println!("{}", devnet.folder().display());
+        let folder = devnet.folder().display();
+        print(&if args.json { laid_out(&devnet)? } else { format!("{folder}\n") })?;
         return Ok(ExitCode::SUCCESS);
     }
     let quiet = LogConfig { level: LogLevel::Warn, format: LogFormat::Text };
@@ -154,6 +158,32 @@ pub fn run(args: &DevnetArgs) -> anyhow::Result<ExitCode> {
     } else {
         in_process(args, lasts, &devnet)
     }
+}
+
+/// What there is of a network, as JSON.
+fn laid_out(devnet: &Devnet) -> anyhow::Result<String> {
+    let genesis = devnet.genesis();
+    let files = devnet.config_files().zip(genesis.validators());
+    let validators = files.map(|(file, validator)| {
+        let config = NodeConfig::read(&file)?;
+        Ok(json!({
+            "name": validator.name,
+            "weight": validator.weight,
+            "config": file,
+            "api": format!("http://{}", config.api.listen),
+            "network": config.network.listen,
+        }))
+    });
+    let report = json!({
+        "folder": devnet.folder(),
+        "chain_id": genesis.chain().to_string(),
+        "chain_name": genesis.name(),
+        "shards": genesis.shards().len(),
+        "accounts": devnet.accounts_folder(),
+        "load_accounts": devnet.load_folder(),
+        "validators": validators.collect::<anyhow::Result<Vec<_>>>()?,
+    });
+    Ok(format!("{report}\n"))
 }
 
 fn open_or_create(args: &DevnetArgs) -> anyhow::Result<Devnet> {
@@ -186,12 +216,30 @@ fn plan(args: &DevnetArgs) -> anyhow::Result<DevnetPlan> {
         weights => weights.to_vec(),
     };
     let epochs = epochs(args)?;
+    if let Some(port) = args.port.filter(|port| !is_free(*port)) {
+        bail!(
+            "--port {port}: something listens there already; choose another, or leave it out to \
+             take what is free from {USUAL_PORT} on"
+        );
+    }
+    if epochs.is_none() {
+        refuse_without_epochs(args)?;
+    }
     let count = args.shards.unwrap_or(1);
     let shards = (count > 1 || epochs.is_some()).then(|| {
         let all = u16::try_from(weights.len()).unwrap_or(u16::MAX);
         let seats = args.seats.unwrap_or_else(|| all.min(USUAL_SEATS));
         ShardsContent { count, seats, epochs }
     });
+    if let (None, Some(seats)) = (&shards, args.seats)
+        && usize::from(seats) != weights.len()
+    {
+        bail!(
+            "--seats {seats}: all {} validators serve the only shard; add --shards with 2 or more, \
+             or --epoch-seconds",
+            weights.len()
+        );
+    }
     Ok(DevnetPlan {
         shards,
         weights,
@@ -212,6 +260,18 @@ fn epochs(args: &DevnetArgs) -> anyhow::Result<Option<EpochsContent>> {
         split_above: args.split_above.unwrap_or(USUAL_SPLIT_ABOVE),
         merge_below: args.merge_below.unwrap_or(0),
     }))
+}
+
+/// Refuses what has no effect in a network without epochs.
+fn refuse_without_epochs(args: &DevnetArgs) -> anyhow::Result<()> {
+    let asked = [("--split-above", args.split_above), ("--merge-below", args.merge_below)];
+    match asked.into_iter().find_map(|(option, rate)| Some((option, rate?))) {
+        Some((option, rate)) => bail!(
+            "{option} {rate}: shards split and merge only between epochs, and this network has \
+             none; add --epoch-seconds S"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// How long an epoch is; 0 for none.
@@ -264,6 +324,14 @@ fn not_started(config_file: &Path, error: NodeError) -> anyhow::Error {
     }
 }
 
+/// Returns once the terminal is gone.
+async fn hung_up() {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => drop(hangup.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
 /// For how long it is to run.
 fn lasts(seconds: f64) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(seconds)
@@ -287,6 +355,8 @@ async fn follow(
     };
     tokio::select! {
         told = until_told_to_stop() => told?,
+        () = hung_up() => {}
+        () = live.unread() => {}
         () = until => {}
     }
     crate::note("stopping the validators");

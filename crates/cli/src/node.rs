@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use qcn_node::config::{LogConfig, LogFormat, NodeConfig};
 use qcn_node::devnet::read_node;
 use qcn_node::genesis::Genesis;
-use qcn_node::runtime::{Node, NodeError, check, initialise};
+use qcn_node::runtime::{Node, NodeError, NodeKeys, check, initialise};
 use qcn_types::BEACON;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::output::print_line;
 use stopped::Stopped;
 
 const EXAMPLES: &str = "\
@@ -64,6 +66,9 @@ struct StartArgs {
     /// Mark the data folder as that of a key that has NEVER signed anything, and start nothing.
     #[arg(long, conflicts_with = "check")]
     init: bool,
+    /// Print what --check or --init found as JSON.
+    #[arg(long)]
+    json: bool,
     /// Once it has stopped for good, answer over HTTP for so long before the process ends.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     linger: u64,
@@ -82,16 +87,45 @@ fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
     let (genesis, config, keys) = read_node(config_file)?;
     if args.check {
         check(&genesis, &config, &keys)?;
-        println!("{}: configuration, genesis and keys are in order", config_file.display());
-        return Ok(ExitCode::SUCCESS);
+        let text =
+            format!("{}: configuration, genesis and keys are in order", config_file.display());
+        return say(args, &text, &about(&genesis, &config, &keys, config_file));
     }
     if args.init {
         initialise(&genesis, &config, &keys)?;
-        println!("{}: ready for the first start", config.data.display());
-        return Ok(ExitCode::SUCCESS);
+        let text = format!("{}: ready for the first start", config.data.display());
+        return say(args, &text, &about(&genesis, &config, &keys, config_file));
     }
+    ensure!(
+        !args.json,
+        "--json: a running node prints nothing; its log is JSON with `format = \"json\"` under [log], \
+         and --json goes with --check and --init"
+    );
     let linger = Duration::from_secs(args.linger);
     run_until_stopped(&genesis, &config, linger, Node::start(&genesis, &config, keys))
+}
+
+/// Which node a configuration is of.
+fn about(genesis: &Genesis, config: &NodeConfig, keys: &NodeKeys, config_file: &Path) -> Value {
+    let consensus = keys.consensus.public_key();
+    let validators = genesis.validators();
+    let founder = validators.iter().find(|validator| validator.consensus_key == *consensus);
+    json!({
+        "config": config_file,
+        "data": config.data,
+        "chain_id": genesis.chain().to_string(),
+        "chain_name": genesis.name(),
+        // One that is not in the genesis has no name before it is admitted.
+        "validator": founder.map(|validator| &validator.name),
+        "consensus_key": consensus.digest().to_string(),
+        "api": config.api.listen,
+        "network": config.network.listen,
+    })
+}
+
+fn say(args: &StartArgs, text: &str, report: &Value) -> anyhow::Result<ExitCode> {
+    print_line(&if args.json { report.to_string() } else { text.to_owned() })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the node that `start` gives, with its log, until the process is told to stop or the node
@@ -133,7 +167,7 @@ pub fn run_until_stopped(
         );
         let stopped = tokio::select! {
             told = until_told_to_stop() => told.map(|()| None)?,
-            stopped = stopped::watch(node.watch_views()) => Some(stopped),
+            stopped = stopped::watch(node.watch_views(), node.defects()) => Some(stopped),
         };
         if let Some(stopped) = &stopped {
             stopped.note(&config.data);

@@ -8,10 +8,15 @@ use anyhow::{Context as _, anyhow};
 
 /// Writes to standard output. A reader that has seen enough and went away is no error.
 pub fn print(text: &str) -> anyhow::Result<()> {
+    print_if_read(text).map(|_| ())
+}
+
+/// The same for output that goes on: says whether there is a reader still.
+pub fn print_if_read(text: &str) -> anyhow::Result<bool> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write to standard output"),
     }
 }
 

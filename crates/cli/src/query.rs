@@ -1,16 +1,17 @@
 //! `qcn query`: what a node knows, as tables for people or as the node's own JSON.
 
+mod network;
 mod seatless;
 mod tables;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use qcn_crypto::Digest;
-use qcn_types::Address;
+use qcn_types::{Address, BEACON};
 use serde::de::DeserializeOwned;
 
 use crate::account_key::{parse_address, parse_digest};
@@ -27,6 +28,7 @@ does not add up, 2 for bad input, for what does not exist, or a node that cannot
 Examples:
   qcn query status
   qcn query checkpoint 120 --json | jq .certificate.authors
+  qcn query --shard 1 status                      another shard of the node than its first
   qcn query proof account ADDRESS --out proof.json && qcn light verify proof.json \\
     --genesis genesis.json
   qcn query proof checkpoint certified --out proof.json";
@@ -46,6 +48,9 @@ pub struct QueryArgs {
 struct AskingArgs {
     #[command(flatten)]
     node: NodeArgs,
+    /// Ask about this shard of the node, or about the `beacon`; without it about its first.
+    #[arg(long, value_name = "N", global = true, value_parser = parse_shard)]
+    shard: Option<u32>,
     /// Print the node's answer as it came, in JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -59,6 +64,24 @@ enum Question {
     Validators,
     /// The node's connections.
     Peers,
+    /// All shards of the network: who serves them, where they stand, and what is between them.
+    Shards,
+    /// The beacon: the register of validators, who wants to join, and the votes of this epoch.
+    Beacon,
+    /// The epochs that the beacon has announced, newest first.
+    Epochs {
+        /// Only those with another layout than the one before.
+        #[arg(long)]
+        resharded: bool,
+        /// Only epochs below this one.
+        #[arg(long, value_name = "EPOCH")]
+        before: Option<u64>,
+    },
+    /// Who served in an epoch.
+    Committee {
+        /// Which epoch.
+        epoch: u64,
+    },
     /// A checkpoint with its certificate.
     Checkpoint {
         /// A height, `latest`, or `certified`.
@@ -149,6 +172,28 @@ struct OutArgs {
     out: Option<PathBuf>,
 }
 
+impl Question {
+    /// What it is called, if it is about the node and not about one of its shards.
+    const fn about_node(&self) -> Option<&'static str> {
+        match self {
+            Self::Peers => Some("peers"),
+            Self::Shards => Some("shards"),
+            Self::Beacon => Some("beacon"),
+            Self::Epochs { .. } => Some("epochs"),
+            _ => None,
+        }
+    }
+}
+
+fn parse_shard(text: &str) -> Result<u32, String> {
+    match text {
+        "beacon" => Ok(BEACON.0),
+        _ => text.parse().map_err(|_| {
+            format!("`{text}` is no shard; give its number, which `qcn query shards` tells")
+        }),
+    }
+}
+
 fn parse_height(text: &str) -> Result<String, String> {
     match text {
         "latest" | "certified" => Ok(text.to_owned()),
@@ -161,40 +206,55 @@ fn parse_height(text: &str) -> Result<String, String> {
 
 /// Runs `qcn query`.
 pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
-    let asking = Asking { client: args.asking.node.client()?, json: args.asking.json };
+    let AskingArgs { node, shard, json } = &args.asking;
+    if let (Some(name), Some(_)) = (args.question.about_node(), shard) {
+        anyhow::bail!(
+            "--shard: `{name}` is about the node, whichever shards it has; leave it away"
+        );
+    }
+    let asking = Asking { client: node.client()?, shard: *shard, json: *json };
     match &args.question {
         Question::Status => asking.show_status(),
-        Question::Validators => asking.show("/v1/validators", tables::validators),
-        Question::Peers => asking.show("/v1/peers", tables::peers),
-        Question::Checkpoint { height } => {
-            asking.show(&format!("/v1/checkpoints/{height}"), tables::checkpoint)
+        Question::Validators => asking.show("/validators", tables::validators),
+        Question::Peers => asking.show("/peers", tables::peers),
+        Question::Shards => asking.show("/shards", network::shards),
+        Question::Beacon => asking.show("/beacon", network::beacon),
+        Question::Epochs { resharded, before } => {
+            let before = before.map(|epoch| format!("&before={epoch}")).unwrap_or_default();
+            let table = if *resharded { network::resharded } else { network::epochs };
+            asking.show(&format!("/epochs?resharded={resharded}{before}"), table)
         }
-        Question::Block { digest } => asking.show(&format!("/v1/blocks/{digest}"), tables::block),
+        Question::Committee { epoch } => {
+            asking.show(&format!("/committees/{epoch}"), network::committee)
+        }
+        Question::Checkpoint { height } => {
+            asking.show(&format!("/checkpoints/{height}"), tables::checkpoint)
+        }
+        Question::Block { digest } => asking.show(&format!("/blocks/{digest}"), tables::block),
         Question::Transaction { id } => {
-            asking.show(&format!("/v1/transactions/{id}"), tables::transaction)
+            asking.show(&format!("/transactions/{id}"), tables::transaction)
         }
         Question::Account { address } => {
-            asking.show(&format!("/v1/accounts/{address}"), tables::account)
+            asking.show(&format!("/accounts/{address}"), tables::account)
         }
-        Question::Proof(Proof::Account { address, out }) => {
-            asking.prove(&format!("/v1/accounts/{address}/proof"), out.out.as_deref())
-        }
-        Question::Proof(Proof::Transaction { id, out }) => {
-            asking.prove(&format!("/v1/transactions/{id}/proof"), out.out.as_deref())
-        }
-        Question::Proof(Proof::Receipt { id, out }) => {
-            asking.prove(&format!("/v1/transactions/{id}/receipt-proof"), out.out.as_deref())
-        }
-        Question::Proof(Proof::Checkpoint { height, out }) => {
-            asking.prove(&format!("/v1/checkpoints/{height}/proof"), out.out.as_deref())
-        }
-        Question::Proof(Proof::Evidence { digest, out }) => {
-            asking.prove(&format!("/v1/evidence/{digest}/proof"), out.out.as_deref())
-        }
-        Question::Evidence => asking.show("/v1/evidence?limit=500", tables::evidence),
-        Question::Supply => asking.show("/v1/supply", tables::supply),
+        Question::Proof(proof) => asking.prove(proof),
+        Question::Evidence => asking.show("/evidence?limit=500", tables::evidence),
+        Question::Supply => asking.show("/supply", tables::supply),
         Question::Search { text } => {
-            asking.show(&format!("/v1/search?q={}", escaped(text)), tables::search)
+            asking.show(&format!("/search?q={}", escaped(text)), tables::search)
+        }
+    }
+}
+
+impl Proof {
+    /// Where the node has it, and where it is to be written.
+    fn place(&self) -> (String, &OutArgs) {
+        match self {
+            Self::Account { address, out } => (format!("/accounts/{address}/proof"), out),
+            Self::Transaction { id, out } => (format!("/transactions/{id}/proof"), out),
+            Self::Receipt { id, out } => (format!("/transactions/{id}/receipt-proof"), out),
+            Self::Checkpoint { height, out } => (format!("/checkpoints/{height}/proof"), out),
+            Self::Evidence { digest, out } => (format!("/evidence/{digest}/proof"), out),
         }
     }
 }
@@ -207,18 +267,28 @@ struct Shown {
 
 struct Asking {
     client: Client,
+    shard: Option<u32>,
     json: bool,
 }
 
 impl Asking {
+    /// The path of something of the node or of the shard that is asked about.
+    fn path(&self, below: &str) -> String {
+        match self.shard {
+            None => format!("/v1{below}"),
+            Some(shard) => format!("/v1/shards/{shard}{below}"),
+        }
+    }
+
     /// Asks, and shows the answer. It is understood even where it is printed as it came.
     fn show<T: DeserializeOwned>(
         &self,
-        path: &str,
+        below: &str,
         table: fn(&T) -> Shown,
     ) -> anyhow::Result<ExitCode> {
-        let text = self.client.get_text(path)?;
-        self.show_text(path, &text, table)
+        let path = self.path(below);
+        let text = self.client.get_text(&path)?;
+        self.show_text(&path, &text, table)
     }
 
     fn show_text<T: DeserializeOwned>(
@@ -235,20 +305,23 @@ impl Asking {
 
     /// Asks where the node stands. One whose validator has no seat stands somewhere, too.
     fn show_status(&self) -> anyhow::Result<ExitCode> {
-        match self.client.get_text("/v1/status") {
+        let path = self.path("/status");
+        match self.client.get_text(&path) {
             Err(ClientError::Refused { refusal, .. }) if refusal.code == seatless::CODE => {
                 let standing = seatless::Standing::ask(&self.client)?;
                 print(&if self.json { standing.json() } else { standing.table() })?;
                 Ok(ExitCode::SUCCESS)
             }
-            text => self.show_text("/v1/status", &text?, tables::status),
+            text => self.show_text(&path, &text?, tables::status),
         }
     }
 
     /// Asks for a proof, shows what it claims, and writes it down.
-    fn prove(&self, path: &str, out: Option<&Path>) -> anyhow::Result<ExitCode> {
-        let text = self.client.get_text(path)?;
-        let document: tables::ProofDocument = self.client.parse(path, &text)?;
+    fn prove(&self, proof: &Proof) -> anyhow::Result<ExitCode> {
+        let (below, OutArgs { out }) = proof.place();
+        let (path, out) = (self.path(&below), out.as_deref());
+        let text = self.client.get_text(&path)?;
+        let document: tables::ProofDocument = self.client.parse(&path, &text)?;
         if let Some(file) = out {
             std::fs::write(file, &text)
                 .with_context(|| format!("--out: cannot write {}", file.display()))?;

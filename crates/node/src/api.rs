@@ -51,6 +51,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::archive::Archive;
+use crate::defects::Defects;
 use crate::proof_document::AnnouncementBoard;
 use crate::transport::{ClientStream, MAX_WAITING_STREAMS};
 use crate::view::{PeerBoard, View};
@@ -122,6 +123,8 @@ pub struct ApiConfig {
     pub layout: Option<Arc<Layout>>,
     /// All shards of the network, until then; may be empty if there is one.
     pub shards: Vec<ShardFacts>,
+    /// The parts of the node that defects have ended, its own among them.
+    pub defects: Defects,
 }
 
 /// One shard of the network, hosted here or not.
@@ -250,13 +253,13 @@ impl Api {
         let local_address = listener.local_addr().map_err(at_fault)?;
         let (closing, is_closing) = watch::channel(false);
         let (streams, opened) = mpsc::channel(MAX_WAITING_STREAMS);
-        let limits = config.limits;
+        let (limits, defects) = (config.limits, config.defects.clone());
         let board = PeerBoard::default();
         let hub = Arc::new(hub::Hub::new(config, metrics, board.clone(), is_closing.clone()));
         let hosting = Hosting::new(Arc::clone(&hub));
         let router = routes::router(hub);
         let serve = server::serve(listener, opened, router, limits, is_closing);
-        let serve: BoxFuture<'static, ()> = Box::pin(serve);
+        let serve: BoxFuture<'static, ()> = Box::pin(defects.need("the API", serve));
         Ok(BoundApi { local_address, closing, streams, hosting, board, serve })
     }
 
@@ -288,7 +291,7 @@ impl Api {
     pub async fn close(self) {
         // Nobody listens any more only if the server has ended already.
         let _ = self.closing.send(true);
-        // A panic of the server was reported where it happened.
+        // It reports a defect that ends it.
         let _ = self.server.await;
         self.hosting.close().await;
     }

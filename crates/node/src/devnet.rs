@@ -378,8 +378,7 @@ fn refuse_foreign_or_whole(folder: &Path) -> Result<(), DevnetError> {
 fn free_ports(first: u16, wanted: usize) -> Result<Vec<u16>, DevnetError> {
     let mut ports = Vec::with_capacity(wanted);
     for port in first..=u16::MAX {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+        if is_free(port) {
             ports.push(port);
         }
         if ports.len() == wanted {
@@ -387,6 +386,13 @@ fn free_ports(first: u16, wanted: usize) -> Result<Vec<u16>, DevnetError> {
         }
     }
     Err(DevnetError::NoPorts { first, wanted })
+}
+
+/// Whether a validator could listen on this port of the loopback address, for others and for clients.
+#[must_use]
+pub fn is_free(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
 }
 
 fn file_error(path: &Path, error: std::io::Error) -> DevnetError {

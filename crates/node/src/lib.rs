@@ -19,6 +19,7 @@ mod addresses;
 pub mod api;
 pub mod archive;
 pub mod config;
+pub mod defects;
 pub mod devnet;
 pub mod document;
 pub mod explorer;

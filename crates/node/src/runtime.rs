@@ -39,7 +39,7 @@ use std::time::Duration;
 use qcn_crypto::{Digest, PublicKey, Role, Scheme, SigningKey};
 use qcn_types::{BEACON, Epoch, ShardId, ValidatorIndex};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 pub(crate) use self::data_folder::DataFolder;
 pub use self::data_folder::DataFolderError;
@@ -53,6 +53,7 @@ use self::router::Router;
 use self::stage::Stage;
 use crate::api::{Api, ApiConfig, Metrics, ReasonLabel};
 use crate::config::NodeConfig;
+use crate::defects::{Defects, NeededTasks};
 use crate::document::DocumentError;
 use crate::genesis::{Genesis, GenesisValidator};
 use crate::proof_document::AnnouncementBoard;
@@ -238,9 +239,10 @@ fn first_stations(genesis: &Genesis, own: ValidatorIndex) -> Vec<(Station, Valid
 pub struct Node {
     transport: Transport,
     api: Api,
-    tasks: JoinSet<()>,
+    tasks: NeededTasks,
+    defects: Defects,
     stage: Stage,
-    epochs: JoinHandle<Vec<Instance>>,
+    epochs: JoinHandle<Option<Vec<Instance>>>,
     stop_epochs: oneshot::Sender<()>,
     /// Held until all that is in it is closed.
     _folder: DataFolder,
@@ -294,14 +296,14 @@ impl Node {
             None => Beginning::of_one_epoch(),
         };
         let own = own_number(genesis, config, &keys, founder, plans.as_mut()).await?;
-        let planned = plans.as_ref().map_or(0, |plans| plans.newest().validators.len());
-        let api_config = api_config(genesis, config, own, announcements);
+        let defects = Defects::default();
+        let api_config = api_config(genesis, config, own, announcements, defects.clone());
         let api = Api::bind(api_config, metrics.clone()).await?;
         let streams = api.client_streams();
         let own_transport = keys.transport.clone();
         let mut transport = transport_config(genesis, config, own, keys.transport, streams);
-        let most = if plans.is_some() { ROOM_FOR_VALIDATORS } else { 0 };
-        transport.limits = Limits::for_committee(genesis.validators().len().max(planned).max(most));
+        transport.defects = defects.clone();
+        transport.limits = limits(genesis, plans.as_ref());
         let (transport, received) = Transport::start(transport).await?;
 
         let (told, hears) = mpsc::unbounded_channel();
@@ -318,6 +320,7 @@ impl Node {
             answers: Arc::clone(&answers),
             hosting: api.hosting(),
             metrics: metrics.clone(),
+            defects: defects.clone(),
             told: told.clone(),
         };
         let follows = plans.is_some();
@@ -326,9 +329,10 @@ impl Node {
         folder.claim()?;
         let api = api.serve();
         let (stop_epochs, stopping) = oneshot::channel();
-        let epochs = tokio::spawn(epochs.run(hears, stopping));
+        let epochs = epochs.run(hears, stopping);
+        let epochs = tokio::spawn(defects.clone().follow("the following of epochs", epochs));
 
-        let mut tasks = JoinSet::new();
+        let mut tasks = NeededTasks::new(defects.clone());
         let (refusing, sending) = (transport.clone(), transport.clone());
         let router = Router {
             refuse: Box::new(move |from| refusing.note_refused(from)),
@@ -340,16 +344,13 @@ impl Node {
             epoch_asks: Mutex::default(),
             guest_asks: Mutex::default(),
         };
-        tasks.spawn(router.run(received));
-        tasks.spawn(watch_peers(transport.clone(), api.peers(), stage.clone(), metrics));
+        tasks.spawn("the router", router.run(received));
+        let peers = watch_peers(transport.clone(), api.peers(), stage.clone(), metrics);
+        tasks.spawn("the watch over peers", peers);
         if stage.views().is_empty() {
-            tracing::warn!(
-                "this validator has no seat in any of the {} shards: the node answers its API and \
-                 signs nothing",
-                genesis.shards().len()
-            );
+            warn_of_no_seat(genesis);
         }
-        Ok(Self { transport, api, tasks, stage, epochs, stop_epochs, _folder: folder })
+        Ok(Self { transport, api, tasks, defects, stage, epochs, stop_epochs, _folder: folder })
     }
 
     /// What its instances show, in the order of shards and epochs; nothing if its validator has no
@@ -363,6 +364,12 @@ impl Node {
     pub fn watch_views(&self) -> impl Fn() -> Vec<View> + Send + 'static {
         let stage = self.stage.clone();
         move || stage.views()
+    }
+
+    /// Which of its parts a defect has ended.
+    #[must_use]
+    pub fn defects(&self) -> Defects {
+        self.defects.clone()
     }
 
     /// Where its API listens.
@@ -383,7 +390,7 @@ impl Node {
         self.tasks.shutdown().await;
         // It may have ended by a defect, which was reported where it happened.
         let _ = self.stop_epochs.send(());
-        let instances = self.epochs.await.unwrap_or_default();
+        let instances = self.epochs.await.ok().flatten().unwrap_or_default();
         self.transport.close().await;
         // All are told before one is waited for.
         instances.iter().for_each(Instance::tell_to_stop);
@@ -391,6 +398,20 @@ impl Node {
             instance.join().await;
         }
     }
+}
+
+fn warn_of_no_seat(genesis: &Genesis) {
+    tracing::warn!(
+        "this validator has no seat in any of the {} shards: the node answers its API and signs \
+         nothing",
+        genesis.shards().len()
+    );
+}
+
+/// What links may use: as many validators as there are, or may come to be.
+fn limits(genesis: &Genesis, plans: Option<&Plans>) -> Limits {
+    let planned = plans.map(|plans| plans.newest().validators.len().max(ROOM_FOR_VALIDATORS));
+    Limits::for_committee(genesis.validators().len().max(planned.unwrap_or(0)))
 }
 
 /// Which validator of the genesis the keys are of. Where there is a beacon it may be none: one that
@@ -476,6 +497,7 @@ fn transport_config(
         seeds: config.network.seeds.clone(),
         clients: Some(ClientAccess { keys: config.network.clients.clone(), streams }),
         limits: Limits::for_committee(genesis.validators().len()),
+        defects: Defects::default(),
     }
 }
 
@@ -500,6 +522,7 @@ fn api_config(
     config: &NodeConfig,
     own: ValidatorIndex,
     announcements: AnnouncementBoard,
+    defects: Defects,
 ) -> ApiConfig {
     let validators = genesis.validators();
     ApiConfig {
@@ -521,6 +544,7 @@ fn api_config(
         announcements,
         layout: Some(Arc::clone(genesis.layout())),
         shards: genesis.shards().iter().map(|it| facts::of_shard(genesis, it)).collect(),
+        defects,
     }
 }
 

@@ -66,6 +66,7 @@ pub use limits::{
 };
 pub use tunnel::{Tunnel, TunnelConfig, TunnelError, TunnelEvent};
 
+use crate::defects::Defects;
 pub(crate) use budget::Budget;
 use clients::Clients;
 use counters::Counting;
@@ -105,6 +106,8 @@ pub struct TransportConfig {
     pub clients: Option<ClientAccess>,
     /// Bounds.
     pub limits: Limits,
+    /// Told of a part that a defect ends.
+    pub defects: Defects,
 }
 
 /// A validator, as the genesis or the register of the beacon names it.
@@ -288,7 +291,9 @@ impl Transport {
             socket: socket.clone(),
             _received: sender,
         };
-        let tasks = Mutex::new(Some(tokio::spawn(mesh.run(endpoint))));
+        let tasks = Mutex::new(Some(tokio::spawn(
+            config.defects.need("the transport", mesh.run(endpoint)),
+        )));
         let running = Arc::new(Running { tasks, socket });
         Ok((Self { shared, running, local_address }, received))
     }
@@ -486,6 +491,7 @@ fn share(
         own: config.own,
         key: Mutex::new(config.key.clone()),
         limits: config.limits.clone(),
+        defects: config.defects.clone(),
         incarnation: randomness.next_u64(),
         advertise: config.advertise.clone().or(certain.then(|| local_address.to_string())),
         peers: Mutex::new(Arc::new(peers)),

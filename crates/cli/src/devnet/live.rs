@@ -13,10 +13,12 @@ use anyhow::{Context as _, anyhow};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use qcn_node::devnet::Devnet;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::DevnetArgs;
 use super::load::{BackgroundLoad, LoadFigures};
 use crate::client::Client;
+use crate::output::{print, print_if_read};
 
 /// How often the validators are asked.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -29,6 +31,8 @@ pub(super) struct Live {
     drawing: JoinHandle<()>,
     load: Option<BackgroundLoad>,
     end: Sender<()>,
+    /// Told once nobody reads what is printed any more.
+    unread: Arc<Notify>,
 }
 
 impl Live {
@@ -49,22 +53,34 @@ impl Live {
         };
         let figures = load.as_ref().map(BackgroundLoad::figures);
         let (end, ended) = channel();
+        let unread = Arc::new(Notify::new());
         let screen = Screen::new(args, devnet, &urls, seats, figures)?;
         let drawing = std::thread::Builder::new()
             .name("live".to_owned())
-            .spawn(move || {
-                let mut screen = screen;
-                while !stop.load(Ordering::Relaxed) {
-                    screen.refresh();
-                    match ended.recv_timeout(INTERVAL) {
-                        Err(RecvTimeoutError::Timeout) => {}
-                        Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            .spawn({
+                let unread = Arc::clone(&unread);
+                move || {
+                    let mut screen = screen;
+                    while !stop.load(Ordering::Relaxed) {
+                        if !screen.refresh() {
+                            unread.notify_one();
+                            break;
+                        }
+                        match ended.recv_timeout(INTERVAL) {
+                            Err(RecvTimeoutError::Timeout) => {}
+                            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+                        }
                     }
+                    screen.finish();
                 }
-                screen.finish();
             })
             .context("starting the live view")?;
-        Ok(Self { drawing, load, end })
+        Ok(Self { drawing, load, end, unread })
+    }
+
+    /// Returns once nobody reads what is printed any more.
+    pub(super) async fn unread(&self) {
+        self.unread.notified().await;
     }
 
     /// Ends the view and the load, and says what came of it.
@@ -187,15 +203,18 @@ impl Screen {
             .context("the template of the live view")?;
         let line = |name: &str| lines.add(new_line(name, &style));
         if !args.json {
-            print_committees(devnet);
-            println!("its keys are not encrypted: for trying things out only");
-            println!("explorer and API: {}", urls.join("  "));
-            println!("accounts with money: {}", devnet.accounts_folder().display());
-            if figures.is_some() {
-                let folder = devnet.load_folder();
-                println!("the load below pays from others, in {}", folder.display());
-            }
-            println!("Ctrl-C stops it; the same command goes on with it\n");
+            let load = figures.as_ref().map(|_| {
+                format!("the load below pays from others, in {}\n", devnet.load_folder().display())
+            });
+            print(&format!(
+                "{}its keys are not encrypted: for trying things out only\n\
+                 explorer and API: {}\naccounts with money: {}\n{}\
+                 Ctrl-C stops it; the same command goes on with it\n\n",
+                committees(devnet),
+                urls.join("  "),
+                devnet.accounts_folder().display(),
+                load.unwrap_or_default(),
+            ))?;
         }
         let bars: Vec<ProgressBar> = seats.iter().map(|seat| line(&seat.name)).collect();
         let load_bar = figures.is_some().then(|| line("load"));
@@ -236,14 +255,16 @@ impl Screen {
         }
     }
 
-    fn refresh(&mut self) {
+    /// Asks and shows. Says whether somebody reads it.
+    fn refresh(&mut self) -> bool {
         let of_all = self.of_all;
         self.seats.iter_mut().for_each(|seat| seat.ask(of_all));
         if let Some(ids) = newest_layout(&self.seats) {
             self.show_shards(&ids);
         }
         if self.json {
-            return self.print_json();
+            // Where nothing can be written nothing is read.
+            return print_if_read(&self.json_line()).unwrap_or(false);
         }
         let load = self.figures.as_ref().map(|figures| figures.line());
         if std::io::stderr().is_terminal() {
@@ -271,9 +292,10 @@ impl Screen {
                 eprintln!("{:>8}  {line}", "load");
             }
         }
+        true
     }
 
-    fn print_json(&self) {
+    fn json_line(&self) -> String {
         let validators: Vec<Value> = self
             .seats
             .iter()
@@ -283,7 +305,7 @@ impl Screen {
             })
             .collect();
         let load = self.figures.as_ref().map(|figures| figures.json());
-        println!("{}", json!({ "validators": validators, "load": load }));
+        format!("{}\n", json!({ "validators": validators, "load": load }))
     }
 
     fn finish(self) {
@@ -347,12 +369,13 @@ impl ShardLine {
 }
 
 /// Who has to agree, for each committee.
-fn print_committees(devnet: &Devnet) {
+fn committees(devnet: &Devnet) -> String {
+    let mut text = String::new();
     let genesis = devnet.genesis();
     let several = genesis.shards().len() > 1;
     if several {
-        println!(
-            "{} validators and {} shards in {}",
+        text += &format!(
+            "{} validators and {} shards in {}\n",
             genesis.validators().len(),
             genesis.shards().len(),
             devnet.folder().display()
@@ -365,20 +388,21 @@ fn print_committees(devnet: &Devnet) {
         if several {
             let names: Vec<&str> =
                 committee.members().iter().map(|member| member.name.as_str()).collect();
-            println!(
-                "shard {} ({}): {}; a quorum needs {quorum} of {total} weight{faults}",
+            text += &format!(
+                "shard {} ({}): {}; a quorum needs {quorum} of {total} weight{faults}\n",
                 shard.id,
                 shard.prefix,
                 names.join(" ")
             );
         } else {
-            println!(
-                "{} validators in {}; a quorum needs {quorum} of {total} weight{faults}",
+            text += &format!(
+                "{} validators in {}; a quorum needs {quorum} of {total} weight{faults}\n",
                 committee.len(),
                 devnet.folder().display(),
             );
         }
     }
+    text
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use qcn_node::config::NodeConfig;
 use qcn_node::devnet::{Devnet, LOAD_ACCOUNTS};
 use qcn_node::keyfile::{self, PassphraseSource};
 
-use super::{DevnetArgs, epoch_ms};
+use super::{DevnetArgs, epoch_ms, refuse_without_epochs};
 
 /// Refuses what differs from the network that is there.
 pub(super) fn check(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<()> {
@@ -27,9 +27,12 @@ pub(super) fn check(args: &DevnetArgs, devnet: &Devnet) -> anyhow::Result<()> {
     let lasts_ms = args.epoch_seconds.map(epoch_ms).transpose()?;
     let has_ms = epochs.map_or(0, |epochs| epochs.epoch_ms);
     same.is("--epoch-seconds", lasts_ms.map(seconds), seconds(has_ms))?;
-    if let Some(epochs) = epochs {
-        same.is("--split-above", args.split_above, epochs.split_above)?;
-        same.is("--merge-below", args.merge_below, epochs.merge_below)?;
+    match epochs {
+        None => refuse_without_epochs(args)?,
+        Some(epochs) => {
+            same.is("--split-above", args.split_above, epochs.split_above)?;
+            same.is("--merge-below", args.merge_below, epochs.merge_below)?;
+        }
     }
     let accounts = genesis.accounts().count().saturating_sub(LOAD_ACCOUNTS);
     same.is("--accounts", args.accounts, accounts)?;

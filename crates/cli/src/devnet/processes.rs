@@ -1,5 +1,6 @@
 //! A devnet whose validators are processes of their own.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(super) fn run(
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
+            // Ctrl-C is for this process, which then stops the others in order.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
         children.0.push(child);

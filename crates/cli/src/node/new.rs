@@ -14,6 +14,7 @@ use qcn_node::keyfile;
 use qcn_node::membership::RegistrationFile;
 use qcn_node::runtime::check_clients;
 use qcn_node::transport::ClientKey;
+use serde_json::json;
 
 use crate::key::print;
 
@@ -77,6 +78,9 @@ pub struct NewArgs {
     /// Replace the file if it exists.
     #[arg(long, alias = "force")]
     overwrite: bool,
+    /// Print which validator it is for as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
@@ -92,6 +96,15 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<ExitCode> {
     NodeConfig::parse(&config.to_toml(), &shown.to_string())?;
     let overwrite = if args.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     config.write(&args.out, overwrite)?;
+    if args.json {
+        let report = json!({
+            "config": args.out,
+            "validator": validator,
+            "awaits_admission": args.registration.is_some(),
+        });
+        print(&format!("{report}\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let once = if args.registration.is_some() { ", once it is admitted" } else { "" };
     print(&format!(
         "wrote {shown}, for validator {validator}{once}\n\

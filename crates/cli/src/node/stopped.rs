@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use qcn_node::defects::Defects;
 use qcn_node::view::View;
 
 /// Exit code of a node that failed, where another start may help.
@@ -34,8 +35,9 @@ pub struct Stopped {
     for_good: bool,
 }
 
-/// Returns once the node has stopped for good, in any of its shards, which may come and go. A full disk is no such thing.
-pub async fn watch(views: impl Fn() -> Vec<View>) -> Stopped {
+/// Returns once the node has stopped for good, in any of its shards, which may come and go, or in a
+/// part that a defect has ended. A full disk is no such thing.
+pub async fn watch(views: impl Fn() -> Vec<View>, defects: Defects) -> Stopped {
     let mut interval = tokio::time::interval(LOOK_INTERVAL);
     loop {
         interval.tick().await;
@@ -43,6 +45,9 @@ pub async fn watch(views: impl Fn() -> Vec<View>) -> Stopped {
             if let Some(reason) = status.stopped {
                 return Stopped { reason, for_good: status.stopped_for_good };
             }
+        }
+        if let Some(reason) = defects.first() {
+            return Stopped { reason, for_good: false };
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct ProofDocument {
     claims: Map<String, Value>,
 }
 
-fn yes(text: String) -> Shown {
+pub(super) fn yes(text: String) -> Shown {
     Shown { text, is_yes: true }
 }
 
@@ -34,7 +34,7 @@ fn yes_or_no(is: bool) -> String {
 }
 
 /// A time of a node's clock, in UTC.
-fn clock(unix_ms: u64) -> String {
+pub(super) fn clock(unix_ms: u64) -> String {
     let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01, so that leap days come last (after Howard Hinnant).

@@ -11,6 +11,30 @@ pub const STATUS: &str = r#"{"version":"0.1.0",
 "waiting_blocks":0,"recovering":false,"synchronising":false,"stopped":null,"peers_connected":3,
 "now_unix_ms":2000,"last_checkpoint_unix_ms":1900,"newer":true}"#;
 
+const SHARDS: &str = r#"{"epoch":3,"began_unix_ms":1000,"reshardings":[],"supply":null,"shards":[
+{"shard":0,"epoch":3,"prefix":"0*","hosted":true,"total_weight":1005,"quorum_weight":671,
+"committee":[{"seat":0,"validator":0,"name":"ada"},{"seat":1,"validator":2,"name":"cy"}],
+"state":{"epoch":3,"round":9,"height":80,"certified_height":79,"mempool":4,"dag_blocks":9,
+"transactions_per_second":12.25,"waiting_blocks":0,"balances":"500","stopped":null}},
+{"shard":1,"epoch":3,"prefix":"1*","hosted":false,"total_weight":7,"quorum_weight":5,
+"committee":[{"seat":0,"validator":1,"name":"bob"}],"state":null}],"lanes":[{"from":0,"to":1,
+"sent":{"receipts":6,"batches":2,"moved":"66"},"received":null,"acknowledged":null,
+"in_flight":null}]}"#;
+
+const BEACON: &str = r#"{"epoch":3,"began_unix_ms":1000,"seed":"5eed","register":[{"number":0,
+"name":"ada","weight":1000,"validator":0,"shards":[0,4294967295],"isolated":false,"leaving":true,
+"revealed":true,"keys_change":false,"address":"a:1","scheme":"falcon-512"}],"candidates":[{
+"registration":"abc1","by":0,"name":"dee","weight":9,"address":null,"approvals":[{"by":0,
+"weight":1000}]}],"votes":[{"by":0,"subject":{"weight":2},"weight":0},{"by":0,"subject":
+{"resharding":{"kind":"split","shard":0,"new":2}},"weight":null}],"parameters":{"seats":4,
+"epoch_ms":20000,"shards_max":8,"split_above":500,"merge_below":10},"total_weight":1005,
+"quorum_weight":671,"state_height":7}"#;
+
+const EPOCHS: &str = r#"{"epochs":[{"epoch":2,"announced_unix_ms":1000,"shards":2,"validators":4,
+"reshardings":[{"kind":"split","shard":0,"new":1,"prefix":"*"}]},{"epoch":1,"announced_unix_ms":500,
+"shards":1,"validators":4,"reshardings":[{"kind":"merge","into":0,"closed":1,"prefix":"*"}]}],
+"next":1}"#;
+
 const D: &str = "2222222222222222222222222222222222222222222222222222222222222222";
 
 fn answer(path: &str) -> Option<String> {
@@ -60,6 +84,13 @@ fn answer(path: &str) -> Option<String> {
         "/v1/supply" => r#"{"balances":"90","fees":"10","in_flight":"0","genesis":"100",
             "height":9}"#
             .to_owned(),
+        "/v1/shards" => SHARDS.to_owned(),
+        "/v1/beacon" => BEACON.to_owned(),
+        "/v1/epochs?resharded=false" => EPOCHS.to_owned(),
+        "/v1/epochs?resharded=true&before=2" => r#"{"epochs":[],"next":null}"#.to_owned(),
+        "/v1/committees/3" => r#"{"shard":0,"epoch":3,"total_weight":1005,"quorum_weight":671,
+            "members":[{"index":0,"name":"ada","weight":1000,"consensus_key":"00"}]}"#
+            .to_owned(),
         "/v1/search?q=a%20b" => {
             r#"{"results":[{"kind":"validator","id":1,"title":"a b"}]}"#.to_owned()
         }
@@ -78,7 +109,7 @@ fn node() -> Server {
 #[test]
 fn every_question_has_a_table_and_the_answer_as_it_came() {
     let node = node();
-    let rows: [(&[&str], &str); 11] = [
+    let rows: [(&[&str], &str); 20] = [
         (&["status"], "2667 decides"),
         (&["validators"], "isolated"),
         (&["peers"], "127.0.0.1:9001"),
@@ -90,6 +121,18 @@ fn every_question_has_a_table_and_the_answer_as_it_came() {
         (&["evidence"], "two blocks in a slot       8  2222"),
         (&["supply"], "100: adds up"),
         (&["search", "a b"], "validator"),
+        (&["shards"], "ada, cy"),
+        (&["shards"], "12.2"),
+        (&["shards"], "6 (66)"),
+        (&["beacon"], "leaving"),
+        (&["beacon"], "weight 1000 of 671"),
+        (&["beacon"], "the layout: 0 split into 0 and 2"),
+        (&["epochs"], "1 merged into 0"),
+        (
+            &["epochs", "--resharded", "--before", "2"],
+            "no epoch that was announced has another layout",
+        ),
+        (&["committee", "3"], "of which 671 decides"),
     ];
     for (question, expected) in rows {
         let arguments = [&["query"][..], question, &["--node", &node.url]].concat();
@@ -128,6 +171,39 @@ fn a_node_without_a_seat_has_a_status() {
         let (_, said) = qcn_ends(2, &["query", "supply", "--node", &node.url]);
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+/// Each question about a shard can be put to any shard of the node, and to the beacon.
+#[test]
+fn a_question_can_name_its_shard() {
+    let node = Server::new(|request| {
+        let of_shard = |number| request.path.strip_prefix(&format!("/v1/shards/{number}"));
+        match of_shard("1")
+            .or_else(|| of_shard("4294967295"))
+            .and_then(|it| answer(&format!("/v1{it}")))
+        {
+            Some(text) => Answer::ok(text),
+            None => Answer::refused(421, "shard_elsewhere", "it is elsewhere", "ask bob"),
+        }
+    });
+    let account = ["account", D];
+    let proof = ["proof", "account", D];
+    for question in
+        [&["status"][..], &["validators"], &["supply"], &["committee", "3"], &account, &proof]
+    {
+        for shard in ["1", "beacon"] {
+            let place = ["--shard", shard, "--node", &node.url];
+            qcn_ends(0, &[&["query"][..], question, &place].concat());
+        }
+    }
+    let (_, error) = qcn_ends(2, &["query", "--shard", "2", "status", "--node", &node.url]);
+    assert!(error.contains("it is elsewhere; ask bob"), "{error}");
+    for name in ["peers", "shards", "beacon", "epochs"] {
+        let (_, error) = qcn_ends(2, &["query", name, "--shard", "1", "--node", &node.url]);
+        assert!(error.contains("--shard") && error.contains(name), "{error}");
+    }
+    let (_, error) = qcn_ends(2, &["query", "--shard", "x", "status", "--node", &node.url]);
+    assert!(error.contains("qcn query shards"), "{error}");
 }
 
 #[test]

@@ -63,7 +63,9 @@ impl Hosting {
         let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of instances that were replaced have ended.
         while observers.try_join_next().is_some() {}
-        observers.spawn_on(observe(chain, notices, closing), &self.runtime);
+        let defects = self.hub.config.defects.clone();
+        let observe = defects.need("the API's observer", observe(chain, notices, closing));
+        observers.spawn_on(observe, &self.runtime);
         // Written beside, as a disk may be slow.
         let keep = move || {
             if let Err(error) = archive.add_committee(keys.committee()) {

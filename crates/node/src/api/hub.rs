@@ -15,7 +15,7 @@ use super::shards::{changing, no_shard, not_hosted, opening};
 use super::shared::{Chain, Shared};
 use super::{ApiConfig, Hosted, Metrics, ShardFacts};
 use crate::proof_document::ProofDocument;
-use crate::view::{Notice, PeerBoard, PeerStatus};
+use crate::view::{NodeStatus, Notice, PeerBoard, PeerStatus};
 
 /// The network in an epoch.
 #[derive(Clone, Debug)]
@@ -163,6 +163,20 @@ impl Hub {
             validators: RwLock::default(),
             changing: Mutex::default(),
         }
+    }
+
+    /// Why the node has stopped, in any of its parts.
+    pub fn stopped(&self) -> Option<String> {
+        let of_instance = |chain: &Arc<Chain>| chain.view.status().stopped;
+        self.config.defects.first().or_else(|| self.shown().all().find_map(of_instance))
+    }
+
+    /// Where an instance stands. It has stopped as well once a defect has ended another part of the
+    /// node.
+    pub fn status_of(&self, chain: &Chain) -> NodeStatus {
+        let status = chain.view.status();
+        let stopped = status.stopped.or_else(|| self.config.defects.first());
+        NodeStatus { stopped, ..status }
     }
 
     /// Who the validators are from now on.

@@ -208,7 +208,7 @@ impl From<PeerStatus> for PeerBody {
 #[utoipa::path(get, path = "/health", tag = "node", responses(
     (status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn health(State(hub): State<Arc<Hub>>) -> Response {
-    match hub.shown().all().find_map(|chain| chain.view.status().stopped) {
+    match hub.stopped() {
         None => Json(HealthBody { status: "ok", reason: None }).into_response(),
         Some(reason) => {
             let body = HealthBody { status: "stopped", reason: Some(reason) };
@@ -223,12 +223,15 @@ pub async fn health(State(hub): State<Arc<Hub>>) -> Response {
 pub async fn ready(State(hub): State<Arc<Hub>>) -> Response {
     let (shown, peers) = (hub.shown(), hub.peers());
     let is_one_of_several = shown.facts.has_several_shards() || shown.all().count() > 1;
-    let why_not = shown.all().find_map(|chain| {
-        let reason = why_not_ready(chain, &peers)?;
-        Some(match chain.view.shard() {
-            _ if !is_one_of_several => reason,
-            BEACON => format!("the beacon: {reason}"),
-            shard => format!("shard {shard}: {reason}"),
+    let defect = hub.config.defects.first().map(|reason| format!("stopped: {reason}"));
+    let why_not = defect.or_else(|| {
+        shown.all().find_map(|chain| {
+            let reason = why_not_ready(chain, &peers)?;
+            Some(match chain.view.shard() {
+                _ if !is_one_of_several => reason,
+                BEACON => format!("the beacon: {reason}"),
+                shard => format!("shard {shard}: {reason}"),
+            })
         })
     });
     match why_not {
@@ -284,7 +287,7 @@ pub async fn status(OfShard(shared): OfShard) -> Json<StatusBody> {
 }
 
 pub fn status_body(shared: &Shared) -> StatusBody {
-    let (view, status) = (&shared.view, shared.view.status());
+    let (view, status) = (&shared.view, shared.hub().status_of(shared));
     let (committee, own) = (view.keys().committee(), view.own());
     let peers = peers_of(shared, &shared.hub().peers());
     StatusBody {
@@ -390,7 +393,7 @@ pub async fn metrics(State(hub): State<Arc<Hub>>) -> Result<Response, Problem> {
     let text = super::shared::ask(hub, |hub| {
         let shown = hub.shown();
         for chain in shown.all() {
-            chain.metrics.note_status(&chain.view.status());
+            chain.metrics.note_status(&hub.status_of(chain));
         }
         hub.metrics.note_peers(&hub.peers());
         hub.metrics.note_process();

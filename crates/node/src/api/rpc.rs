@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::bodies::{BodyKind, JSON, digest, number};
 use super::problem::{Problem, ProblemBody};
-use super::shared::{OfShard, Shared, ask};
+use super::shared::{Hub, OfShard, Shared, ask};
 use super::submit::{submit_one, transaction_from_hex, whole_body};
 use super::{accounts, beacon, chain, epochs, node, receipt_proof, search, shards, transactions};
 
@@ -96,25 +97,29 @@ impl From<Problem> for RpcError {
 /// `qcn_transactions{limit, before}`, `qcn_transaction{id}`, `qcn_transactionProof{id}`,
 /// `qcn_receiptProof{id}`, `qcn_account{address}`, `qcn_accountProof{address}`,
 /// `qcn_accountTransactions{address, limit, before}`, `qcn_supply`, `qcn_search{q}`,
-/// `qcn_submit{transaction}`. Each takes `shard`, too, for another shard of the node than its first.
+/// `qcn_submit{transaction}`. Those about a shard take `shard`, too, for another shard of the node
+/// than its first; `qcn_peers`, `qcn_genesis`, `qcn_shards`, `qcn_beacon` and `qcn_epochs` are about
+/// the node, and are answered where it has no seat in any shard.
 #[utoipa::path(post, path = "/rpc", tag = "rpc", request_body = RpcRequest, responses(
     (status = 200, body = RpcResponse), (status = 204, description = "notifications only"),
     (status = 413, body = ProblemBody), (status = 415, body = ProblemBody)))]
 pub async fn rpc(
-    OfShard(shared): OfShard,
+    State(hub): State<Arc<Hub>>,
+    of_path: Result<OfShard, Problem>,
     kind: BodyKind,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     if kind != BodyKind::Json {
         return Err(Problem::wrong_media_type(JSON));
     }
-    let body = whole_body(body, shared.hub().config.limits.body_bytes)?;
+    let body = whole_body(body, hub.config.limits.body_bytes)?;
+    let asked = Asked { hub, of_path: of_path.map(|OfShard(shared)| shared) };
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         let error = RpcError::new(PARSE_ERROR, "the body is not JSON");
         return Ok(Json(response(Value::Null, Err(error))).into_response());
     };
     let Value::Array(requests) = value else {
-        let answer = answer(&shared, value).await;
+        let answer = answer(&asked, value).await;
         return Ok(answer.map_or_else(nothing, |answer| Json(answer).into_response()));
     };
     if requests.is_empty() || requests.len() > MAX_REQUESTS {
@@ -122,17 +127,24 @@ pub async fn rpc(
         let error = RpcError::new(INVALID_REQUEST, message);
         return Ok(Json(response(Value::Null, Err(error))).into_response());
     }
-    batch(&shared, requests).await
+    batch(&asked, requests).await
+}
+
+/// What a call may be about.
+struct Asked {
+    hub: Arc<Hub>,
+    /// The shard of the path, or why there is none.
+    of_path: Result<Arc<Shared>, Problem>,
 }
 
 /// Answers requests one after the other. Their answers are held as the text that is sent, up to a
 /// bound; what comes after that is not carried out.
-async fn batch(shared: &Arc<Shared>, requests: Vec<Value>) -> Result<Response, Problem> {
-    let limit_bytes = shared.hub().config.limits.rpc_answers_bytes;
+async fn batch(asked: &Asked, requests: Vec<Value>) -> Result<Response, Problem> {
+    let limit_bytes = asked.hub.config.limits.rpc_answers_bytes;
     let mut answers = Vec::new();
     for request in requests {
         let answer = if answers.len() < limit_bytes {
-            answer(shared, request).await
+            answer(asked, request).await
         } else {
             no_room(&request, limit_bytes)
         };
@@ -168,7 +180,7 @@ fn nothing() -> Response {
 }
 
 /// The answer to a request; nothing to a notification.
-async fn answer(shared: &Arc<Shared>, request: Value) -> Option<RpcResponse> {
+async fn answer(asked: &Asked, request: Value) -> Option<RpcResponse> {
     // An id that is null is an id, a missing one makes a notification.
     let has_id = request.get("id").is_some();
     let id = request.get("id").cloned().unwrap_or(Value::Null);
@@ -186,8 +198,8 @@ async fn answer(shared: &Arc<Shared>, request: Value) -> Option<RpcResponse> {
         return invalid("the id must be text, a number or null");
     }
     let result = match request.params {
-        None => call(shared, &request.method, Map::new()).await,
-        Some(Value::Object(params)) => call(shared, &request.method, params).await,
+        None => call(asked, &request.method, Map::new()).await,
+        Some(Value::Object(params)) => call(asked, &request.method, params).await,
         Some(_) => Err(RpcError::new(INVALID_PARAMS, "give the params by name")),
     };
     has_id.then(|| response(id, result))
@@ -202,23 +214,28 @@ fn response(id: Value, result: Result<Value, RpcError>) -> RpcResponse {
 }
 
 async fn call(
-    shared: &Arc<Shared>,
+    asked: &Asked,
     method: &str,
-    params: Map<String, Value>,
+    mut params: Map<String, Value>,
 ) -> Result<Value, RpcError> {
-    let mut params = params;
-    let shared = &of_shard(shared, &mut params)?;
+    if let Some((_, names, read)) = OF_NODE.iter().find(|(name, ..)| *name == method) {
+        check_names(method, names, &params)?;
+        let answer = ask(Arc::clone(&asked.hub), move |hub| read(hub, params));
+        return Ok(answer.await?);
+    }
     if method == "qcn_submit" {
+        let shared = of_shard(asked, &mut params)?;
         check_names(method, &["transaction"], &params)?;
         let transaction = transaction_from_hex(&text(&params, "transaction")?)?;
-        let id = submit_one(shared, transaction).await?;
+        let id = submit_one(&shared, transaction).await?;
         return Ok(json!({ "id": id.to_string() }));
     }
-    let Some((_, names, read)) = READS.iter().find(|(name, ..)| *name == method) else {
+    let Some((_, names, read)) = OF_SHARD.iter().find(|(name, ..)| *name == method) else {
         return Err(RpcError::new(METHOD_NOT_FOUND, "there is no such method"));
     };
+    let shared = of_shard(asked, &mut params)?;
     check_names(method, names, &params)?;
-    let answer = ask(Arc::clone(shared), move |shared| read(shared, params));
+    let answer = ask(shared, move |shared| read(shared, params));
     Ok(answer.await?)
 }
 
@@ -226,40 +243,44 @@ fn check_names(method: &str, names: &[&str], params: &Map<String, Value>) -> Res
     if params.keys().all(|name| names.contains(&name.as_str())) {
         return Ok(());
     }
-    let message = format!("the params of {method} are: {}", names.join(", "));
+    let message = match names {
+        [] => format!("{method} has no such params"),
+        _ => format!("the params of {method} are: {}", names.join(", ")),
+    };
     Err(RpcError::new(INVALID_PARAMS, message))
 }
 
 /// The shard that a call is about: that of its param `shard`, else that of the path.
-fn of_shard(
-    shared: &Arc<Shared>,
-    params: &mut Map<String, Value>,
-) -> Result<Arc<Shared>, RpcError> {
+fn of_shard(asked: &Asked, params: &mut Map<String, Value>) -> Result<Arc<Shared>, RpcError> {
     match params.remove("shard") {
-        None => Ok(Arc::clone(shared)),
+        None => Ok(asked.of_path.clone()?),
         Some(value) => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
-            Some(number) => Ok(Arc::new(shared.hub().of_shard(ShardId(number))?)),
+            Some(number) => Ok(Arc::new(asked.hub.of_shard(ShardId(number))?)),
             None => Err(RpcError::new(INVALID_PARAMS, "give the shard as a number")),
         },
     }
 }
 
 /// Answers a call that only reads, whose params have the right names.
-type Read = fn(&Shared, Map<String, Value>) -> Result<Value, Problem>;
+type Read<Of> = fn(&Of, Map<String, Value>) -> Result<Value, Problem>;
 
-/// The methods that only read, with the params that each takes.
-const READS: &[(&str, &[&str], Read)] = &[
+/// The methods about the node, with the params that each takes.
+const OF_NODE: &[(&str, &[&str], Read<Hub>)] = &[
+    ("qcn_peers", &[], |hub, _| to_value(node::peers_body(hub))),
+    ("qcn_genesis", &[], |hub, _| {
+        serde_json::from_str(&hub.config.genesis_json).map_err(|_| not_encoded())
+    }),
+    ("qcn_shards", &[], |hub, _| to_value(shards::shards_body(hub))),
+    ("qcn_beacon", &[], |hub, _| to_value(beacon::beacon_body(hub)?)),
+    ("qcn_epochs", &["limit", "before", "resharded"], |hub, params| {
+        to_value(epochs::epochs_body(hub, &query(params)?)?)
+    }),
+];
+
+/// The methods about a shard that only read.
+const OF_SHARD: &[(&str, &[&str], Read<Shared>)] = &[
     ("qcn_status", &[], |shared, _| to_value(node::status_body(shared))),
     ("qcn_validators", &[], |shared, _| to_value(node::validators_body(shared))),
-    ("qcn_peers", &[], |shared, _| to_value(node::peers_body(shared.hub()))),
-    ("qcn_genesis", &[], |shared, _| {
-        serde_json::from_str(&shared.hub().config.genesis_json).map_err(|_| not_encoded())
-    }),
-    ("qcn_shards", &[], |shared, _| to_value(shards::shards_body(shared.hub()))),
-    ("qcn_beacon", &[], |shared, _| to_value(beacon::beacon_body(shared.hub())?)),
-    ("qcn_epochs", &["limit", "before", "resharded"], |shared, params| {
-        to_value(epochs::epochs_body(shared.hub(), &query(params)?)?)
-    }),
     ("qcn_committee", &["epoch"], |shared, params| {
         let epoch = Epoch(number(&text(&params, "epoch")?)?);
         to_value(epochs::committee_body(shared, epoch)?)

@@ -234,12 +234,12 @@ fn shard_body(hub: &Hub, shown: &Shown, facts: &ShardFacts) -> ShardBody {
         total_weight: facts.committee.total_weight(),
         quorum_weight: facts.committee.quorum_weight(),
         committee: members.map(seat).collect(),
-        state: chain.map(|chain| state_body(chain)),
+        state: chain.map(|chain| state_body(hub, chain)),
     }
 }
 
-fn state_body(chain: &Chain) -> ShardStateBody {
-    let status = chain.view.status();
+fn state_body(hub: &Hub, chain: &Chain) -> ShardStateBody {
+    let status = hub.status_of(chain);
     let supply = chain.certified().map(|state| state.ledger.supply());
     ShardStateBody {
         epoch: chain.epoch().0,

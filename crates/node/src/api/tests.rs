@@ -29,6 +29,7 @@ use ureq::Agent;
 
 use super::{Api, ApiConfig, Limits, Metrics};
 use crate::archive::{Archive, Retention};
+use crate::defects::Defects;
 use crate::proof_document::{AnnouncementBoard, Claims, ProofDocument, verify};
 use crate::testing::{CHAIN, HISTORY, TestFolder};
 use crate::view::{CertifiedState, NodeStatus, PeerStatus, Submission, SubmitError, View};
@@ -44,6 +45,7 @@ struct Node {
     archive: Archive,
     metrics: Metrics,
     announcements: AnnouncementBoard,
+    defects: Defects,
     agent: Agent,
     base: String,
     _folder: TestFolder,
@@ -93,6 +95,7 @@ impl Node {
         let runtime = Runtime::new().unwrap();
         runtime.spawn(play_runtime(view.clone(), submissions));
         let announcements = AnnouncementBoard::default();
+        let defects = Defects::default();
         let config = ApiConfig {
             announcements: announcements.clone(),
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -105,6 +108,7 @@ impl Node {
             own: None,
             layout: None,
             shards: Vec::new(),
+            defects: defects.clone(),
         };
         let metrics = Metrics::new();
         let start = Api::start(config, view.clone(), archive.clone(), metrics.clone());
@@ -122,6 +126,7 @@ impl Node {
             archive,
             metrics,
             announcements,
+            defects,
             agent,
             base,
             _folder: folder,
@@ -286,6 +291,24 @@ fn probes_follow_the_node() {
     assert_eq!((answer.status, &answer.json()["reason"]), (503, &json!("the log failed")));
 }
 
+/// A part of the node that is of no shard, such as the one that hands on what arrives.
+#[test]
+fn a_defect_in_any_part_is_told() {
+    let node = Node::new();
+    assert_eq!((node.get("/health").status, node.get("/ready").status), (200, 200));
+    node.defects.run("the router", || panic!("no such lane"));
+    for path in ["/health", "/ready"] {
+        let answer = node.get(path);
+        assert_eq!(answer.status, 503, "{path}");
+        let reason = answer.json()["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("ended the router (no such lane)"), "{reason}");
+    }
+    let told = |value: &Value| value.as_str().is_some_and(|it| it.contains("the router"));
+    assert!(told(&node.ask("/v1/status")["stopped"]));
+    assert!(node.get("/metrics").text.lines().any(|line| line == "qcn_stopped 1"));
+    assert!(told(&node.ask("/v1/shards")["shards"][0]["state"]["stopped"]));
+}
+
 #[test]
 fn metrics_are_told_in_the_open_format() {
     let node = Node::new();
@@ -342,6 +365,15 @@ fn every_route_is_documented_and_every_documented_path_answers() {
             assert!(is_served && answer.status < 500, "{method} {path}: {}", answer.text);
         }
     }
+    let told = |path: &str, method: &str| {
+        let responses = documented[path][method]["responses"].as_object().unwrap();
+        let all = responses.keys().map(String::as_str);
+        all.filter(|status| ["408", "413", "415", "421", "503"].contains(status))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told("/v1/status", "get"), ["408", "421", "503"]);
+    assert_eq!(told("/v1/transactions", "post"), ["408", "413", "415", "421", "503"]);
+    assert_eq!(told("/v1/shards", "get"), ["408", "503"], "it is answered without a seat");
     let schemas = document["components"]["schemas"].as_object().unwrap();
     assert!(schemas.contains_key("StatusBody") && schemas.contains_key("ProofDocument"));
 }
@@ -368,6 +400,7 @@ fn a_used_address_is_refused_with_a_remedy() {
         own: None,
         layout: None,
         shards: Vec::new(),
+        defects: Defects::default(),
     };
     let again = Api::start(config, node.view.clone(), node.archive.clone(), Metrics::new());
     let error = node.runtime.block_on(again).err().unwrap().to_string();

@@ -18,6 +18,7 @@ use super::envelope::Envelope;
 use super::epochs::Plans;
 use super::{NodeError, known_validators};
 use crate::config::NodeConfig;
+use crate::defects::Defects;
 use crate::genesis::Genesis;
 use crate::transport::{
     Class, KnownValidator, Limits, MAX_VALIDATORS, Received, Transport, TransportConfig,
@@ -116,6 +117,7 @@ async fn outside(
         seeds: config.network.seeds.clone(),
         clients: None,
         limits: Limits::for_committee(genesis.validators().len()),
+        defects: Defects::default(),
     })
     .await
 }

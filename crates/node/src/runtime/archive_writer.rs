@@ -14,6 +14,7 @@ use qcn_types::{Certificate, Evidence, Height, Slot, VerifiedBlock};
 use super::core::timed;
 use crate::api::Metrics;
 use crate::archive::{Archive, ArchiveError, Executed};
+use crate::defects::Defects;
 
 /// The most entries that wait for the archive's thread.
 const MAX_WAITING_ENTRIES: usize = 4_096;
@@ -43,16 +44,20 @@ pub(crate) struct ArchiveWriter {
 }
 
 impl ArchiveWriter {
-    pub(crate) fn spawn(archive: Archive, metrics: Metrics) -> std::io::Result<Self> {
+    pub(crate) fn spawn(
+        archive: Archive,
+        metrics: Metrics,
+        defects: Defects,
+    ) -> std::io::Result<Self> {
         let (entries, waiting) = sync_channel(MAX_WAITING_ENTRIES);
-        let thread = std::thread::Builder::new()
-            .name("archive".to_owned())
-            .spawn(move || write_entries(archive, metrics, &waiting))?;
+        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || {
+            defects.run("the archive", || write_entries(archive, metrics, &waiting));
+        })?;
         Ok(Self { entries, thread })
     }
 
     pub(crate) fn put(&self, entry: Entry) {
-        // The thread ends before its sender only by a panic, which has been reported.
+        // The thread ends before its sender only by a defect, which it has reported.
         let _ = self.entries.send(entry);
     }
 

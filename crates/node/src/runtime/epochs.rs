@@ -50,6 +50,7 @@ use super::roster::{Registered, Roster};
 use super::stage::Stage;
 use crate::api::{Hosting, Metrics};
 use crate::config::NodeConfig;
+use crate::defects::Defects;
 use crate::genesis::Genesis;
 use crate::transport::{Class, Transport};
 
@@ -103,6 +104,7 @@ pub(super) struct Parts {
     pub(super) answers: Arc<Answers>,
     pub(super) hosting: Hosting,
     pub(super) metrics: Metrics,
+    pub(super) defects: Defects,
     pub(super) told: mpsc::UnboundedSender<Told>,
 }
 

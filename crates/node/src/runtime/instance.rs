@@ -11,7 +11,6 @@ use qcn_ledger::{GenesisAccount, Territory};
 use qcn_shard::{Closed, Opening, Record, Shard, ShardConfig, Start};
 use qcn_types::{CommitteeKeys, Epoch, ShardId, ValidatorIndex};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::archive_writer::ArchiveWriter;
 use super::core::{Core, Parts};
@@ -28,6 +27,7 @@ use super::{NodeError, archive_folder as folders, core};
 use crate::api::{Hosted, Metrics};
 use crate::archive::{Archive, Retention};
 use crate::config::NodeConfig;
+use crate::defects::{Defects, NeededTasks, reason};
 use crate::genesis::{Genesis, GenesisShard};
 use crate::storage::{BlockLog, LogWriter, Opened, StorageError, StoreIdentity};
 use crate::transport::Transport;
@@ -85,6 +85,8 @@ impl Place {
 pub(super) struct Keeping {
     pub(super) archive: Archive,
     pub(super) metrics: Metrics,
+    /// Those of the node.
+    pub(super) defects: Defects,
 }
 
 impl Keeping {
@@ -94,6 +96,7 @@ impl Keeping {
         config: &NodeConfig,
         shard: ShardId,
         node_metrics: &Metrics,
+        defects: Defects,
     ) -> Result<Self, NodeError> {
         let archive = folders::open(
             &archive_folder(genesis, &config.data, shard),
@@ -102,7 +105,7 @@ impl Keeping {
         )?;
         let is_only = genesis.shards().len() == 1 && genesis.beacon().is_none();
         let metrics = if is_only { node_metrics.clone() } else { Metrics::of_shard(shard) };
-        Ok(Self { archive, metrics })
+        Ok(Self { archive, metrics, defects })
     }
 }
 
@@ -140,7 +143,8 @@ impl Prepared {
             return Err(NodeError::NoOpening(station.shard));
         }
         let archive = keeping.archive.at_epoch(station.epoch);
-        let writer = ArchiveWriter::spawn(archive, keeping.metrics.clone())?;
+        let (metrics, defects) = (keeping.metrics.clone(), keeping.defects.clone());
+        let writer = ArchiveWriter::spawn(archive, metrics, defects)?;
         let teller = told.map(|told| Teller { station, told });
         let mut history = History::new(writer, view.clone(), keeping.metrics.clone(), teller);
         if let Start::Restarted(records) | Start::Suspect(records) = &opened.start {
@@ -189,9 +193,9 @@ impl Prepared {
         signing: SigningKey,
         meddler: Option<Box<dyn Meddler>>,
     ) -> Result<Instance, NodeError> {
-        let mut tasks = JoinSet::new();
+        let mut tasks = NeededTasks::new(self.keeping.defects.clone());
         let check = SubmissionCheck { keys: self.keys.clone(), post: self.post.clone() };
-        tasks.spawn(take_in_submissions(self.submissions, check));
+        tasks.spawn("the intake", take_in_submissions(self.submissions, check));
         let core = Core::new(Parts {
             machine: Machine::new(self.machine, meddler),
             keys: self.keys.clone(),
@@ -228,7 +232,7 @@ pub(super) struct Instance {
     keeping: Keeping,
     post: Post,
     core: JoinHandle<()>,
-    tasks: JoinSet<()>,
+    tasks: NeededTasks,
 }
 
 impl Instance {
@@ -254,9 +258,13 @@ impl Instance {
         OnStage { seats, post, view }
     }
 
-    /// Runs something for as long as it runs.
-    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+    /// Runs something for as long as it runs; `part` names it.
+    pub(super) fn spawn(
+        &mut self,
+        part: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.tasks.spawn(part, task);
     }
 
     pub(super) fn tell_to_stop(&self) {
@@ -292,12 +300,7 @@ pub(super) fn still_stopping(status: &NodeStatus) -> String {
 /// Runs the core. A defect that ends its thread must not leave a node that looks well.
 pub(super) fn watched(view: &View, run: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-        let what = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_default();
-        let reason = format!("a defect ended the core ({what}): please report it with the log");
+        let reason = reason("the core", &*panic);
         tracing::error!("stopped: {reason}");
         view.set_status(NodeStatus { stopped: Some(reason), ..view.status() });
     }

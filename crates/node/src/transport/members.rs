@@ -103,7 +103,8 @@ impl Dialler {
             });
             for (index, peer) in peers.iter() {
                 kept.entry(*index).or_insert_with(|| {
-                    (peer.clone(), tasks.spawn(self.clone().keep(peer.clone())))
+                    let keep = self.clone().keep(peer.clone());
+                    (peer.clone(), tasks.spawn(self.shared.defects.clone().need("a dialler", keep)))
                 });
             }
             tokio::select! {

@@ -17,6 +17,7 @@ use super::limits::Limits;
 use super::peer::Peer;
 use super::records::{Offered, PeerRecord, RecordStore};
 use super::tls::{Handshakes, KeySet};
+use crate::defects::Defects;
 
 /// The other validators.
 pub(super) type Peers = BTreeMap<ValidatorIndex, Arc<Peer>>;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     /// The own transport key, which may be replaced.
     pub(super) key: Mutex<SigningKey>,
     pub(super) limits: Limits,
+    /// Those of the node.
+    pub(super) defects: Defects,
     /// Names this run of the process towards its peers.
     pub(super) incarnation: u64,
     /// Where others are told to reach this validator.

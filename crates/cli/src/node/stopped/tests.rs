@@ -44,13 +44,23 @@ fn a_full_disk_is_waited_for_and_a_divergence_is_not() {
     let view = view();
     let full = NodeStatus { waiting_for: Some("the disk is full".into()), ..NodeStatus::default() };
     view.set_status(full.clone());
-    let mut watching = pin!(watch(|| vec![view.clone()]));
+    let mut watching = pin!(watch(|| vec![view.clone()], Defects::default()));
     let mut context = Context::from_waker(Waker::noop());
     assert!(matches!(watching.as_mut().poll(&mut context), Poll::Pending));
     let stopped = Some(DIVERGED.to_owned());
     view.set_status(NodeStatus { stopped, stopped_for_good: true, ..full });
     let seen = runtime.block_on(watching);
     assert_eq!((seen.reason.as_str(), seen.for_good), (DIVERGED, true));
+}
+
+/// A part of the node that is of no shard ends the process as well, which may be started again.
+#[test]
+fn a_defect_in_any_part_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let defects = Defects::default();
+    defects.run("the router", || panic!("no such lane"));
+    let seen = runtime.block_on(watch(Vec::new, defects));
+    assert!(seen.reason.contains("the router (no such lane)") && !seen.for_good, "{}", seen.reason);
 }
 
 #[test]

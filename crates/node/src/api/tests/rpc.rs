@@ -71,6 +71,27 @@ fn every_method_gives_what_rest_gives() {
     assert_eq!(answer["result"], json!({ "id": transaction.body.id().to_string() }));
 }
 
+/// A node without a seat answers what is about the node, and refuses each other call by itself.
+#[test]
+fn a_node_without_a_seat_answers_calls_about_the_node() {
+    let sharded = shards::Sharded::hosting(false);
+    let node = &sharded.node;
+    for (method, path) in [("qcn_shards", "/v1/shards"), ("qcn_genesis", "/v1/genesis")] {
+        assert_eq!(call(node, method, json!({}))["result"], node.ask(path), "{method}");
+    }
+    let refused = call(node, "qcn_status", json!({}));
+    assert_eq!(refused["error"]["data"]["code"], "no_shard_here");
+    let elsewhere = call(node, "qcn_status", json!({ "shard": 1 }));
+    assert_eq!(elsewhere["error"]["data"]["code"], "shard_elsewhere");
+    assert_eq!(call(node, "qcn_fly", json!({}))["error"]["code"], json!(-32_601));
+    let batch = json!([request("qcn_supply", json!({})), request("qcn_shards", json!({}))]);
+    let answers = node.post_json("/rpc", &batch).json();
+    assert_eq!(answers[0]["error"]["data"]["code"], "no_shard_here");
+    assert!(answers[1]["result"]["shards"].is_array());
+    let misplaced = call(node, "qcn_shards", json!({ "shard": 1 }));
+    assert_eq!(misplaced["error"]["code"], json!(-32_602), "it is about no shard: {misplaced}");
+}
+
 /// What REST refuses, JSON-RPC refuses for the same reason.
 #[test]
 fn methods_refuse_what_rest_refuses() {

@@ -48,6 +48,7 @@ impl Sharded {
             own: Some(ValidatorIndex(0)),
             shards: facts(&layout),
             layout: Some(Arc::new(layout)),
+            defects: Defects::default(),
         };
         let (view, archive) = (node.view.clone(), node.archive.clone());
         let hosted = Hosted { view, archive, metrics: Metrics::of_shard(ShardId(0)) };

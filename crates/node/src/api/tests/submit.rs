@@ -160,6 +160,7 @@ fn a_node_that_has_stopped_says_so() {
         own: None,
         layout: None,
         shards: Vec::new(),
+        defects: Defects::default(),
     };
     let api = node.runtime.block_on(Api::start(config, view, archive, Metrics::new())).unwrap();
     node.base = format!("http://{}", api.local_address());

@@ -38,6 +38,7 @@ fn open_tunnel(node: &Node) -> (Transport, SocketAddr) {
         seeds: Vec::new(),
         clients: Some(ClientAccess { keys, streams }),
         limits: TransportLimits::default(),
+        defects: Defects::default(),
     };
     node.runtime.block_on(async {
         let (transport, _) = Transport::start(config).await.unwrap();

@@ -13,6 +13,7 @@ use super::super::inbox::inbox;
 use super::super::seats::Seats;
 use super::*;
 use crate::archive::{Archive, Retention};
+use crate::defects::Defects;
 use crate::storage::{BlockLog, StoreIdentity};
 use crate::testing::{
     CHAIN, HISTORY, TestFolder, bare_body, equivocation, sign_block, validator_key,
@@ -45,7 +46,8 @@ impl Bench {
         let archive = Archive::open(&folder.path().join("archive"), Retention::ALL).unwrap();
         let (view, _submissions) = View::new(keys.clone(), OWN);
         let metrics = Metrics::new();
-        let writer = ArchiveWriter::spawn(archive.clone(), metrics.clone()).unwrap();
+        let writer =
+            ArchiveWriter::spawn(archive.clone(), metrics.clone(), Defects::default()).unwrap();
         let shard = Shard::new(
             now(),
             ShardConfig {
@@ -113,6 +115,7 @@ fn transport_config() -> TransportConfig {
         seeds: Vec::new(),
         clients: None,
         limits: Limits::default(),
+        defects: Defects::default(),
     }
 }
 

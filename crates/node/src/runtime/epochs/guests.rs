@@ -15,6 +15,7 @@ use super::super::envelope::Envelope;
 use super::super::seats::{Seats, class_of};
 use super::super::stage::{GuestMail, Stage};
 use super::{Teller, Told};
+use crate::defects::Defects;
 use crate::transport::Transport;
 
 /// How long a guest waits for anything at most before it looks at the time.
@@ -31,6 +32,7 @@ pub(super) struct Guest {
     pub(super) transport: Transport,
     pub(super) stage: Stage,
     pub(super) teller: Teller,
+    pub(super) defects: Defects,
 }
 
 impl Guest {
@@ -41,8 +43,10 @@ impl Guest {
         let station = self.seats.station();
         let name = format!("guest-{}", station.shard);
         self.stage.invite(station, sender);
-        let stage = self.stage.clone();
-        let thread = std::thread::Builder::new().name(name).spawn(move || self.run(&mail));
+        let (stage, defects) = (self.stage.clone(), self.defects.clone());
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            defects.run("a guest", || self.run(&mail));
+        });
         if let Err(error) = thread {
             stage.part(station);
             return Err(error);

@@ -223,6 +223,7 @@ impl Epochs {
             transport: self.parts.transport.clone(),
             stage: self.parts.stage.clone(),
             teller: Teller { station, told: self.parts.told.clone() },
+            defects: self.parts.defects.clone(),
         })
     }
 
@@ -327,7 +328,8 @@ impl Epochs {
             return Ok(keeping.clone());
         }
         let (genesis, config) = (&self.parts.genesis, &self.parts.config);
-        let keeping = Keeping::open(genesis, config, shard, &self.parts.metrics)?;
+        let defects = self.parts.defects.clone();
+        let keeping = Keeping::open(genesis, config, shard, &self.parts.metrics, defects)?;
         self.keepings.insert(shard, keeping.clone());
         Ok(keeping)
     }
@@ -340,7 +342,7 @@ impl Epochs {
         let station = instance.seats().station();
         self.parts.stage.host(instance.on_stage());
         for relayer in self.relayers(&instance) {
-            instance.spawn(relayer.run());
+            instance.spawn("a relayer", relayer.run());
         }
         self.running.insert(station, instance);
         let is_newest = |other: &&Station| other.shard == station.shard && **other > station;

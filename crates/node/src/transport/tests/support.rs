@@ -13,6 +13,7 @@ use super::super::shared::lock;
 use super::super::{
     Count, KnownValidator, Limits, Received, Transport, TransportConfig, TransportError,
 };
+use crate::defects::Defects;
 
 /// Longer than anything takes on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,6 +63,7 @@ pub(super) fn config(own: u16, count: u16, seeds: &[SocketAddr]) -> TransportCon
         seeds: seeds.iter().map(ToString::to_string).collect(),
         clients: None,
         limits: quick(),
+        defects: Defects::default(),
     }
 }
 
