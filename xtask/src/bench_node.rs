@@ -270,7 +270,10 @@ fn lay_out(programs: &Programs, scheme: &str, more: &[&str]) -> Result<PathBuf> 
     if folder.exists() {
         fs::remove_dir_all(&folder).context("deleting the last devnet")?;
     }
-    if !succeeds(devnet(programs, &folder, scheme, &[&["--init-only"], more].concat()))? {
+    // What it says of the files is of no interest here.
+    let mut laying_out = devnet(programs, &folder, scheme, &[&["--init-only"], more].concat());
+    laying_out.stdout(Stdio::null());
+    if !succeeds(laying_out)? {
         bail!("the devnet could not be laid out");
     }
     Ok(folder)

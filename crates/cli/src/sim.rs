@@ -7,6 +7,7 @@ mod list;
 mod replay;
 mod rule;
 mod run;
+mod sharded;
 mod sweep;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ Exit code: 0 if every invariant held, 1 if one was broken, 2 for bad input.
 Examples:
   qcn sim run wan
   qcn sim run shards                      1 to 16 shards, one after the other
+  qcn sim run epochs                      one network of shards whose committees change
   qcn sim run scenarios/partition.toml --seed 7 --html split.html
   qcn sim run scale --json - --quiet | jq .finality_ms";
 

@@ -154,6 +154,33 @@ fn a_sweep_over_shards_compares_them() {
     assert!(stderr(&page).contains("no page yet"), "{}", stderr(&page));
 }
 
+/// The scenario that comes with it: everything that is to happen to two shards and their validators
+/// comes about, and all that was sent arrives.
+#[test]
+fn a_network_of_shards_goes_through_its_changes() {
+    let folder = folder("epochs");
+    let run = qcn(&folder, &["run", "epochs", "--json", "-", "--quiet"]);
+    assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+    let result: Value = serde_json::from_str(stdout(&run)).unwrap();
+    assert_eq!((&result["splits"], &result["merges"]), (&1.into(), &1.into()), "{result}");
+    for kind in ["joined", "new_keys", "left", "other_weights"] {
+        let tally = &result["memberships"][kind];
+        assert_eq!((&tally["asked"], &tally["done"]), (&1.into(), &1.into()), "{kind}: {result}");
+    }
+    assert!(result["transfers_across"].as_u64().unwrap() > 300, "{result}");
+    assert_eq!(result["transfers_across"], result["transfers_arrived"]);
+    for command in [&["replay", "out/epochs.json"][..], &["run", "epochs", "--html", "x.html"]] {
+        assert_eq!(qcn(&folder, command).status.code(), Some(2), "{command:?}");
+    }
+    let text = qcn(&folder, &["list", "epochs"]);
+    std::fs::write(folder.join("own.toml"), stdout(&text)).unwrap();
+    let again = qcn(&folder, &["run", "own.toml", "--seed", "1"]);
+    assert!(stdout(&again).contains(result["trace_hash"].as_str().unwrap()), "{}", stdout(&again));
+    let replay = qcn(&folder, &["replay", "own.toml"]);
+    assert_eq!(replay.status.code(), Some(2));
+    assert!(stderr(&replay).contains("qcn sim run FILE"), "{}", stderr(&replay));
+}
+
 #[test]
 fn bad_input_is_refused_with_its_place() {
     let folder = folder("bad");

@@ -19,6 +19,7 @@ mod error;
 mod expect;
 mod faults;
 mod format;
+mod layout;
 mod plan;
 mod random;
 mod run;
@@ -31,6 +32,10 @@ pub use error::ScenarioError;
 pub use format::{
     Adversary, Consensus, DiskSettings, Expect, Fault, FaultKind, LatencyKind, Load, Member,
     Network, Preset, Run, Scenario, Shards,
+};
+pub use layout::{
+    BeaconSettings, ChangeEntry, ChangeKind, CutEntry, RelayerEntry, RelayerKind, ShardLayout,
+    VoteEntry,
 };
 pub use plan::{Plan, PlannedFault, PlannedLoad, PlannedMember};
 pub use random::random_scenario;

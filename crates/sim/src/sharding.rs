@@ -28,16 +28,19 @@ use qcn_crypto::{Digest, Domain, hash};
 use qcn_ledger::Received;
 use qcn_shard::Message;
 use qcn_types::{BlockRef, Epoch, Evidence, Height, Layout, Time, TransactionId, ValidatorIndex};
+use serde::Serialize;
 
 pub use beacon::{BeaconOptions, Changes, Pause};
 pub use builder::{ShardedBuildError, ShardedBuilder};
+pub(crate) use membership::check as check_membership;
 pub use membership::{Change, MembershipError, MembershipEvent, Tallies, Tally};
-pub use random::{RandomShards, random_shards};
+pub use random::{ShardedPlan, random_shards};
 pub use relay::BadRelayer;
 
 use crate::engine::Engine;
 use crate::invariants::Violation;
 use crate::queue::EventQueue;
+use crate::result::Percentiles;
 use crate::simulator::QuantumNetworkSimulator;
 use beacon::Duties;
 use guests::Guests;
@@ -103,6 +106,17 @@ enum Between {
     Look { link: u32 },
     /// What a relayer carries arrives.
     Arrive { link: u32, number: u32 },
+}
+
+/// How long transfers took, in milliseconds from handing in.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Latency {
+    /// Until the certificate, of those that stayed in their shard.
+    pub within_ms: Percentiles,
+    /// Until the execution at the destination, of those that crossed.
+    pub applied_ms: Percentiles,
+    /// Until the certificate at the destination.
+    pub across_ms: Percentiles,
 }
 
 /// A network of several shards.
@@ -268,6 +282,33 @@ impl ShardedNetwork {
             let (engine, claims) = (&self.shards[shard].engine, &self.links.claims);
             self.watch.notice(self.now, place, &notice, engine, claims);
         }
+    }
+
+    /// How many shards there are in the newest epoch.
+    #[must_use]
+    pub fn shards_now(&self) -> usize {
+        self.handover.newest().layout.shards().len()
+    }
+
+    /// How long transfers took that are final.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let [within_ms, applied_ms, across_ms] = self.lives(|_| true).map(Percentiles::from_micros);
+        Latency { within_ms, applied_ms, across_ms }
+    }
+
+    /// How long transfers took, in microseconds, whose end is one of the wanted times: within a
+    /// shard until they were certified, across until they were executed and until they were certified
+    /// there.
+    fn lives(&self, is_wanted: impl Fn(u64) -> bool) -> [Vec<u64>; 3] {
+        let took = |from: u64, at: Option<u64>| Some(at.filter(|at| is_wanted(*at))? - from);
+        let within = self.shards.iter().flat_map(|shard| shard.engine.metrics.lives_within());
+        let across = || self.traffic.crossings.values();
+        [
+            within.filter_map(|life| took(life.submitted, life.certified)).collect(),
+            across().filter_map(|it| took(it.submitted, it.applied)).collect(),
+            across().filter_map(|it| took(it.submitted, it.certified)).collect(),
+        ]
     }
 
     /// How many transfers to another shard were submitted.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use qcn_sim::report::{self, Detail};
 use qcn_sim::result::RunResult;
@@ -40,6 +40,13 @@ struct Recording {
 
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let recording = recording(&args.file)?;
+    if recording.scenario.shards.is_some() || recording.scenario.layout.is_some() {
+        bail!(
+            "{}: a scenario of several shards is run again with `qcn sim run FILE`, and is the same if \
+             its trace hash is",
+            args.file.display()
+        );
+    }
     let options = RunOptions {
         seed: Some(recording.seed),
         broken_rule: args.broken.rule(),

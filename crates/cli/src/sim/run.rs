@@ -50,6 +50,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(plan) = scenario.sweep(args.seed.unwrap_or(scenario.run.seed))? {
         return super::sweep::run(args, &scenario.name, &plan);
     }
+    if let Some(plan) = scenario.sharded(args.seed.unwrap_or(scenario.run.seed))? {
+        return super::sharded::run(args, &scenario.name, &plan);
+    }
     let options =
         RunOptions { seed: args.seed, broken_rule: args.broken.rule(), ..RunOptions::default() };
     let result = watched(&scenario, &options, args.quiet)?;

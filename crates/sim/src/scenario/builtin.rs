@@ -19,7 +19,7 @@ macro_rules! builtin {
 }
 
 /// All of them, in the order in which they are listed.
-pub const BUILTIN: [Builtin; 8] = builtin![
+pub const BUILTIN: [Builtin; 9] = builtin![
     "wan",
     "partition",
     "byzantine",
@@ -27,7 +27,8 @@ pub const BUILTIN: [Builtin; 8] = builtin![
     "scale",
     "churn",
     "flaky-disks",
-    "shards"
+    "shards",
+    "epochs"
 ];
 
 /// The one of that name.

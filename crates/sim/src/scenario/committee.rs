@@ -15,7 +15,7 @@ use crate::network::LatencyModel;
 /// The weight of a validator of power 1 that gives none.
 const WEIGHT_PER_POWER: f64 = 1000.0;
 /// The latency of every link if nothing else is said.
-const UNIFORM_MS: f64 = 50.0;
+pub const UNIFORM_MS: f64 = 50.0;
 /// The longest name of a validator, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 /// From so many members on no member may weigh more than f.

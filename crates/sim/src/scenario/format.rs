@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::ShardLayout;
 use super::words::{Behaviour, CrashAt, Damage, Recipients, Share, Target};
 use crate::keys::KeyRing;
 
@@ -31,6 +32,9 @@ pub struct Scenario {
     /// Several shards instead of one, again and again with other numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<Shards>,
+    /// One network of several shards, and what happens to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<ShardLayout>,
     /// What is expected besides the invariants.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expect: Expect,

@@ -160,7 +160,7 @@ impl Scenario {
         let load = self.load()?;
         self.check_expectations()?;
         self.check_shards()?;
-        Ok(Plan {
+        let plan = Plan {
             name: self.name.clone(),
             seed,
             key_ring: self.network.scheme,
@@ -184,7 +184,9 @@ impl Scenario {
             weights_source: committee.weights_source,
             latency_source: committee.latency_source,
             members: committee.members,
-        })
+        };
+        self.check_layout(&plan)?;
+        Ok(plan)
     }
 
     /// The length of the run and of its warm-up, in microseconds.

@@ -46,6 +46,7 @@ pub fn random_scenario(seed: u64) -> Scenario {
             allow_unsafe: false,
         },
         shards: None,
+        layout: None,
         expect: Expect::default(),
         fault: Vec::new(),
         adversary: Vec::new(),

@@ -1,4 +1,5 @@
 mod bad_files;
+mod layout;
 
 use super::*;
 use crate::fault::Fault as EngineFault;

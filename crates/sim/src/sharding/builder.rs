@@ -118,6 +118,12 @@ impl ShardedBuilder {
         self
     }
 
+    /// Where every random draw of the run comes from.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// How many shards there are; 2 unless given.
     #[must_use]
     pub const fn shards(mut self, count: usize) -> Self {

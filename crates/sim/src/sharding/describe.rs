@@ -1,8 +1,10 @@
 //! What a network of shards is, in words.
 
-use super::{BadRelayer, MembershipEvent, RandomShards};
+use qcn_types::Resharding;
 
-impl RandomShards {
+use super::{BadRelayer, BeaconOptions, MembershipEvent, ShardedPlan};
+
+impl ShardedPlan {
     /// What it is and what goes wrong in it. What ends faults is not told: it is the same in all.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -26,11 +28,11 @@ impl RandomShards {
             }
             bad => format!("relayers from {from} to {to}: {bad:?}"),
         }));
-        words.extend(network.beacon.iter().map(|options| format!("{options:?}")));
+        words.extend(network.beacon.iter().map(BeaconOptions::describe));
         words.extend(network.adversaries.iter().map(|(shard, validator, adversary)| {
             match network.beacon {
-                Some(_) => format!("validator {validator} is a {adversary}"),
-                None => format!("shard {shard}: validator {validator} is a {adversary}"),
+                Some(_) => format!("validator {validator}: {adversary}"),
+                None => format!("validator {validator} of shard {shard}: {adversary}"),
             }
         }));
         let faults = network.faults.iter().filter(|(.., fault)| !fault.ends_others());
@@ -38,19 +40,38 @@ impl RandomShards {
             format!("shard {shard} at {} ms: {}", at / 1_000, fault.describe())
         }));
         words.extend(network.epochs.iter().map(|(at, reshardings)| {
-            format!("an epoch ends at {} ms, {reshardings:?}", at / 1_000)
+            let changes: Vec<String> = reshardings.iter().map(change).collect();
+            format!("an epoch ends at {} ms: {}", at / 1_000, changes.join(" and "))
         }));
-        words.extend(
-            network
-                .votes
-                .iter()
-                .map(|(at, resharding)| format!("a vote at {} ms for {resharding:?}", at / 1_000)),
-        );
+        words.extend(network.votes.iter().map(|(at, resharding)| {
+            format!("a vote at {} ms: {}", at / 1_000, change(resharding))
+        }));
         words.extend(network.membership.iter().map(MembershipEvent::describe));
         if network.later_faults_until > 0 {
             let until = network.later_faults_until / 1_000;
             words.push(format!("faults of its own in every shard that opens before {until} ms"));
         }
         words.join("; ")
+    }
+}
+
+impl BeaconOptions {
+    fn describe(&self) -> String {
+        let Self { validators, epoch_ms, shards_max, split_above, merge_below } = self;
+        let splits = match *split_above {
+            u64::MAX => "no splits by load".to_owned(),
+            above => format!("splits above {above}/s"),
+        };
+        format!(
+            "a beacon of {validators} validators with epochs of {epoch_ms} ms, at most {shards_max} \
+             shards, {splits}, merges below {merge_below}/s"
+        )
+    }
+}
+
+fn change(resharding: &Resharding) -> String {
+    match resharding {
+        Resharding::Split { shard, new } => format!("s{shard} splits into s{shard} and s{new}"),
+        Resharding::Merge { into, closed } => format!("s{closed} goes into s{into}"),
     }
 }

@@ -150,7 +150,7 @@ pub enum MembershipError {
 }
 
 /// Checks that everything can happen in a network that begins with so many validators.
-pub(super) fn check(events: &[MembershipEvent], founders: usize) -> Result<(), MembershipError> {
+pub(crate) fn check(events: &[MembershipEvent], founders: usize) -> Result<(), MembershipError> {
     let last = founders.saturating_sub(1);
     let joins = |who: usize| {
         events.iter().find(|it| it.who == who && it.change == Change::Join).map(|it| it.at)

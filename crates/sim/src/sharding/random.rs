@@ -32,16 +32,16 @@ const CALM_MS: [u64; 2] = [3_000, 9_000];
 /// again, for relayers to step in one after the other, and for a shard to catch up.
 const AFTER_CALM_MS: u64 = 24_000;
 
-/// A random network.
+/// A network of shards and how long it is to run.
 #[derive(Clone, Debug)]
-pub struct RandomShards {
+pub struct ShardedPlan {
     /// The network, ready to be built.
     pub builder: ShardedBuilder,
     /// When its run ends.
     pub until: Time,
 }
 
-impl RandomShards {
+impl ShardedPlan {
     /// The validators' keys.
     #[must_use]
     pub const fn key_ring(&self) -> KeyRing {
@@ -57,9 +57,9 @@ impl RandomShards {
 
 /// The network of a seed.
 #[must_use]
-pub fn random_shards(seed: u64) -> RandomShards {
-    let RandomShards { builder, until } = of_honest_shards(seed);
-    RandomShards { builder: capture(builder), until }
+pub fn random_shards(seed: u64) -> ShardedPlan {
+    let ShardedPlan { builder, until } = of_honest_shards(seed);
+    ShardedPlan { builder: capture(builder), until }
 }
 
 /// In part of the networks one shard is captured. It is drawn from numbers of its own, so that
@@ -88,7 +88,7 @@ fn capture(mut builder: ShardedBuilder) -> ShardedBuilder {
 }
 
 /// What a seed stands for where no shard is captured.
-fn of_honest_shards(seed: u64) -> RandomShards {
+fn of_honest_shards(seed: u64) -> ShardedPlan {
     let mut random = Random::new(seed, "random shards");
     let shards = random.between(1, SHARDS_MAX) as usize;
     let validators = random.between(4, 7) as usize;
@@ -143,7 +143,7 @@ fn of_honest_shards(seed: u64) -> RandomShards {
         builder = builder.later_faults(Time::from_ms(calm_ms));
     }
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
-    RandomShards { builder, until }
+    ShardedPlan { builder, until }
 }
 
 /// What goes wrong between shards.
@@ -178,7 +178,7 @@ fn with_beacon(
     mut builder: ShardedBuilder,
     (shards, seats): (usize, usize),
     calm_ms: u64,
-) -> RandomShards {
+) -> ShardedPlan {
     let validators = random.between(seats as u64, (shards * seats) as u64) as usize;
     let options = BeaconOptions {
         validators,
@@ -202,7 +202,7 @@ fn with_beacon(
     }
     builder = membership(builder, validators, calm_ms);
     let until = Time::from_ms(calm_ms + AFTER_CALM_MS);
-    RandomShards { builder, until }
+    ShardedPlan { builder, until }
 }
 
 /// What happens to who the validators are, in part of the networks. It is drawn from numbers of its

@@ -2,7 +2,7 @@
 
 use qcn_types::{ShardId, Time};
 
-use super::{Change, RandomShards, ShardedBuilder};
+use super::{Change, ShardedBuilder, ShardedPlan};
 use crate::fault::Fault;
 use crate::shrink::{Simplify, parts, shrink};
 
@@ -15,7 +15,7 @@ const UNTIL_MIN_US: u64 = 500_000;
 /// The longest time from one transfer to the next, in microseconds.
 const INTERVAL_MAX_US: u64 = 1_000_000;
 
-impl RandomShards {
+impl ShardedPlan {
     /// Makes a network for which `fails` holds smaller, until `enough` holds of the number of runs;
     /// gives back how many there were.
     ///
@@ -59,14 +59,14 @@ impl RandomShards {
     }
 }
 
-fn shorter(network: &RandomShards) -> Vec<RandomShards> {
+fn shorter(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let lengths = [25, 50, 75, 90].map(|percent| network.until.0 / 100 * percent);
     let until = lengths.into_iter().filter(|until| *until >= UNTIL_MIN_US).map(Time);
-    until.map(|until| RandomShards { until, ..network.clone() }).collect()
+    until.map(|until| ShardedPlan { until, ..network.clone() }).collect()
 }
 
 /// Without each shard; those above it move down.
-fn fewer_shards(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_shards(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let count = network.builder.shards;
     if count < 2 {
         return Vec::new();
@@ -96,7 +96,7 @@ fn remove_shard(builder: &mut ShardedBuilder, gone: usize) {
 }
 
 /// Without the last seat of every committee, and without the last validator of a beacon.
-fn fewer_validators(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_validators(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let mut candidates = Vec::new();
     let seats = network.builder.validators;
     if seats > SEATS_MIN {
@@ -154,7 +154,7 @@ fn still_concerns_somebody(fault: &mut Fault, last: usize) -> bool {
 }
 
 /// Without some of the epochs that a script ends, and some votes.
-fn fewer_epochs(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_epochs(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let mut candidates = network.without_parts(|builder| &mut builder.epochs);
     candidates.extend(network.without_parts(|builder| &mut builder.votes));
     candidates
@@ -162,9 +162,9 @@ fn fewer_epochs(network: &RandomShards) -> Vec<RandomShards> {
 
 /// Without some of what happens to who the validators are. To whoever does not join nothing else
 /// happens either.
-fn fewer_changes_of_membership(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_changes_of_membership(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let mut candidates = network.without_parts(|builder| &mut builder.membership);
-    for RandomShards { builder, .. } in &mut candidates {
+    for ShardedPlan { builder, .. } in &mut candidates {
         let founders = builder.beacon.as_ref().map_or(0, |options| options.validators);
         let joins = builder.membership.iter().filter(|event| event.change == Change::Join);
         let joins: Vec<usize> = joins.map(|event| event.who).collect();
@@ -173,12 +173,12 @@ fn fewer_changes_of_membership(network: &RandomShards) -> Vec<RandomShards> {
     candidates
 }
 
-fn fewer_adversaries(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_adversaries(network: &ShardedPlan) -> Vec<ShardedPlan> {
     network.without_parts(|builder| &mut builder.adversaries)
 }
 
 /// Without some faults within shards. What ends them all stays.
-fn fewer_faults(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_faults(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let mut candidates = Vec::new();
     if network.builder.later_faults_until > 0 {
         candidates.push(network.with(|builder| builder.later_faults_until = 0));
@@ -196,13 +196,13 @@ fn fewer_faults(network: &RandomShards) -> Vec<RandomShards> {
     candidates
 }
 
-fn fewer_faults_between(network: &RandomShards) -> Vec<RandomShards> {
+fn fewer_faults_between(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let mut candidates = network.without_parts(|builder| &mut builder.bad_relayers);
     candidates.extend(network.without_parts(|builder| &mut builder.cuts));
     candidates
 }
 
-fn less_load(network: &RandomShards) -> Vec<RandomShards> {
+fn less_load(network: &ShardedPlan) -> Vec<ShardedPlan> {
     let twice = network.builder.rate.interval_us * 2;
     let is_much = twice <= INTERVAL_MAX_US;
     is_much.then(|| network.with(|builder| builder.rate.interval_us = twice)).into_iter().collect()

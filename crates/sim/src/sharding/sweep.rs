@@ -147,17 +147,7 @@ impl SweepPlan {
         busiest_ns: u64,
     ) -> SweepPoint {
         let (from, until) = (self.warm_up_us, self.warm_up_us + self.measured_us);
-        let measured = |at: Option<u64>| at.filter(|at| (from..until).contains(at));
-        let (mut within, mut applied, mut across) = (Vec::new(), Vec::new(), Vec::new());
-        for shard in &network.shards {
-            for life in shard.engine.metrics.lives_within() {
-                within.extend(measured(life.certified).map(|at| at - life.submitted));
-            }
-        }
-        for crossing in network.traffic.crossings.values() {
-            applied.extend(measured(crossing.applied).map(|at| at - crossing.submitted));
-            across.extend(measured(crossing.certified).map(|at| at - crossing.submitted));
-        }
+        let [within, applied, across] = network.lives(|at| (from..until).contains(&at));
         let seconds = self.measured_us as f64 / 1e6;
         let shards = network.shards.len();
         let final_per_second = (within.len() + across.len()) as f64 / seconds;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use qcn_sim::sharding::{Changes, RandomShards, Tallies, Tally, random_shards};
+use qcn_sim::sharding::{Changes, ShardedPlan, Tallies, Tally, random_shards};
 use serde_json::json;
 
 use super::super::files;
@@ -43,7 +43,7 @@ struct Broken {
 #[derive(Debug)]
 struct Failure {
     seed: u64,
-    network: RandomShards,
+    network: ShardedPlan,
     broken: Vec<Broken>,
 }
 
@@ -106,7 +106,7 @@ pub fn run(
 
 impl Totals {
     /// Counts a run. Says whether it broke something; of those that did the lowest seed is kept.
-    fn add(&mut self, seed: u64, network: RandomShards, outcome: Outcome) -> bool {
+    fn add(&mut self, seed: u64, network: ShardedPlan, outcome: Outcome) -> bool {
         self.seeds += 1;
         self.schemes.add(network.key_ring());
         self.captured += u64::from(network.has_captured());
@@ -242,7 +242,7 @@ fn report_failure(failure: &Failure) -> Smaller {
 fn shrink(
     failure: &Failure,
     enough: &dyn Fn(u64) -> bool,
-    attempt: &mut dyn FnMut(&RandomShards) -> Outcome,
+    attempt: &mut dyn FnMut(&ShardedPlan) -> Outcome,
 ) -> Smaller {
     let first = failure.broken.first();
     let is_under_way = first.is_some_and(|first| first.is_under_way);
@@ -256,7 +256,7 @@ fn shrink(
     Smaller { description: network.describe(), runs }
 }
 
-fn attempt(random: &RandomShards) -> Outcome {
+fn attempt(random: &ShardedPlan) -> Outcome {
     let broken = |invariant: &str, detail: String| Outcome {
         broken: vec![Broken { invariant: invariant.to_owned(), detail, is_under_way: true }],
         ..Outcome::default()

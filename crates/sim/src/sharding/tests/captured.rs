@@ -149,7 +149,7 @@ fn random_networks_have_captured_shards() {
 /// longer, when it runs to its end, then nothing breaks, and money that was made up has arrived.
 #[test]
 fn a_random_network_lives_with_a_captured_shard() {
-    let mut networks = (0..).map(random_shards).filter(RandomShards::has_captured);
+    let mut networks = (0..).map(random_shards).filter(ShardedPlan::has_captured);
     let network = networks.find(|it| it.builder.beacon.is_none()).unwrap();
     let told = network.describe();
     let mut running = network.builder.build().unwrap();
@@ -162,8 +162,8 @@ fn a_random_network_lives_with_a_captured_shard() {
 /// is left but that shard and one other.
 #[test]
 fn a_captured_shard_stays_where_it_is_needed() {
-    let network = (0..).map(random_shards).find(RandomShards::has_captured).unwrap();
-    let (small, _) = network.shrink(true, &|runs| runs >= 1_000, &mut RandomShards::has_captured);
+    let network = (0..).map(random_shards).find(ShardedPlan::has_captured).unwrap();
+    let (small, _) = network.shrink(true, &|runs| runs >= 1_000, &mut ShardedPlan::has_captured);
     assert_eq!((small.builder.shards, small.builder.bad_relayers.len()), (2, 1));
     small.builder.build().unwrap();
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::sharding::random_shards;
 
-fn has_crash(network: &RandomShards) -> bool {
+fn has_crash(network: &ShardedPlan) -> bool {
     network.builder.faults.iter().any(|(.., fault)| matches!(fault, Fault::Crash { .. }))
 }
 
@@ -39,7 +39,7 @@ fn what_a_defect_does_not_need_is_dropped() {
 fn every_smaller_network_can_be_built() {
     for seed in 0..12 {
         let mut tried = 0;
-        let mut take_some = |network: &RandomShards| {
+        let mut take_some = |network: &ShardedPlan| {
             tried += 1;
             network.builder.clone().build().unwrap();
             tried % 3 == 0
@@ -61,7 +61,7 @@ fn what_is_judged_at_the_end_keeps_its_time() {
 /// all that happens to who the validators are only its joining and one new key are left.
 #[test]
 fn changes_of_membership_are_dropped_one_by_one() {
-    let new_key_of = |network: &RandomShards| {
+    let new_key_of = |network: &ShardedPlan| {
         let builder = &network.builder;
         let founders = builder.beacon.as_ref()?.validators;
         let mut events = builder.membership.iter();
