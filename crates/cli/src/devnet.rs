@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use qcn_crypto::Scheme;
 use qcn_node::api::ApiError;
 use qcn_node::config::{LogConfig, LogFormat, LogLevel, NodeConfig};
-use qcn_node::devnet::{Devnet, DevnetPlan, is_free, read_node};
+use qcn_node::devnet::{Devnet, DevnetPlan, read_node, try_port};
 use qcn_node::genesis::{EpochsContent, ShardsContent};
 use qcn_node::runtime::{DataFolderError, Node, NodeError};
 use qcn_node::transport::TransportError;
@@ -26,7 +26,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::node::{async_runtime, start_log, until_told_to_stop};
+use crate::node::{StopSignals, async_runtime, start_log};
 use crate::output::print;
 use live::Live;
 
@@ -216,11 +216,13 @@ fn plan(args: &DevnetArgs) -> anyhow::Result<DevnetPlan> {
         weights => weights.to_vec(),
     };
     let epochs = epochs(args)?;
-    if let Some(port) = args.port.filter(|port| !is_free(*port)) {
-        bail!(
-            "--port {port}: something listens there already; choose another, or leave it out to \
-             take what is free from {USUAL_PORT} on"
-        );
+    if let Some(port) = args.port {
+        try_port(port).map_err(|error| {
+            anyhow!(
+                "--port {port}: no validator can listen there ({error}); choose another, or leave it \
+                 out to take what is free from {USUAL_PORT} on"
+            )
+        })?;
     }
     if epochs.is_none() {
         refuse_without_epochs(args)?;
@@ -290,6 +292,7 @@ fn in_process(
 ) -> anyhow::Result<ExitCode> {
     let runtime = async_runtime()?;
     runtime.block_on(async {
+        let signals = StopSignals::new()?;
         let mut nodes = Vec::new();
         for config_file in devnet.config_files() {
             let (genesis, config, keys) = read_node(&config_file)?;
@@ -298,7 +301,7 @@ fn in_process(
         }
         let urls: Vec<String> =
             nodes.iter().map(|node| format!("http://{}", node.api_address())).collect();
-        follow(args, lasts, devnet, urls).await?;
+        follow(args, lasts, devnet, urls, signals).await?;
         let mut stopping: JoinSet<()> = nodes.into_iter().map(Node::stop).collect();
         while let Some(stopped) = stopping.join_next().await {
             stopped.context("stopping a validator")?;
@@ -324,14 +327,6 @@ fn not_started(config_file: &Path, error: NodeError) -> anyhow::Error {
     }
 }
 
-/// Returns once the terminal is gone.
-async fn hung_up() {
-    match signal(SignalKind::hangup()) {
-        Ok(mut hangup) => drop(hangup.recv().await),
-        Err(_) => std::future::pending().await,
-    }
-}
-
 /// For how long it is to run.
 fn lasts(seconds: f64) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(seconds)
@@ -344,7 +339,9 @@ async fn follow(
     lasts: Option<Duration>,
     devnet: &Devnet,
     urls: Vec<String>,
+    mut signals: StopSignals,
 ) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     let stop = Arc::new(AtomicBool::new(false));
     let live = Live::start(args, devnet, urls, Arc::clone(&stop))?;
     let until = async {
@@ -354,8 +351,9 @@ async fn follow(
         }
     };
     tokio::select! {
-        told = until_told_to_stop() => told?,
-        () = hung_up() => {}
+        () = signals.told() => {}
+        // The terminal is gone.
+        _ = hangup.recv() => {}
         () = live.unread() => {}
         () = until => {}
     }

@@ -16,7 +16,7 @@ use qcn_node::genesis::Genesis;
 use qcn_node::runtime::{Node, NodeError, NodeKeys, check, initialise};
 use qcn_types::BEACON;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::output::print_line;
@@ -84,6 +84,11 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
+    ensure!(
+        !args.json || args.check || args.init,
+        "--json: a running node prints nothing; its log is JSON with `format = \"json\"` under \
+         [log], and --json goes with --check and --init"
+    );
     let (genesis, config, keys) = read_node(config_file)?;
     if args.check {
         check(&genesis, &config, &keys)?;
@@ -96,11 +101,6 @@ fn run_start(args: &StartArgs, config_file: &Path) -> anyhow::Result<ExitCode> {
         let text = format!("{}: ready for the first start", config.data.display());
         return say(args, &text, &about(&genesis, &config, &keys, config_file));
     }
-    ensure!(
-        !args.json,
-        "--json: a running node prints nothing; its log is JSON with `format = \"json\"` under [log], \
-         and --json goes with --check and --init"
-    );
     let linger = Duration::from_secs(args.linger);
     run_until_stopped(&genesis, &config, linger, Node::start(&genesis, &config, keys))
 }
@@ -115,7 +115,7 @@ fn about(genesis: &Genesis, config: &NodeConfig, keys: &NodeKeys, config_file: &
         "data": config.data,
         "chain_id": genesis.chain().to_string(),
         "chain_name": genesis.name(),
-        // One that is not in the genesis has no name before it is admitted.
+        // Only the register of the beacon names one that joined later or has replaced its key.
         "validator": founder.map(|validator| &validator.name),
         "consensus_key": consensus.digest().to_string(),
         "api": config.api.listen,
@@ -208,14 +208,33 @@ pub(crate) fn async_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("starting the threads for sockets")
 }
 
+/// The signals that tell a process to stop. What came since they were made is not lost.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Must be called where async tasks can be started. From then on they no longer end the process.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+        })
+    }
+
+    /// Returns at SIGINT or SIGTERM.
+    pub(crate) async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Returns at SIGINT or SIGTERM.
 pub(crate) async fn until_told_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    StopSignals::new()?.told().await;
     Ok(())
 }
 

@@ -189,7 +189,9 @@ fn parse_shard(text: &str) -> Result<u32, String> {
     match text {
         "beacon" => Ok(BEACON.0),
         _ => text.parse().map_err(|_| {
-            format!("`{text}` is no shard; give its number, which `qcn query shards` tells")
+            format!(
+                "`{text}` is no shard; give its number, which `qcn query shards` tells, or `beacon`"
+            )
         }),
     }
 }

@@ -17,8 +17,8 @@ use clap::Subcommand;
 const RUN_EXAMPLES: &str = "\
 Prints the conditions, what was measured and every broken invariant, and writes the result as
 JSON and as a standalone HTML page with plots: to out/NAME.json and out/NAME.html, unless
---json, --html or --no-files say otherwise. The same seed gives the same result on every
-machine, apart from the part `host`.
+--json, --html or --no-files say otherwise. Scenarios of several shards have no page yet. The
+same seed gives the same result on every machine, apart from the part `host`.
 
 Exit code: 0 if every invariant held, 1 if one was broken, 2 for bad input.
 

@@ -169,13 +169,21 @@ fn a_network_of_shards_goes_through_its_changes() {
     }
     assert!(result["transfers_across"].as_u64().unwrap() > 300, "{result}");
     assert_eq!(result["transfers_across"], result["transfers_arrived"]);
-    for command in [&["replay", "out/epochs.json"][..], &["run", "epochs", "--html", "x.html"]] {
-        assert_eq!(qcn(&folder, command).status.code(), Some(2), "{command:?}");
-    }
+    assert_eq!((&result["votes"]["asked"], &result["votes"]["done"]), (&2.into(), &2.into()));
+    let page = qcn(&folder, &["run", "epochs", "--html", "x.html"]);
+    assert!(page.status.code() == Some(2) && stderr(&page).contains("no page yet"));
     let text = qcn(&folder, &["list", "epochs"]);
     std::fs::write(folder.join("own.toml"), stdout(&text)).unwrap();
     let again = qcn(&folder, &["run", "own.toml", "--seed", "1"]);
     assert!(stdout(&again).contains(result["trace_hash"].as_str().unwrap()), "{}", stdout(&again));
+    let recorded = folder.join("out").join("epochs.json");
+    let replay = qcn(&folder, &["replay", "out/epochs.json"]);
+    assert_eq!(replay.status.code(), Some(0), "{}", stderr(&replay));
+    assert!(stdout(&replay).contains("the recorded one: same trace hash"), "{}", stdout(&replay));
+    let text = std::fs::read_to_string(&recorded).unwrap();
+    std::fs::write(&recorded, text.replace(r#""trace_hash": ""#, r#""trace_hash": "0"#)).unwrap();
+    let replay = qcn(&folder, &["replay", "out/epochs.json", "--quiet"]);
+    assert_eq!(replay.status.code(), Some(1), "another hash is another run");
     let replay = qcn(&folder, &["replay", "own.toml"]);
     assert_eq!(replay.status.code(), Some(2));
     assert!(stderr(&replay).contains("qcn sim run FILE"), "{}", stderr(&replay));

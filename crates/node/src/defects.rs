@@ -7,9 +7,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
+
+/// How often who waits for an end looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The first part of a node that a defect has ended, if one did. Clones are of the same node.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +26,17 @@ impl Defects {
         self.0.get().cloned()
     }
 
+    /// Returns once a part has ended, with why.
+    pub(crate) async fn ended(&self) -> String {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        loop {
+            looks.tick().await;
+            if let Some(reason) = self.first() {
+                return reason;
+            }
+        }
+    }
+
     /// Runs a part on a thread of its own. Gives nothing if a defect ends it.
     pub fn run<T>(&self, part: &str, run: impl FnOnce() -> T) -> Option<T> {
         catch_unwind(AssertUnwindSafe(run)).map_err(|panic| self.note(part, &*panic)).ok()
@@ -31,6 +46,13 @@ impl Defects {
     pub(crate) async fn follow<T>(self, part: &str, task: impl Future<Output = T>) -> Option<T> {
         let ended = AssertUnwindSafe(task).catch_unwind().await;
         ended.map_err(|panic| self.note(part, &*panic)).ok()
+    }
+
+    /// The same for one that ends only when it is ended: to return is a defect of it, too.
+    pub(crate) async fn never(self, part: &str, task: impl Future<Output = ()>) {
+        if self.clone().follow(part, task).await.is_some() {
+            self.note(part, &"it returned");
+        }
     }
 
     /// The same for one of which only the end matters.
@@ -75,6 +97,15 @@ impl NeededTasks {
         self.tasks.spawn(self.defects.clone().need(part, task));
     }
 
+    /// Starts one that goes on until all are ended.
+    pub(crate) fn spawn_endless(
+        &mut self,
+        part: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.tasks.spawn(self.defects.clone().never(part, task));
+    }
+
     /// Ends all.
     pub(crate) async fn shutdown(&mut self) {
         self.tasks.shutdown().await;
@@ -107,8 +138,23 @@ mod tests {
         tasks.spawn("the relay", pending());
         tasks.shutdown().await;
         assert_eq!(defects.first(), None);
+        tasks.spawn("the relay", ready(()));
+        while tasks.tasks.join_next().await.is_some() {}
+        assert_eq!(defects.first(), None);
         tasks.spawn("the relay", async { panic!("a lane without an end") });
         while tasks.tasks.join_next().await.is_some() {}
         assert!(defects.first().is_some_and(|it| it.contains("the relay (a lane without an end)")));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_should_go_on_and_returns_is_a_defect() {
+        let defects = Defects::default();
+        let mut tasks = NeededTasks::new(defects.clone());
+        tasks.spawn_endless("the router", pending());
+        tasks.shutdown().await;
+        assert_eq!(defects.first(), None);
+        tasks.spawn_endless("the router", ready(()));
+        while tasks.tasks.join_next().await.is_some() {}
+        assert!(defects.first().is_some_and(|it| it.contains("the router (it returned)")));
     }
 }

@@ -378,7 +378,7 @@ fn refuse_foreign_or_whole(folder: &Path) -> Result<(), DevnetError> {
 fn free_ports(first: u16, wanted: usize) -> Result<Vec<u16>, DevnetError> {
     let mut ports = Vec::with_capacity(wanted);
     for port in first..=u16::MAX {
-        if is_free(port) {
+        if try_port(port).is_ok() {
             ports.push(port);
         }
         if ports.len() == wanted {
@@ -388,11 +388,15 @@ fn free_ports(first: u16, wanted: usize) -> Result<Vec<u16>, DevnetError> {
     Err(DevnetError::NoPorts { first, wanted })
 }
 
-/// Whether a validator could listen on this port of the loopback address, for others and for clients.
-#[must_use]
-pub fn is_free(port: u16) -> bool {
+/// Listens on this port of the loopback address for a moment, as a validator would for others and for
+/// clients.
+///
+/// # Errors
+/// Why it could not.
+pub fn try_port(port: u16) -> std::io::Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    UdpSocket::bind(address)?;
+    TcpListener::bind(address).map(|_| ())
 }
 
 fn file_error(path: &Path, error: std::io::Error) -> DevnetError {

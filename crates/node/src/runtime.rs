@@ -344,9 +344,9 @@ impl Node {
             epoch_asks: Mutex::default(),
             guest_asks: Mutex::default(),
         };
-        tasks.spawn("the router", router.run(received));
+        tasks.spawn_endless("the router", router.run(received));
         let peers = watch_peers(transport.clone(), api.peers(), stage.clone(), metrics);
-        tasks.spawn("the watch over peers", peers);
+        tasks.spawn_endless("the watch over peers", peers);
         if stage.views().is_empty() {
             warn_of_no_seat(genesis);
         }

@@ -298,6 +298,11 @@ impl Transport {
         Ok((Self { shared, running, local_address }, received))
     }
 
+    /// The parts of it that defects have ended, and others of the same node.
+    pub(crate) fn defects(&self) -> &Defects {
+        &self.shared.defects
+    }
+
     /// Where the socket listens.
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
@@ -540,7 +545,8 @@ impl Mesh {
         let (shared, transport) = (self.shared.clone(), self.quic.clone());
         let dialler = dial::Dialler { shared, endpoint: endpoint.clone(), transport };
         for seed in &self.seeds {
-            tasks.spawn(dialler.clone().seek(seed.clone()));
+            let seek = dialler.clone().seek(seed.clone());
+            tasks.spawn(self.shared.defects.clone().need("a dialler", seek));
         }
         tokio::select! {
             () = accept::accept(self.shared.clone(), endpoint, self.server.clone()) => {}

@@ -326,9 +326,9 @@ impl ShardedNetwork {
     /// All broken invariants, of every shard and between them, judged as if the run ended here.
     pub fn check_consensus(&mut self) -> Vec<Violation> {
         let mut violations = self.watch.violations().to_vec();
-        for (index, shard) in self.shards.iter_mut().enumerate() {
+        for (place, shard) in self.places.iter().zip(&mut self.shards) {
             violations.extend(shard.check_consensus().into_iter().map(|violation| Violation {
-                detail: format!("shard {index}: {}", violation.detail),
+                detail: format!("{}: {}", place.describe(), violation.detail),
                 ..violation
             }));
         }
@@ -341,7 +341,15 @@ impl ShardedNetwork {
         let claims = &self.links.claims;
         let is_captured = |engine: usize| claims.is_captured(self.places[engine].shard);
         let (now, traffic) = (self.now, &self.traffic);
-        violations.extend(self.watch.at_end(now, &engines, traffic, is_whole, &is_captured));
+        let named = |engine: usize| self.places[engine].describe();
+        violations.extend(self.watch.at_end(
+            now,
+            &engines,
+            traffic,
+            is_whole,
+            &is_captured,
+            &named,
+        ));
         violations
     }
 

@@ -484,6 +484,9 @@ pub struct Found {
     pub id: serde_json::Value,
     /// What it is called.
     pub title: String,
+    /// The shard that it is in.
+    #[serde(default)]
+    pub shard: Option<u32>,
 }
 
 #[cfg(test)]

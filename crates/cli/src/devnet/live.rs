@@ -2,7 +2,7 @@
 //! there are several, and one for the load.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -282,15 +282,12 @@ impl Screen {
             }
         } else if Instant::now() >= self.plain_due {
             self.plain_due = Instant::now() + 10 * INTERVAL;
-            for seat in &self.seats {
-                eprintln!("{:>8}  {}", seat.name, seat.line());
-            }
-            for shard in &self.shards {
-                eprintln!("{:>8}  {}", format!("shard {}", shard.id), shard.line(&self.seats));
-            }
-            if let Some(line) = load {
-                eprintln!("{:>8}  {line}", "load");
-            }
+            let seats = self.seats.iter().map(|seat| (seat.name.clone(), seat.line()));
+            let shards = self.shards.iter();
+            let shards = shards.map(|one| (format!("shard {}", one.id), one.line(&self.seats)));
+            let lines = seats.chain(shards).chain(load.map(|line| ("load".to_owned(), line)));
+            let text: String = lines.map(|(name, line)| format!("{name:>8}  {line}\n")).collect();
+            return std::io::stderr().write_all(text.as_bytes()).is_ok();
         }
         true
     }

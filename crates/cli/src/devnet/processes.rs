@@ -10,7 +10,7 @@ use qcn_node::config::NodeConfig;
 use qcn_node::devnet::Devnet;
 
 use super::{DevnetArgs, follow};
-use crate::node::async_runtime;
+use crate::node::{StopSignals, async_runtime};
 
 /// How long a process gets to stop by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,6 +21,9 @@ pub(super) fn run(
     devnet: &Devnet,
 ) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("finding the program itself")?;
+    let runtime = async_runtime()?;
+    // Before the first of them: none is left behind, whenever the signal comes.
+    let signals = runtime.block_on(async { StopSignals::new() })?;
     let mut children = Children(Vec::new());
     let mut logs = Vec::new();
     let mut urls = Vec::new();
@@ -46,10 +49,9 @@ pub(super) fn run(
         logs.push(log_path);
         urls.push(format!("http://{}", config.api.listen));
     }
-    let runtime = async_runtime()?;
     let followed = runtime.block_on(async {
         tokio::select! {
-            followed = follow(args, lasts, devnet, urls) => followed,
+            followed = follow(args, lasts, devnet, urls, signals) => followed,
             died = children.first_death(&logs) => died,
         }
     });
@@ -79,7 +81,10 @@ impl Children {
     async fn stop(&mut self) {
         for child in &self.0 {
             // Whoever has stopped already cannot be asked.
-            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-TERM", &child.id().to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
         let all_ended = async {
             let mut interval = tokio::time::interval(Duration::from_millis(50));

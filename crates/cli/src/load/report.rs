@@ -310,7 +310,10 @@ impl LoadReport {
             ("no room, tried again", self.tried_again),
             ("requests without an answer", self.broken_requests),
             ("sampled and not applied", self.sampled_not_applied),
-            ("sampled and not seen to arrive", self.sampled_across - self.to_arrived.count),
+            (
+                "sampled, arrival not seen by this client",
+                self.sampled_across - self.to_arrived.count,
+            ),
             ("events missed", self.events_missed),
             ("streams of events reopened", self.streams_reopened),
         ] {

@@ -12,11 +12,12 @@ use crate::client::responses::{BatchAnswer, Refusal, SubmittedBatch};
 use crate::client::{Client, ClientError};
 
 /// Reasons that pass by themselves: the transaction is tried again.
-const PASSING: [&str; 7] = [
+const PASSING: [&str; 8] = [
     "busy",
     "full",
     "mempool_full",
     "nonce_too_high",
+    "shard_changes",
     "stopped",
     "too_many_requests",
     "unavailable",

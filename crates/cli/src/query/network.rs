@@ -269,7 +269,8 @@ pub fn beacon(answer: &Beacon) -> Shown {
         let heads = ["candidate", "weight", "address", "approved by", "registration"];
         let mut table = Table::new(&heads);
         for one in &answer.candidates {
-            let approved: u64 = one.approvals.iter().map(|approval| approval.weight).sum();
+            let weights = one.approvals.iter().map(|approval| approval.weight);
+            let approved = weights.fold(0_u64, u64::saturating_add);
             table.row(vec![
                 one.name.clone(),
                 one.weight.to_string(),

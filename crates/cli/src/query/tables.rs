@@ -345,9 +345,10 @@ pub fn search(answer: &SearchAnswer) -> Shown {
     if answer.results.is_empty() {
         return yes("nothing found\n".to_owned());
     }
-    let mut table = Table::new(&["kind", "id", "title"]);
+    let mut table = Table::new(&["kind", "shard", "id", "title"]);
     for found in &answer.results {
-        table.row(vec![found.kind.clone(), plain(&found.id), found.title.clone()]);
+        let shard = or_dash(found.shard);
+        table.row(vec![found.kind.clone(), shard, plain(&found.id), found.title.clone()]);
     }
     yes(table.render())
 }

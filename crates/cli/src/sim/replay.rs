@@ -9,9 +9,9 @@ use qcn_sim::report::{self, Detail};
 use qcn_sim::result::RunResult;
 use qcn_sim::scenario::{RunOptions, Scenario};
 
-use super::files;
 use super::rule::BreakArgs;
 use super::run::watched;
+use super::{files, sharded};
 use crate::note;
 
 #[derive(Debug, Args)]
@@ -39,12 +39,18 @@ struct Recording {
 }
 
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let shown = args.file.display().to_string();
+    if let Some(recorded) = sharded::recorded(&shown, &files::text(&args.file)?)? {
+        if args.json.is_some() || args.full || args.broken.rule().is_some() {
+            bail!("{shown}: a network of shards is replayed without --json, --full and --break");
+        }
+        return sharded::replay(&recorded, args.quiet);
+    }
     let recording = recording(&args.file)?;
     if recording.scenario.shards.is_some() || recording.scenario.layout.is_some() {
         bail!(
-            "{}: a scenario of several shards is run again with `qcn sim run FILE`, and is the same if \
-             its trace hash is",
-            args.file.display()
+            "{shown}: a scenario of several shards is run with `qcn sim run FILE`; what can be replayed \
+             is the result that this writes"
         );
     }
     let options = RunOptions {

@@ -37,7 +37,7 @@ pub struct RunArgs {
     pub(super) no_files: bool,
     /// Show every validator and every event in the table.
     #[arg(long)]
-    full: bool,
+    pub(super) full: bool,
     /// Show no progress and no table.
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -51,7 +51,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         return super::sweep::run(args, &scenario.name, &plan);
     }
     if let Some(plan) = scenario.sharded(args.seed.unwrap_or(scenario.run.seed))? {
-        return super::sharded::run(args, &scenario.name, &plan);
+        return super::sharded::run(args, &scenario, &plan);
     }
     let options =
         RunOptions { seed: args.seed, broken_rule: args.broken.rule(), ..RunOptions::default() };

@@ -87,7 +87,7 @@ fn what_has_no_effect_is_refused() {
     for (options, expected) in [
         (["--split-above", "9"], "--epoch-seconds"),
         (["--merge-below", "9"], "--epoch-seconds"),
-        (["--port", &taken], "listens there already"),
+        (["--port", &taken], "no validator can listen there (Address already in use"),
     ] {
         let all = [&["devnet", "--init-only", "--dir", &dir][..], &options].concat();
         let (_, said) = qcn_ends(2, &all);

@@ -1,7 +1,8 @@
 //! `qcn load`.
 
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -99,6 +100,8 @@ fn a_node_without_room_is_tried_again_until_all_is_in() {
             is_early.then(|| match answers.load(Ordering::Relaxed) {
                 1 => Answer::Close,
                 2 => Answer::refused(429, "too_many_requests", "slow down", "wait"),
+                // It may have taken them in: they are handed in again all the same.
+                3 => Answer::refused(408, "timeout", "the request took too long", "send faster"),
                 _ => Answer::refused(503, "busy", "the node is busy", "try again"),
             })
         })
@@ -106,6 +109,36 @@ fn a_node_without_room_is_tried_again_until_all_is_in() {
     let (report, _) = load("busy", 0, network, &[]);
     assert_eq!((&report["submitted"], &report["finalized"]), (&60.into(), &60.into()), "{report}");
     assert_eq!(report["broken_requests"], 5);
+}
+
+/// Given a load that would go on for a minute.
+/// When it is told to stop, as Ctrl-C does.
+/// Then it sends no more, and reports on what it has sent.
+#[test]
+fn a_load_that_is_told_to_stop_reports_what_it_sent() {
+    let folder = Folder::new("told-to-stop");
+    let accounts = ["a", "b"].map(|name| folder.account(name).1);
+    let nodes = Network::new(&accounts).start(1);
+    let began = Instant::now();
+    let load = Command::new(env!("CARGO_BIN_EXE_qcn"))
+        .args(["load", "--accounts-dir", &folder.path(""), "--tps", "20", "--seconds", "60"])
+        .args(["--sign-live", "--json", "--node", &nodes[0].url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let told = Command::new("kill").args(["-INT", &load.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let output = load.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("no more is sent"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(40), "it went on");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let submitted = report["submitted"].as_u64().unwrap();
+    assert!((1..1_000).contains(&submitted), "{report}");
+    assert_eq!(report["finalized"], submitted, "{report}");
 }
 
 #[test]

@@ -177,24 +177,40 @@ fn a_node_without_a_seat_has_a_status() {
 #[test]
 fn a_question_can_name_its_shard() {
     let node = Server::new(|request| {
-        let of_shard = |number| request.path.strip_prefix(&format!("/v1/shards/{number}"));
-        match of_shard("1")
-            .or_else(|| of_shard("4294967295"))
-            .and_then(|it| answer(&format!("/v1{it}")))
-        {
+        let of_shard = |number: &str| {
+            let below = request.path.strip_prefix(&format!("/v1/shards/{number}"))?;
+            // Each says who it is, where a status does.
+            let answer = answer(&format!("/v1{below}"))?;
+            Some(answer.replace("\"ada\"", &format!("\"of-{number}\"")))
+        };
+        match of_shard("1").or_else(|| of_shard("4294967295")) {
             Some(text) => Answer::ok(text),
             None => Answer::refused(421, "shard_elsewhere", "it is elsewhere", "ask bob"),
         }
     });
     let account = ["account", D];
     let proof = ["proof", "account", D];
-    for question in
-        [&["status"][..], &["validators"], &["supply"], &["committee", "3"], &account, &proof]
-    {
+    for question in [
+        &["status"][..],
+        &["validators"],
+        &["supply"],
+        &["committee", "3"],
+        &["block", D],
+        &["checkpoint", "12"],
+        &["transaction", D],
+        &["evidence"],
+        &["search", "a b"],
+        &account,
+        &proof,
+    ] {
         for shard in ["1", "beacon"] {
             let place = ["--shard", shard, "--node", &node.url];
             qcn_ends(0, &[&["query"][..], question, &place].concat());
         }
+    }
+    for (shard, name) in [("1", "of-1"), ("beacon", "of-4294967295")] {
+        let (status, _) = qcn_ends(0, &["query", "status", "--shard", shard, "--node", &node.url]);
+        assert!(status.contains(name), "{status}");
     }
     let (_, error) = qcn_ends(2, &["query", "--shard", "2", "status", "--node", &node.url]);
     assert!(error.contains("it is elsewhere; ask bob"), "{error}");

@@ -357,8 +357,20 @@ fn named(params: &Map<String, Value>, name: &str) -> Result<Digest, Problem> {
 
 /// Which part of a list is asked for; the names of the params were checked before.
 fn query<Query: DeserializeOwned>(params: Map<String, Value>) -> Result<Query, Problem> {
-    serde_json::from_value(Value::Object(params)).map_err(|error| {
-        let remedy = "give numbers as such, and as `before` the `next` of the answer before";
+    // A place in a list is text or a number, and may be given as either.
+    let otherwise = params.get("before").and_then(|before| match before {
+        Value::Number(number) => Some(number.to_string().into()),
+        Value::String(text) => Some(text.parse::<u64>().ok()?.into()),
+        _ => None,
+    });
+    let retry = otherwise.map(|before: Value| {
+        let mut params = params.clone();
+        params.insert("before".to_owned(), before);
+        params
+    });
+    let read = |params| serde_json::from_value(Value::Object(params));
+    read(params).or_else(|error| retry.and_then(|it| read(it).ok()).ok_or(error)).map_err(|error| {
+        let remedy = "give `limit` and rounds as numbers, and `before` as the answer before has it";
         Problem::malformed(format!("the params are wrong: {error}"), remedy)
     })
 }

@@ -374,6 +374,11 @@ fn every_route_is_documented_and_every_documented_path_answers() {
     assert_eq!(told("/v1/status", "get"), ["408", "421", "503"]);
     assert_eq!(told("/v1/transactions", "post"), ["408", "413", "415", "421", "503"]);
     assert_eq!(told("/v1/shards", "get"), ["408", "503"], "it is answered without a seat");
+    assert_eq!(
+        told("/rpc", "post"),
+        ["408", "413", "415", "503"],
+        "each call is refused by itself"
+    );
     let schemas = document["components"]["schemas"].as_object().unwrap();
     assert!(schemas.contains_key("StatusBody") && schemas.contains_key("ProofDocument"));
 }

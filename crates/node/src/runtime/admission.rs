@@ -70,6 +70,9 @@ pub(super) async fn wait(
                  admitted it; let them run `qcn vote admit` with its registration"
             ),
             _ = asks.tick() => ask(&transport, plans, &mut asked),
+            reason = transport.defects().ended() => {
+                return Err(NodeError::System(std::io::Error::other(reason)));
+            }
             received = received.recv() => match received {
                 Some(received) => hear(&transport, &received, plans, &mut asked),
                 None => return Err(NodeError::System(std::io::Error::other("the socket is gone"))),

@@ -1,184 +1,42 @@
 //! From a scenario to one network of several shards, with or without a beacon that draws their
 //! committees anew.
 
+mod format;
+
 use std::collections::BTreeSet;
 
-use qcn_types::{Layout, Resharding, ShardId, Time};
-use serde::{Deserialize, Serialize};
+use qcn_types::{BEACON, Layout, MAX_SHARDS, Resharding, ShardId, Time};
 
 use super::amount::{SECONDS_MAX, micros, micros_of_seconds, within};
 use super::committee::UNIFORM_MS;
 use super::error::{Path, Problem, ScenarioError};
-use super::format::{LatencyKind, Network, Scenario};
+use super::format::{DiskSettings, Expect, LatencyKind, Load, Network, Scenario};
 use super::plan::Plan;
 use crate::network::LatencyModel;
 use crate::sharding::{
-    BadRelayer, BeaconOptions, Change, MembershipEvent, ShardedBuilder, ShardedNetwork,
-    ShardedPlan, check_membership,
+    BeaconOptions, Change, MembershipEvent, ShardedBuilder, ShardedNetwork, ShardedPlan,
+    check_membership,
+};
+
+pub use format::{
+    BeaconSettings, ChangeEntry, ChangeKind, CutEntry, RelayerEntry, RelayerKind, ShardLayout,
+    VoteEntry,
 };
 
 /// How long before the end of a run clients stop, so that all they sent can arrive, in seconds.
 const QUIET_SECONDS: f64 = 12.0;
 
+/// The most seats of all shards together.
+const SEATS_MAX: usize = 1_024;
+
+/// The most accounts of all shards together.
+const ACCOUNTS_MAX: usize = 10_000;
+
+/// The longest one-way latency, in milliseconds.
+const LATENCY_MS_MAX: f64 = 60_000.0;
+
 /// The shortest and the longest epoch, in milliseconds.
 const EPOCH_MS: std::ops::RangeInclusive<f64> = 500.0..=600_000.0;
-
-/// Several shards, and what happens to them.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShardLayout {
-    /// How many there are at genesis.
-    pub shards: usize,
-    /// How many validators serve each; all of `count` if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seats: Option<usize>,
-    /// Which part of the transfers goes to another shard, in percent.
-    #[serde(default)]
-    pub cross_percent: u64,
-    /// For how long clients hand in transfers; until 12 seconds before the end if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load_seconds: Option<f64>,
-    /// Until when the seed lets validators crash, links fail and disks break in every shard.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub random_faults_until_seconds: Option<f64>,
-    /// Who ends epochs and draws committees; without one they stay as they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub beacon: Option<BeaconSettings>,
-    /// What happens to who the validators are.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub change: Vec<ChangeEntry>,
-    /// What all validators vote for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vote: Vec<VoteEntry>,
-    /// Shards that cannot reach each other.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cut: Vec<CutEntry>,
-    /// Relayers that do not carry what they should.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub relayer: Vec<RelayerEntry>,
-}
-
-/// The rules of the beacon.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BeaconSettings {
-    /// The shortest epoch.
-    pub epoch_ms: f64,
-    /// The most shards.
-    pub shards_max: u16,
-    /// A shard that executes more per second in two epochs in a row is split; never if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split_above: Option<u64>,
-    /// Siblings that execute less per second together in two epochs in a row are merged.
-    #[serde(default)]
-    pub merge_below: u64,
-}
-
-/// Something that happens to a validator.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeEntry {
-    /// When it begins.
-    pub at_ms: u64,
-    /// To whom: from 0 to `count` - 1 for those of the genesis, a higher number for who joins.
-    pub validator: usize,
-    /// What.
-    pub kind: ChangeKind,
-    /// What it is to weigh, of `weigh` and `take-back`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u64>,
-}
-
-/// The kinds of changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangeKind {
-    /// It registers and is to be admitted.
-    Join,
-    /// Its consensus key is to be replaced.
-    Rotate,
-    /// It wants to leave.
-    Leave,
-    /// It is to have another weight; 0 votes it out.
-    Weigh,
-    /// Once it is isolated it is to be taken back.
-    TakeBack,
-}
-
-/// A change of the layout that is voted for: `split` and `new`, or `merge` and `into`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VoteEntry {
-    /// When.
-    pub at_ms: u64,
-    /// The shard to split.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split: Option<u32>,
-    /// The number of the shard that gets its upper half.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new: Option<u32>,
-    /// The shard that ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub merge: Option<u32>,
-    /// Its sibling, which takes over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub into: Option<u32>,
-}
-
-/// Two shards between which nothing is carried for a while.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CutEntry {
-    /// The two.
-    pub shards: [u32; 2],
-    /// From when.
-    pub from_ms: u64,
-    /// Until when.
-    pub to_ms: u64,
-}
-
-/// The first relayers of a lane.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RelayerEntry {
-    /// The shard that sends.
-    pub from: usize,
-    /// The shard that receives.
-    pub to: usize,
-    /// What they do.
-    pub kind: RelayerKind,
-}
-
-/// What relayers do instead of carrying.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RelayerKind {
-    /// Nothing.
-    Withhold,
-    /// They bring again what they once brought.
-    Replay,
-    /// They alter an amount.
-    Forge,
-    /// They leave out the first batch.
-    Skip,
-    /// They acknowledge what was not received.
-    Acknowledge,
-    /// They have the keys of the source, and have it certify money that never was.
-    Capture,
-}
-
-impl From<RelayerKind> for BadRelayer {
-    fn from(kind: RelayerKind) -> Self {
-        match kind {
-            RelayerKind::Withhold => Self::Withholds,
-            RelayerKind::Replay => Self::Replays,
-            RelayerKind::Forge => Self::Forges,
-            RelayerKind::Skip => Self::Skips,
-            RelayerKind::Acknowledge => Self::Acknowledges,
-            RelayerKind::Capture => Self::Captures,
-        }
-    }
-}
 
 impl Scenario {
     /// The network of shards that the scenario describes, if it has a `[layout]`.
@@ -201,12 +59,13 @@ impl Scenario {
 
     fn network_of(&self, layout: &ShardLayout, plan: &Plan) -> Result<ShardedPlan, Problem> {
         self.refuse_what_shards_lack(plan)?;
+        check_times(layout, plan.virtual_us)?;
         let count = plan.members.len();
         let seats = layout.seats.unwrap_or(count);
         check_seats(layout, seats, count)?;
+        check_size(layout, seats, plan.load.accounts as usize)?;
         let [low, high] = latencies(&self.network)?;
         let load_until = self.load_until(layout)?;
-        let per_second = (plan.load.transactions_per_1000_seconds / 1_000).max(1);
         let mut builder = ShardedNetwork::new(plan.seed)
             .shards(layout.shards)
             .validators(seats)
@@ -216,7 +75,11 @@ impl Scenario {
             .latency(LatencyModel::Between { low, high })
             .config(plan.config.clone())
             .snapshot_interval(plan.snapshot_interval)
-            .load(per_second, layout.cross_percent * 10, load_until);
+            .load_per_1000_seconds(
+                plan.load.transactions_per_1000_seconds,
+                layout.cross_percent * 10,
+                load_until,
+            );
         if let Some(seconds) = layout.random_faults_until_seconds {
             let path = key("random_faults_until_seconds");
             builder =
@@ -227,6 +90,7 @@ impl Scenario {
             None => without_beacon(builder, layout, plan)?,
         };
         builder = between(builder, layout)?;
+        check_capture(layout)?;
         Ok(ShardedPlan { builder, until: Time(plan.virtual_us) })
     }
 
@@ -247,6 +111,16 @@ impl Scenario {
                 "this is the same in all networks of shards",
                 "remove it; `random_faults_until_seconds` under [layout] lets links fail",
             ));
+        }
+        let ignored = [
+            (Path::of("expect"), self.expect != Expect::default()),
+            (Path::of("disk"), self.disk != DiskSettings::default()),
+            (Path::of("run").key("warm_up_seconds"), self.run.warm_up_seconds != 0.0),
+            (Path::of("load").key("to"), self.load.to != Load::default().to),
+        ];
+        if let Some((path, _)) = ignored.into_iter().find(|(_, is_used)| *is_used) {
+            let what = "a network of shards does not do this";
+            return Err(Problem::new(path, what, "remove it; all of the run is looked at"));
         }
         let remedy =
             "remove it; `random_faults_until_seconds` under [layout] draws some from the seed";
@@ -291,16 +165,24 @@ impl Scenario {
         seats: usize,
     ) -> Result<ShardedBuilder, Problem> {
         let path = |name| key("beacon").key(name);
-        if usize::from(settings.shards_max) < layout.shards {
+        if !(layout.shards..=MAX_SHARDS).contains(&usize::from(settings.shards_max)) {
             let what = format!("the network begins with {} shards", layout.shards);
-            return Err(Problem::new(path("shards_max"), what, "give at least so many"));
+            let remedy = format!("give {} to {MAX_SHARDS}", layout.shards);
+            return Err(Problem::new(path("shards_max"), what, remedy));
+        }
+        // As the beacon itself asks for.
+        let split_above = settings.split_above.unwrap_or(u64::MAX);
+        if settings.merge_below > split_above / 3 {
+            let what = "two shards that were merged would be split again at once";
+            let remedy = "give at most a third of `split_above`";
+            return Err(Problem::new(path("merge_below"), what, remedy));
         }
         let epoch_ms = within(path("epoch_ms"), settings.epoch_ms, EPOCH_MS)?.round() as u64;
         builder = builder.beacon(BeaconOptions {
             validators: plan.members.len(),
             epoch_ms,
             shards_max: settings.shards_max,
-            split_above: settings.split_above.unwrap_or(u64::MAX),
+            split_above,
             merge_below: settings.merge_below,
         });
         let most = (seats - 1) / 3;
@@ -318,19 +200,105 @@ impl Scenario {
             builder = builder.adversary(0, *validator, *adversary);
         }
         for (index, entry) in layout.vote.iter().enumerate() {
-            let resharding = resharding(entry)
+            let resharding = resharding(entry, layout.shards)
                 .map_err(|(what, remedy)| Problem::new(key("vote").item(index), what, remedy))?;
             builder = builder.vote(Time::from_ms(entry.at_ms), resharding);
         }
         let changes: Result<Vec<_>, _> = layout.change.iter().enumerate().map(change).collect();
         let changes = changes?;
-        check_membership(&changes, plan.members.len()).map_err(|error| {
-            Problem::new(key("change"), error.to_string(), "change the list accordingly")
-        })?;
+        check_changes(&changes, plan)?;
+        self.check_adversaries_weight(&changes, plan)?;
         for MembershipEvent { at, who, change } in changes {
             builder = builder.membership(Time(at), who, change);
         }
         Ok(builder)
+    }
+
+    /// No adversary may weigh more than a committee of founders tolerates of one.
+    fn check_adversaries_weight(
+        &self,
+        changes: &[MembershipEvent],
+        plan: &Plan,
+    ) -> Result<(), Problem> {
+        let founder = plan.members.first().map_or(0, |member| member.weight);
+        let is_heavy = |event: &MembershipEvent| match event.change {
+            Change::Weigh(weight) | Change::TakeBack(weight) => {
+                let is_adversary = plan.adversaries.iter().any(|(who, _)| *who == event.who);
+                if is_adversary { weight > founder } else { (1..founder).contains(&weight) }
+            }
+            _ => false,
+        };
+        let index = changes.iter().position(is_heavy);
+        match index.filter(|_| !plan.adversaries.is_empty() && !self.run.allow_unsafe) {
+            Some(index) => Err(Problem::new(
+                key("change").item(index).key("weight"),
+                "an adversary could weigh more than its committee tolerates",
+                format!(
+                    "give {founder} at most to adversaries and at least to others, or set \
+                     `allow_unsafe = true` under [run] to see what breaks"
+                ),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tries the changes one after the other, to tell which of them cannot be.
+fn check_changes(changes: &[MembershipEvent], plan: &Plan) -> Result<(), Problem> {
+    let Err(error) = check_membership(changes, plan.members.len()) else { return Ok(()) };
+    let joins = |event: &&MembershipEvent| event.change == Change::Join;
+    let wrong = changes.iter().position(|event| {
+        let joined = changes.iter().filter(joins).filter(|it| it.who == event.who);
+        let with: Vec<MembershipEvent> = match event.change {
+            Change::Join => vec![*event],
+            _ => joined.copied().take(1).chain([*event]).collect(),
+        };
+        check_membership(&with, plan.members.len()).is_err()
+    });
+    let path = wrong.map_or_else(|| key("change"), |index| key("change").item(index));
+    Err(Problem::new(path, error.to_string(), "change it or leave it out"))
+}
+
+/// What comes after the end of the run never comes.
+fn check_times(layout: &ShardLayout, end_us: u64) -> Result<(), Problem> {
+    let changes = layout.change.iter().enumerate();
+    let changes = changes.map(|(index, it)| (key("change").item(index).key("at_ms"), it.at_ms));
+    let votes = layout.vote.iter().enumerate();
+    let votes = votes.map(|(index, it)| (key("vote").item(index).key("at_ms"), it.at_ms));
+    let cuts = layout.cut.iter().enumerate();
+    let cuts = cuts.flat_map(|(index, it)| {
+        let path = |name| key("cut").item(index).key(name);
+        [(path("from_ms"), it.from_ms), (path("to_ms"), it.to_ms)]
+    });
+    let end_ms = end_us / 1_000;
+    match changes.chain(votes).chain(cuts).find(|(_, at_ms)| *at_ms > end_ms) {
+        Some((path, at_ms)) => Err(Problem::new(
+            path,
+            format!("{at_ms} ms is after the end of the run"),
+            format!("give {end_ms} ms at most, or lengthen `virtual_seconds`"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Keys of all of them are made before the run.
+fn check_size(layout: &ShardLayout, seats: usize, accounts: usize) -> Result<(), Problem> {
+    let all = [
+        (key("shards"), "seats", seats.saturating_mul(layout.shards), SEATS_MAX),
+        (
+            Path::of("load").key("accounts"),
+            "accounts",
+            accounts.saturating_mul(layout.shards),
+            ACCOUNTS_MAX,
+        ),
+    ];
+    match all.into_iter().find(|(_, _, count, most)| count > most) {
+        Some((path, of_what, count, most)) => Err(Problem::new(
+            path,
+            format!("{count} {of_what} in all shards are too many to simulate"),
+            format!("give {most} at most in all"),
+        )),
+        None => Ok(()),
     }
 }
 
@@ -340,7 +308,8 @@ fn key(name: &'static str) -> Path {
 
 fn check_seats(layout: &ShardLayout, seats: usize, count: usize) -> Result<(), Problem> {
     if let Err(error) = Layout::even(layout.shards) {
-        return Err(Problem::new(key("shards"), error.to_string(), "give 1 or more"));
+        let remedy = format!("give 1 to {MAX_SHARDS}");
+        return Err(Problem::new(key("shards"), error.to_string(), remedy));
     }
     if layout.cross_percent > 100 {
         let what = format!("{}% of transfers cannot cross", layout.cross_percent);
@@ -352,6 +321,10 @@ fn check_seats(layout: &ShardLayout, seats: usize, count: usize) -> Result<(), P
     };
     if fits {
         return Ok(());
+    }
+    if count < 2 {
+        let what = "a committee of a network of shards has 2 members at least";
+        return Err(Problem::new(Path::of("network"), what, "give 2 validators or more"));
     }
     let (what, remedy) = match layout.beacon {
         Some(_) => (format!("{seats} seats for {count} validators"), "give 2 to `count`"),
@@ -376,7 +349,8 @@ fn latencies(network: &Network) -> Result<[u32; 2], Problem> {
             return Err(Problem::new(path("latency"), what, remedy));
         }
     };
-    let us = |ms| micros(path("between_ms"), ms, 0.0..=60_000.0).map(|us| us as u32);
+    let name = if network.latency == LatencyKind::Uniform { "uniform_ms" } else { "between_ms" };
+    let us = |ms| micros(path(name), ms, 0.0..=LATENCY_MS_MAX).map(|us| us as u32);
     Ok([us(low)?, us(high)?])
 }
 
@@ -421,7 +395,7 @@ fn between(mut builder: ShardedBuilder, layout: &ShardLayout) -> Result<ShardedB
     for (index, entry) in layout.relayer.iter().enumerate() {
         let RelayerEntry { from, to, kind } = *entry;
         let path = key("relayer").item(index);
-        if from == to || from.max(to) >= count {
+        if from == to || from.max(to) as usize >= count {
             let what = format!("there is no lane from {from} to {to} between {count} shards");
             return Err(Problem::new(path, what, "name two that are there from the beginning"));
         }
@@ -429,13 +403,39 @@ fn between(mut builder: ShardedBuilder, layout: &ShardLayout) -> Result<ShardedB
             let what = format!("the lane from {from} to {to} has bad relayers already");
             return Err(Problem::new(path, what, "keep one of them"));
         }
-        builder = builder.bad_relayers(from, to, kind.into());
+        builder = builder.bad_relayers(from as usize, to as usize, kind.into());
     }
     Ok(builder)
 }
 
-fn resharding(entry: &VoteEntry) -> Result<Resharding, (&'static str, &'static str)> {
+/// What a captured shard made up goes on to others when it splits or is merged: from then on it cannot
+/// be told from the rest by looking at its own lanes.
+fn check_capture(layout: &ShardLayout) -> Result<(), Problem> {
+    let captures = |entry: &RelayerEntry| entry.kind == RelayerKind::Capture;
+    let Some(index) = layout.relayer.iter().position(captures) else { return Ok(()) };
+    let by_load = layout.beacon.as_ref();
+    let by_load = by_load.is_some_and(|it| it.split_above.is_some() || it.merge_below > 0);
+    if layout.vote.is_empty() && !by_load {
+        return Ok(());
+    }
+    let what =
+        "what a captured shard makes up can be followed only while the layout stays as it is";
+    let remedy = "remove [[layout.vote]], `split_above` and `merge_below`, or the `capture`";
+    Err(Problem::new(key("relayer").item(index), what, remedy))
+}
+
+fn resharding(
+    entry: &VoteEntry,
+    shards: usize,
+) -> Result<Resharding, (&'static str, &'static str)> {
+    let is_new = |number: u32| number as usize >= shards && ShardId(number) != BEACON;
     match (entry.split, entry.new, entry.merge, entry.into) {
+        (Some(_), Some(new), None, None) if !is_new(new) => {
+            Err(("no shard can get this number", "give as `new` one that no shard has"))
+        }
+        (None, None, Some(closed), Some(into)) if closed == into => {
+            Err(("a shard cannot be merged with itself", "give its sibling as `into`"))
+        }
         (Some(shard), Some(new), None, None) => {
             Ok(Resharding::Split { shard: ShardId(shard), new: ShardId(new) })
         }
@@ -465,5 +465,5 @@ fn change((index, entry): (usize, &ChangeEntry)) -> Result<MembershipEvent, Prob
             return Err(Problem::new(path().key("weight"), what, "remove it"));
         }
     };
-    Ok(MembershipEvent { at: entry.at_ms * 1_000, who: entry.validator, change })
+    Ok(MembershipEvent { at: entry.at_ms.saturating_mul(1_000), who: entry.validator, change })
 }

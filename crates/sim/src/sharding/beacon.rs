@@ -12,7 +12,7 @@ use qcn_types::{
 };
 
 use super::membership::chain_of;
-use super::{Between, ShardedNetwork};
+use super::{Between, ShardedNetwork, Tally};
 use crate::keys::KeyRing;
 
 /// How often a validator looks whether there is something to report, in microseconds.
@@ -212,7 +212,7 @@ impl ShardedNetwork {
         }
         let votes = self.description.votes.iter();
         let now = self.now;
-        let voted = votes.filter(|(at, _)| (*at..*at + VOTES_FOR_US).contains(&now));
+        let voted = votes.filter(|(at, _)| (*at..at.saturating_add(VOTES_FOR_US)).contains(&now));
         reports.extend(voted.map(|(_, resharding)| Report::Reshard(*resharding)));
         let offences = self.duties.offences.remove(&validator).unwrap_or_default();
         reports.extend(offences.into_iter().map(|offence| Report::Offence(Box::new(offence))));
@@ -250,6 +250,15 @@ impl ShardedNetwork {
         plans
             .flat_map(|(epoch, it)| it.plan.reshardings.iter().map(move |change| (*epoch, *change)))
             .collect()
+    }
+
+    /// How many of the votes that were asked for have led to a change of the layout.
+    #[must_use]
+    pub fn votes(&self) -> Tally {
+        let made = self.reshardings();
+        let votes = &self.description.votes;
+        let done = votes.iter().filter(|(_, vote)| made.iter().any(|(_, change)| change == vote));
+        Tally { asked: votes.len() as u64, done: done.count() as u64 }
     }
 
     /// How often anything has changed so far, as far as a shard has opened with it.

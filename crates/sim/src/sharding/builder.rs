@@ -190,6 +190,21 @@ impl ShardedBuilder {
         self
     }
 
+    /// The same in a thousand seconds, which may be none.
+    #[must_use]
+    pub const fn load_per_1000_seconds(
+        mut self,
+        count: u64,
+        cross_permille: u64,
+        until: Time,
+    ) -> Self {
+        let until_us = if count == 0 { 0 } else { until.0 };
+        let interval_us = 1_000_000_000 / if count == 0 { 1 } else { count };
+        let interval_us = if interval_us == 0 { 1 } else { interval_us };
+        self.rate = Rate { interval_us, cross_permille, until_us };
+        self
+    }
+
     /// Something that will go wrong in a shard.
     #[must_use]
     pub fn fault(mut self, shard: usize, at: Time, fault: Fault) -> Self {

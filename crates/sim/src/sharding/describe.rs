@@ -2,6 +2,7 @@
 
 use qcn_types::Resharding;
 
+use super::traffic::Rate;
 use super::{BadRelayer, BeaconOptions, MembershipEvent, ShardedPlan};
 
 impl ShardedPlan {
@@ -10,12 +11,12 @@ impl ShardedPlan {
     pub fn describe(&self) -> String {
         let network = &self.builder;
         let mut words = vec![format!(
-            "{} shards of {}, signed with {}, {}/s, {} permille across, for {} ms",
+            "{} shards of {}, signed with {}, {} transfers/s each, {}% across, for {} ms",
             network.shards,
             network.validators,
             network.key_ring.scheme(),
-            1_000_000 / network.rate.interval_us.max(1),
-            network.rate.cross_permille,
+            per_second(network.rate),
+            network.rate.cross_permille as f64 / 10.0,
             self.until.0 / 1_000,
         )];
         words.extend(network.cuts.iter().map(|([one, other], from, until)| {
@@ -26,7 +27,7 @@ impl ShardedPlan {
             BadRelayer::Captures => {
                 format!("shard {from} is captured and makes money up for shard {to}")
             }
-            bad => format!("relayers from {from} to {to}: {bad:?}"),
+            bad => format!("relayers from shard {from} to {to}: {}", bad.name()),
         }));
         words.extend(network.beacon.iter().map(BeaconOptions::describe));
         words.extend(network.adversaries.iter().map(|(shard, validator, adversary)| {
@@ -67,6 +68,12 @@ impl BeaconOptions {
              shards, {splits}, merges below {merge_below}/s"
         )
     }
+}
+
+/// How many transfers clients of a shard hand in.
+fn per_second(rate: Rate) -> f64 {
+    let per_1000_seconds = 1_000_000_000 / rate.interval_us.max(1);
+    if rate.until_us == 0 { 0.0 } else { per_1000_seconds as f64 / 1e3 }
 }
 
 fn change(resharding: &Resharding) -> String {

@@ -42,6 +42,14 @@ impl Place {
         let validators = seats_in(plan, shard);
         Self { shard, epoch: plan.epoch, validators }
     }
+
+    /// It in words.
+    pub(super) fn describe(&self) -> String {
+        match self.shard {
+            BEACON => format!("the beacon in epoch {}", self.epoch),
+            shard => format!("shard {shard} in epoch {}", self.epoch),
+        }
+    }
 }
 
 /// A plan and how it became known.

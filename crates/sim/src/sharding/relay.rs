@@ -48,6 +48,19 @@ impl BadRelayer {
     pub const ALL: [Self; 5] =
         [Self::Withholds, Self::Replays, Self::Forges, Self::Skips, Self::Acknowledges];
 
+    /// What it does, in a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Withholds => "withhold",
+            Self::Replays => "replay",
+            Self::Forges => "forge",
+            Self::Skips => "skip",
+            Self::Acknowledges => "acknowledge",
+            Self::Captures => "capture",
+        }
+    }
+
     /// What it brings instead of a delivery.
     fn instead(self, mut delivery: Delivery, first: &mut Option<Delivery>) -> Option<Delivery> {
         match self {

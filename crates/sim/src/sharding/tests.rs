@@ -44,6 +44,30 @@ fn the_same_seed_gives_the_same_world() {
     assert_ne!(hash(5), hash(6));
 }
 
+/// Nothing crosses a cut, whichever way round it is named and however many epochs it lasts. (Lanes
+/// out of the epoch before lead one way only; a cut named the other way round once left them open.)
+#[test]
+fn a_cut_holds_in_both_directions_over_epochs() {
+    for [one, other] in [[0, 1], [1, 0]] {
+        let beacon = BeaconOptions {
+            validators: 4,
+            epoch_ms: 1_500,
+            shards_max: 2,
+            split_above: u64::MAX,
+            merge_below: 0,
+        };
+        let (from, until) = (Time(seconds(3)), Time(seconds(10)));
+        let builder = calm(9, 2).beacon(beacon).cut_off(ShardId(one), ShardId(other), from, until);
+        let network = run(builder, 34);
+        assert!(network.changes().epochs > 5, "{:?}", network.changes());
+        // What was on its way as the cut began may arrive.
+        let cut = seconds(5)..seconds(10);
+        let applied = network.traffic.crossings.values().filter_map(|it| it.applied);
+        assert_eq!(applied.filter(|at| cut.contains(at)).count(), 0, "from {one} to {other}");
+        assert!(all_arrived(&network) > 50);
+    }
+}
+
 /// Whatever the first relayers do, others bring everything, once.
 #[test]
 fn bad_relayers_hold_nothing_back() {

@@ -183,6 +183,7 @@ impl Watch {
         traffic: &Traffic,
         is_whole: bool,
         is_captured: &dyn Fn(usize) -> bool,
+        named: &dyn Fn(usize) -> String,
     ) -> Vec<Violation> {
         let mut found = Vec::new();
         let mut report = |invariant, detail| {
@@ -231,7 +232,8 @@ impl Watch {
             *lanes.entry((crossing.from, crossing.to)).or_default() += 1;
         }
         for ((from, to), count) in lanes {
-            report(ARRIVAL, format!("{count} transfers from shard {from} to {to} do not arrive"));
+            let (from, to) = (named(from), named(to));
+            report(ARRIVAL, format!("{count} transfers from {from} to {to} do not arrive"));
         }
         found
     }

@@ -37,6 +37,12 @@ fn every_method_gives_what_rest_gives() {
             json!({ "limit": 2, "before": "4" }),
             "/v1/checkpoints?limit=2&before=4".to_owned(),
         ),
+        (
+            "qcn_checkpoints",
+            json!({ "limit": 2, "before": 4 }),
+            "/v1/checkpoints?limit=2&before=4".to_owned(),
+        ),
+        ("qcn_epochs", json!({ "before": "2" }), "/v1/epochs?before=2".to_owned()),
         ("qcn_checkpointProof", json!({ "height": 4 }), "/v1/checkpoints/4/proof".to_owned()),
         ("qcn_blocks", json!({ "from_round": 3 }), "/v1/blocks?from_round=3".to_owned()),
         ("qcn_checkpoint", json!({ "height": 4 }), "/v1/checkpoints/4".to_owned()),

@@ -123,8 +123,9 @@ fn the_others_must_go_on() {
     let [s1, s2] = [1, 2].map(ShardId);
     let found = broken(of_three().cut_off(s1, s2, Time(0), Time(u64::MAX)), |_| {});
     assert!(!found.is_empty() && found.iter().all(|it| it.starts_with("receipts_arrive")));
-    for lane in ["shard 1 to 2", "shard 2 to 1"] {
-        assert!(found.iter().any(|it| it.contains(lane)), "{found:#?}");
+    for [from, to] in [[1, 2], [2, 1]] {
+        let lane = format!("from shard {from} in epoch 0 to shard {to} in epoch 0");
+        assert!(found.iter().any(|it| it.contains(&lane)), "{found:#?}");
     }
 }
 
