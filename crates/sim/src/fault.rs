@@ -162,6 +162,20 @@ impl OutputKind {
 }
 
 impl Fault {
+    /// The same, with disks that lose only what was not durable where a validator's must not lose more.
+    pub(crate) fn losing_disks_of(self, may_lose: impl Fn(usize) -> bool) -> Self {
+        match self {
+            Self::Crash { validator, moment, disk, restart_after_us } if !may_lose(validator) => {
+                let disk = match disk {
+                    DiskFault::Nothing => disk,
+                    _ => DiskFault::LoseUnsynced,
+                };
+                Self::Crash { validator, moment, disk, restart_after_us }
+            }
+            fault => fault,
+        }
+    }
+
     /// How long after it began the fault is over by itself, in microseconds; `None` for what
     /// lasts until something else ends it.
     #[must_use]

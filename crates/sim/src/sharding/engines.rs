@@ -148,8 +148,9 @@ impl ShardedBuilder {
             begins_at: now,
         };
         let name = format!("shard {} in epoch {}", place.shard, place.epoch);
-        let weights = seated.iter().map(|planned| planned.weight.0).collect();
-        let mut one = self.plain(&name, shard_place).weights(weights);
+        let weights: Vec<u64> = seated.iter().map(|planned| planned.weight.0).collect();
+        let tolerated = weights.iter().sum::<u64>().saturating_sub(1) / 3;
+        let mut one = self.plain(&name, shard_place).weights(weights.clone());
         let mut faulty = None;
         for (seat, number) in place.validators.iter().enumerate() {
             if let Some(adversary) = self.adversary_of(people.who(*number)) {
@@ -160,7 +161,9 @@ impl ShardedBuilder {
         let until = self.later_faults_until;
         let seats = place.validators.len();
         for (at, fault) in later_faults(self.seed, &name, (seats, faulty), now, until) {
-            one = one.fault(Time(at), fault);
+            // Who has lost its disk may have signed anything, and counts as faulty.
+            let may_lose = |validator: usize| weights[validator] <= tolerated;
+            one = one.fault(Time(at), fault.losing_disks_of(may_lose));
         }
         for validator in 0..seats {
             one = one.fault(Time(until.max(now)), Fault::Restart { validator });

@@ -189,3 +189,20 @@ fn a_proven_offence_costs_the_seat_and_a_bogus_one_does_not() {
         assert!(violations.is_empty(), "{violations:#?}");
     }
 }
+
+/// Seeds 1900868 and 1901004: after the adversary was isolated three validators were left, a committee
+/// that tolerates nobody, and one of them lost its disk. It may have signed anything, so it waited for a
+/// quorum without itself, and the shard never closed its epoch. Random faults stay within what a
+/// committee tolerates.
+#[test]
+fn a_committee_that_tolerates_nobody_loses_no_disk() {
+    for seed in [1_900_868, 1_901_004] {
+        let plan = random_shards(seed);
+        let mut network = plan.builder.build().unwrap();
+        network.run_to(plan.until);
+        let of_three = network.places.iter().filter(|place| place.validators.len() == 3);
+        assert!(of_three.count() > 0, "the seed stands for another network");
+        let violations = network.check_consensus();
+        assert!(violations.is_empty(), "{seed}: {violations:#?}");
+    }
+}
