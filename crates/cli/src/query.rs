@@ -76,6 +76,10 @@ enum Question {
         /// Only epochs below this one.
         #[arg(long, value_name = "EPOCH")]
         before: Option<u64>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 50,
+              value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
     },
     /// Who served in an epoch.
     Committee {
@@ -221,10 +225,10 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<ExitCode> {
         Question::Peers => asking.show("/peers", tables::peers),
         Question::Shards => asking.show("/shards", network::shards),
         Question::Beacon => asking.show("/beacon", network::beacon),
-        Question::Epochs { resharded, before } => {
+        Question::Epochs { resharded, before, limit } => {
             let before = before.map(|epoch| format!("&before={epoch}")).unwrap_or_default();
             let table = if *resharded { network::resharded } else { network::epochs };
-            asking.show(&format!("/epochs?resharded={resharded}{before}"), table)
+            asking.show(&format!("/epochs?limit={limit}&resharded={resharded}{before}"), table)
         }
         Question::Committee { epoch } => {
             asking.show(&format!("/committees/{epoch}"), network::committee)

@@ -89,10 +89,16 @@ pub struct ShardArgs {
     cast: CastArgs,
 }
 
+fn parse_number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` is no number of a validator; `qcn query beacon` has them, with the names")
+    })
+}
+
 #[derive(Debug, Args)]
 pub struct WeightArgs {
     /// The number of the validator in the register; those of the genesis have their places in it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_number)]
     validator: u32,
     /// Its voting power; 0 removes it.
     #[arg(long, value_name = "WEIGHT")]
@@ -179,13 +185,13 @@ struct WhatArgs {
     #[arg(long, value_name = "SHARD")]
     merge: Option<u32>,
     /// The validator whose weight stays.
-    #[arg(long, value_name = "VALIDATOR")]
+    #[arg(long, value_name = "VALIDATOR", value_parser = parse_number)]
     weight: Option<u32>,
     /// The digest of the registration that is not to be admitted.
     #[arg(long, value_name = "REGISTRATION")]
     admit: Option<Digest>,
     /// The validator whose new keys are not handed in.
-    #[arg(long, value_name = "VALIDATOR")]
+    #[arg(long, value_name = "VALIDATOR", value_parser = parse_number)]
     rotate: Option<u32>,
     /// The own validator stays, if the beacon has not been told yet.
     #[arg(long)]

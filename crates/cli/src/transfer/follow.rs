@@ -120,7 +120,11 @@ impl Progress {
             self.arrived = Some(after);
             let word = harmless(&arrival.status.replace('_', " "));
             let line = match &arrival.ask {
-                Some(_) => format!("{arrival}"),
+                Some(hosts) => format!(
+                    "{word:<10} it goes to shard {}, which this node does not host; ask {}",
+                    arrival.shard,
+                    harmless(hosts)
+                ),
                 None => format!("{word:<10} {arrival} after {}", milliseconds(after)),
             };
             self.line(&line)?;

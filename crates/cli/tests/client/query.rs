@@ -86,8 +86,8 @@ fn answer(path: &str) -> Option<String> {
             .to_owned(),
         "/v1/shards" => SHARDS.to_owned(),
         "/v1/beacon" => BEACON.to_owned(),
-        "/v1/epochs?resharded=false" => EPOCHS.to_owned(),
-        "/v1/epochs?resharded=true&before=2" => r#"{"epochs":[],"next":null}"#.to_owned(),
+        "/v1/epochs?limit=50&resharded=false" => EPOCHS.to_owned(),
+        "/v1/epochs?limit=3&resharded=true&before=2" => r#"{"epochs":[],"next":null}"#.to_owned(),
         "/v1/committees/3" => r#"{"shard":0,"epoch":3,"total_weight":1005,"quorum_weight":671,
             "members":[{"index":0,"name":"ada","weight":1000,"consensus_key":"00"}]}"#
             .to_owned(),
@@ -129,7 +129,7 @@ fn every_question_has_a_table_and_the_answer_as_it_came() {
         (&["beacon"], "the layout: 0 split into 0 and 2"),
         (&["epochs"], "1 merged into 0"),
         (
-            &["epochs", "--resharded", "--before", "2"],
+            &["epochs", "--resharded", "--before", "2", "--limit", "3"],
             "no epoch that was announced has another layout",
         ),
         (&["committee", "3"], "of which 671 decides"),

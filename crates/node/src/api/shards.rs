@@ -346,7 +346,13 @@ pub fn opening() -> Problem {
 /// This node does not host this shard.
 pub fn not_hosted(facts: &Facts, shard: ShardId) -> Problem {
     let Some(there) = facts.shard(shard) else {
-        return Problem::not_found(&format!("shard {shard}"));
+        let known: Vec<String> = facts.shards.iter().map(|one| one.id.to_string()).collect();
+        let message = format!("shard {shard} is not known here");
+        let remedy = match known.as_slice() {
+            [] => "the network has one shard; leave the number out".to_owned(),
+            _ => format!("the network has {} in this epoch; see /v1/shards", known.join(", ")),
+        };
+        return Problem::new(StatusCode::NOT_FOUND, "not_found", message, remedy);
     };
     let message = format!("this belongs to shard {shard}, which this node does not host");
     let remedy = format!("ask a node that does: {}", hosts_of(facts, there));
