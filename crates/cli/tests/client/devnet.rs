@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use super::{Folder, qcn_ends};
@@ -21,16 +22,14 @@ fn start(folder: &Folder, options: &[&str]) -> Child {
 }
 
 /// What it said, and its exit code, once it has ended.
-fn ended(mut child: Child) -> (Option<i32>, String) {
-    let since = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if since.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("it goes on");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let said = child.wait_with_output().unwrap();
+fn ended(child: Child) -> (Option<i32>, String) {
+    let (id, (told, ends)) = (child.id().to_string(), channel());
+    std::thread::spawn(move || told.send(child.wait_with_output()));
+    let Ok(said) = ends.recv_timeout(PATIENCE) else {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+        panic!("it goes on");
+    };
+    let said = said.unwrap();
     (said.status.code(), String::from_utf8_lossy(&said.stderr).into_owned())
 }
 
